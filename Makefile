@@ -1,0 +1,105 @@
+# Each target sets up what it needs on a bare Debian 12 (system packages when root, a virtual
+# environment in .venv, the native build) and costs next to nothing when that is already there.
+
+PYTHON ?= /usr/bin/python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Test data from outside of the repository; the tests that want it are skipped without it.
+OCI_CASES ?= $(abspath $(wildcard ../shared/oci))
+VM ?= $(abspath $(wildcard ../shared/vm/run-in-vm))
+# Arguments for pytest: make test PYTEST="-k seccomp -x"
+PYTEST ?=
+
+VENV := .venv
+PY := $(CURDIR)/$(VENV)/bin/python
+LIBDIR := $(PREFIX)/lib/pycontainer
+COMMAND := build/pycontainer
+
+SYSTEM := gcc make libc6-dev python3-dev python3-venv libseccomp2
+SYSTEM_TEST := runc crun busybox-static debootstrap strace
+SYSTEM_LINT := clang
+
+C_SOURCES := $(wildcard csrc/*.c)
+C_LINT := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
+
+export PYCONTAINER_OCI_CASES := $(OCI_CASES)
+export PYCONTAINER_VM := $(VM)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-unit lint bench install clean system
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
+	@$(MAKE) -s --no-print-directory $(COMMAND)
+	@$(MAKE) -s -k --no-print-directory -C csrc PYTHON=$(PY)
+
+demo: build ## run a first container, and show its plan
+	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
+
+test: build test-needs ## run all tests (root for most of them)
+	$(PY) -m pytest $(PYTEST)
+
+test-unit: build $(VENV)/test.done ## run the tests that need no root
+	$(PY) -m pytest tests/unit $(PYTEST)
+
+lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	gcc $(C_LINT) $(C_SOURCES)
+	clang $(C_LINT) $(C_SOURCES)
+
+bench: build test-needs ## measure against the runtimes of this machine
+	$(PY) benchmarks/run.py
+
+install: build ## install to PREFIX (/usr/local), below DESTDIR if set
+	rm -rf $(DESTDIR)$(LIBDIR)
+	mkdir -p $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin
+	$(PY) tools/vendor.py $(DESTDIR)$(LIBDIR)
+	cp -R pycontainer $(DESTDIR)$(LIBDIR)/
+	find $(DESTDIR)$(LIBDIR)/pycontainer -name __pycache__ -prune -exec rm -rf {} +
+	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s "$(DESTDIR)" $(DESTDIR)$(LIBDIR)
+	$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(LIBDIR) > $(DESTDIR)$(PREFIX)/bin/pycontainer
+	chmod 755 $(DESTDIR)$(PREFIX)/bin/pycontainer
+
+clean: ## remove everything that was built
+	$(MAKE) -s -C csrc clean PYTHON=$(PYTHON)
+	rm -rf build dist *.egg-info $(VENV)
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# --- what the targets stand on ---
+
+# The real interpreter behind the virtual environment, with its version in the name: an upgrade of
+# Python must not give us one that our modules were not built for.
+BASE_PYTHON = $(PY) -c 'import os, sys; print(os.path.realpath(sys._base_executable))'
+
+system:
+	@tools/system-packages $(SYSTEM)
+
+.PHONY: test-needs lint-needs
+test-needs: $(VENV)/test.done
+	@tools/system-packages $(SYSTEM_TEST)
+
+lint-needs: $(VENV)/lint.done
+	@tools/system-packages $(SYSTEM_LINT)
+
+$(VENV)/bin/python: | system
+	$(PYTHON) -m venv $(VENV)
+
+# "run" is what the command itself needs; each extra adds to it. The .pth file makes the checkout
+# importable by this environment, from every directory.
+$(VENV)/run.done $(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: pyproject.toml \
+		| $(VENV)/bin/python
+	$(PY) tools/requirements.py $(filter-out run,$*) > $(VENV)/$*.txt
+	$(PY) -m pip install -q --disable-pip-version-check -r $(VENV)/$*.txt
+	echo $(CURDIR) > $$($(SITE_PACKAGES))/pycontainer-checkout.pth
+	touch $@
+
+SITE_PACKAGES = $(PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))'
+
+$(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
+	@mkdir -p $(@D)
+	$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))" > $@.new
+	chmod 755 $@.new
+	mv $@.new $@
