@@ -1,0 +1,16 @@
+/* Signals and reaping for a command that stays in the foreground.
+ *
+ * A mask has bit n-1 set for signal n. All functions return >= 0, or a negative errno. */
+#ifndef PYCONTAINER_SHIM_PROC_H
+#define PYCONTAINER_SHIM_PROC_H
+
+/* Set this thread's signal mask; the previous one goes to *old. */
+int shim_sigmask(unsigned long long mask, unsigned long long *old);
+
+/* A descriptor (close-on-exec, non-blocking) to read those signals from, once they are blocked. */
+int shim_signalfd(unsigned long long mask);
+
+/* Become (1) the parent of orphaned descendants, or not (0): PR_SET_CHILD_SUBREAPER. */
+int shim_set_subreaper(int on);
+
+#endif
