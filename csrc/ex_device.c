@@ -1,0 +1,194 @@
+/* Devices, symlinks, directories and the console, made through fds inside the root. */
+#include "executor.h"
+
+#include <asm/ioctls.h>
+#include <asm/termios.h>
+
+static int bind_over(int source, int dir, const char *name)
+{
+    SCOPED_FD made = xopenat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0600);
+    if (made < 0 && made != -EEXIST)
+        return made;
+    SCOPED_FD target = xopenat(dir, name, O_PATH | O_NOFOLLOW, 0);
+    if (target < 0)
+        return target;
+    return (int)sys5(__NR_move_mount, source, "", target, "",
+                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+int do_mkdir(void)
+{
+    int fd = path_make_dir(TEXT(MKDIR, path), (int)INT(MKDIR, mode));
+    xclose(fd);
+    return fd < 0 ? fd : 0;
+}
+
+/* Is what exists at `name` the device that we would have made? */
+static int same_device(int dir, const char *name, int64_t mode, int64_t device)
+{
+    struct statx st;
+    int error = xstatx(dir, name, AT_SYMLINK_NOFOLLOW, &st);
+    if (error)
+        return error;
+    int64_t has = ((int64_t)st.stx_rdev_major << 32) | st.stx_rdev_minor;
+    int64_t type = mode & S_IFMT;
+    if ((st.stx_mode & S_IFMT) != type || (type != S_IFIFO && has != device))
+        return because(-EEXIST, "another file is there already:", name);
+    return 0;
+}
+
+/* mknod(2)'s encoding of a device number, from major << 32 | minor. */
+static long kernel_device(int64_t device)
+{
+    uint64_t major = (uint64_t)device >> 32, minor = (uint64_t)device & 0xffffffffu;
+    return (long)((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xffull) << 12) |
+                  ((major & ~0xfffull) << 32));
+}
+
+static int bind_device(int dir, const char *name, const char *source)
+{
+    SCOPED_FD tree =
+        (int)sys3(__NR_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (tree < 0)
+        return because(tree, "open the host's", source);
+    return bind_over(tree, dir, name);
+}
+
+int do_mknod(void)
+{
+    const char *name;
+    int64_t mode = INT(MKNOD, mode), device = INT(MKNOD, device);
+    SCOPED_FD dir = path_parent(TEXT(MKNOD, path), &name);
+    if (dir < 0)
+        return dir;
+    if (INT(MKNOD, bind))
+        return bind_device(dir, name, TEXT(MKNOD, source));
+    int error = (int)sys4(__NR_mknodat, dir, name, mode, kernel_device(device));
+    /* Without CAP_MKNOD over the host, its own node does: the same device, no new right. */
+    if (error == -EPERM && TEXT_LENGTH(MKNOD, source))
+        return bind_device(dir, name, TEXT(MKNOD, source));
+    if (error == -EEXIST)
+        return same_device(dir, name, mode, device);
+    if (error)
+        return error;
+    if (!INT(MKNOD, uid) && !INT(MKNOD, gid))
+        return 0;
+    return (int)sys5(__NR_fchownat, dir, name, INT(MKNOD, uid), INT(MKNOD, gid),
+                     AT_SYMLINK_NOFOLLOW);
+}
+
+int do_symlink(void)
+{
+    const char *name;
+    SCOPED_FD dir = path_parent(TEXT(SYMLINK, path), &name);
+    if (dir < 0)
+        return dir;
+    int error = (int)sys3(__NR_symlinkat, TEXT(SYMLINK, target), dir, name);
+    if (error != -EEXIST)
+        return error;
+    if (!INT(SYMLINK, replace))
+        return 0;
+    error = (int)sys3(__NR_unlinkat, dir, name, 0);
+    return error ? error : (int)sys3(__NR_symlinkat, TEXT(SYMLINK, target), dir, name);
+}
+
+/* The slave of the container's own devpts, by the master's fd: a path like /dev/pts/0 could be
+ * the image's (CVE-2025-52565). */
+static int open_slave(int master)
+{
+    int unlock = 0;
+    int error = (int)sys3(__NR_ioctl, master, TIOCSPTLCK, &unlock);
+    if (error)
+        return error;
+    return (int)sys3(__NR_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+static int mount_console(int slave)
+{
+    const char *name;
+    SCOPED_FD tree = (int)sys3(__NR_open_tree, slave, "",
+                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (tree < 0)
+        return tree;
+    SCOPED_FD dir = path_parent("/dev/console", &name);
+    return dir < 0 ? dir : bind_over(tree, dir, name);
+}
+
+static int use_slave(int slave)
+{
+    int error = (int)sys3(__NR_ioctl, slave, TIOCSCTTY, 0);
+    if (error)
+        return because(error, "make the terminal the controlling one", NULL);
+    for (int fd = 0; fd < 3; fd++) {
+        error = (int)sys3(__NR_dup3, slave, fd, 0);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+static int open_master(void)
+{
+    SCOPED_FD dir = path_open("/dev/pts", O_PATH | O_DIRECTORY);
+    if (dir < 0)
+        return because(dir, "a terminal needs a devpts at", "/dev/pts");
+    int fd = xopenat(dir, "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW, 0);
+    return fd < 0 ? because(fd, "open", "/dev/pts/ptmx") : fd;
+}
+
+int do_console(void)
+{
+    struct winsize size = { .ws_row = (unsigned short)INT(CONSOLE, rows),
+                            .ws_col = (unsigned short)INT(CONSOLE, columns) };
+    SCOPED_FD master = open_master();
+    if (master < 0)
+        return master;
+    SCOPED_FD slave = open_slave(master);
+    if (slave < 0)
+        return slave;
+    if (size.ws_row || size.ws_col) /* before the program can ask */
+        sys3(__NR_ioctl, master, TIOCSWINSZ, &size);
+    int error = INT(CONSOLE, mount) ? mount_console(slave) : 0;
+    if (!error)
+        error = channel_send(MSG_CONSOLE, 0, NULL, 0, master);
+    if (!error && INT(CONSOLE, uid))
+        error = (int)sys5(__NR_fchownat, slave, "", INT(CONSOLE, uid), -1, AT_EMPTY_PATH);
+    return error ? error : use_slave(slave);
+}
+
+/* A stdio fd that is the host's /dev/null becomes the container's: nothing of the host's file
+ * system stays reachable through /proc/self/fd. */
+int do_reopen_null(void)
+{
+    struct statx st;
+    for (int fd = 0; fd < 3; fd++) {
+        if (xstatx(fd, "", AT_EMPTY_PATH, &st) || (st.stx_mode & S_IFMT) != S_IFCHR)
+            continue;
+        if (st.stx_rdev_major != 1 || st.stx_rdev_minor != 3)
+            continue;
+        SCOPED_FD null = xopenat(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW, 0);
+        if (null < 0)
+            continue; /* a root without one keeps what it was given */
+        int error = (int)sys3(__NR_dup3, null, fd, 0);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+/* The user's program may reopen its stdio by path: it has to be the user's. The null device and
+ * what refuses a new owner (sockets, read-only or foreign files) stay as they are. */
+int do_chown_stdio(void)
+{
+    struct statx st;
+    for (int fd = 0; fd < 3; fd++) {
+        if (xstatx(fd, "", AT_EMPTY_PATH, &st))
+            continue;
+        int null = (st.stx_mode & S_IFMT) == S_IFCHR && st.stx_rdev_major == 1 &&
+                   st.stx_rdev_minor == 3;
+        if (null || st.stx_uid == (uint32_t)INT(CHOWN_STDIO, uid))
+            continue;
+        sys3(__NR_fchown, fd, INT(CHOWN_STDIO, uid), -1);
+    }
+    return 0;
+}

@@ -1,0 +1,251 @@
+/* Hooks that run inside the container's namespaces: createContainer and startContainer.
+ *
+ * A hook gets the state as JSON on stdin, its own environment and nothing else of ours; what it
+ * writes is kept (the last part of it) for the error. Linux 5.4 for pidfds that can be polled.
+ */
+#include "executor.h"
+
+#include <linux/poll.h>
+#include <linux/prctl.h>
+#include <linux/signal.h>
+#include <linux/time_types.h>
+
+#define OUTPUT_MAX 400 /* of each stream, so that both fit into the message */
+
+const char **pointer_list(const char *list, size_t length, size_t more);
+
+struct stream {
+    int fd;
+    size_t length;
+    char text[OUTPUT_MAX];
+};
+
+struct hook_run {
+    long pid;
+    int pidfd;
+    int input;
+    const char *state;
+    size_t state_length;
+    struct stream out, err;
+    int64_t deadline; /* milliseconds of CLOCK_MONOTONIC, 0: none */
+};
+
+static int64_t now_ms(void)
+{
+    struct __kernel_timespec now = { 0, 0 };
+    sys2(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Runs in the child, on the parent's stack and memory: nothing but system calls. */
+static _Noreturn void become_hook(const int *stdio, const char *path, const char **args,
+                                  const char **env, volatile int *error)
+{
+    for (int fd = 0; fd < 3; fd++)
+        sys3(__NR_dup3, stdio[fd], fd, 0);
+    *error = (int)sys3(__NR_execve, path, args, env);
+    for (;;)
+        sys1(__NR_exit, 127);
+}
+
+__attribute__((noinline)) static int spawn(struct hook_run *run, const int *stdio)
+{
+    const char **args = pointer_list(TEXT(HOOK, args), TEXT_LENGTH(HOOK, args), 0);
+    const char **env = pointer_list(TEXT(HOOK, env), TEXT_LENGTH(HOOK, env), 0);
+    const char *path = TEXT(HOOK, path);
+    volatile int error = 0;
+    struct clone_args clone = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&run->pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    if (!args || !env)
+        return -ENOMEM;
+    run->pid = sys2(__NR_clone3, &clone, sizeof(clone));
+    if (run->pid == 0)
+        become_hook(stdio, path, args, env, &error);
+    if (run->pid < 0)
+        return (int)run->pid;
+    if (error) {
+        sys4(__NR_wait4, run->pid, NULL, 0, NULL);
+        return because(error, "fork/exec", path);
+    }
+    return 0;
+}
+
+/* Keep the last OUTPUT_MAX - 1 bytes; 0 at the end of the stream. */
+static int take_output(struct stream *s)
+{
+    char chunk[OUTPUT_MAX];
+    long got = xread(s->fd, chunk, sizeof(chunk) - 1);
+    if (got <= 0)
+        return got == -EAGAIN;
+    size_t room = OUTPUT_MAX - 1, drop = 0;
+    if (s->length + (size_t)got > room)
+        drop = s->length + (size_t)got - room;
+    if (drop > s->length)
+        drop = s->length;
+    memmove(s->text, s->text + drop, s->length - drop);
+    s->length -= drop;
+    memcpy(s->text + s->length, chunk, (size_t)got);
+    s->length += (size_t)got;
+    s->text[s->length] = 0;
+    return 1;
+}
+
+/* A hook that does not read its input is no error; its end (EPIPE) only ends the writing. */
+static void give_input(struct hook_run *run)
+{
+    long put = xwrite(run->input, run->state, run->state_length);
+    if (put > 0) {
+        run->state += put;
+        run->state_length -= (size_t)put;
+    }
+    if (put != -EAGAIN && (put < 0 || run->state_length == 0)) {
+        xclose(run->input);
+        run->input = -1;
+    }
+}
+
+/* 0 when the hook has ended, -ETIMEDOUT when it must be ended. */
+static int attend(struct hook_run *run)
+{
+    for (;;) {
+        struct pollfd fds[4] = { { run->pidfd, POLLIN, 0 },
+                                 { run->out.fd, POLLIN, 0 },
+                                 { run->err.fd, POLLIN, 0 },
+                                 { run->input, POLLOUT, 0 } };
+        int64_t left = run->deadline ? run->deadline - now_ms() : 0;
+        struct __kernel_timespec wait = { left / 1000, left % 1000 * 1000000 };
+        if (run->deadline && left <= 0)
+            return -ETIMEDOUT;
+        long ready = sys5(__NR_ppoll, fds, 4, run->deadline ? &wait : NULL, NULL, 0);
+        if (ready < 0 && ready != -EINTR)
+            return (int)ready;
+        if (ready <= 0)
+            continue;
+        if (fds[3].revents)
+            give_input(run);
+        if (fds[1].revents && !take_output(&run->out))
+            run->out.fd = -1;
+        if (fds[2].revents && !take_output(&run->err))
+            run->err.fd = -1;
+        if (fds[0].revents)
+            break;
+    }
+    for (int i = 0; i < 64 && run->out.fd >= 0 && take_output(&run->out) && i < 63; i++)
+        ;
+    for (int i = 0; i < 64 && run->err.fd >= 0 && take_output(&run->err) && i < 63; i++)
+        ;
+    return 0;
+}
+
+static void append(size_t *at, const char *s)
+{
+    while (*s && *at < DETAIL_MAX - 1)
+        ex.detail[(*at)++] = *s++;
+    ex.detail[*at] = 0;
+}
+
+static void append_number(size_t *at, int value)
+{
+    char text[12];
+    int start = sizeof(text) - 1;
+    text[start] = 0;
+    do
+        text[--start] = (char)('0' + value % 10);
+    while (value /= 10);
+    append(at, text + start);
+}
+
+/* "exit status 1, stdout: ..., stderr: ..." */
+static int judge(struct hook_run *run, int status, int timed_out)
+{
+    size_t at = 0;
+    if (!timed_out && status == 0)
+        return 0;
+    if (timed_out) {
+        append(&at, "timed out after ");
+        append_number(&at, (int)INT(HOOK, timeout_ms));
+        append(&at, " ms");
+    } else if (status & 0x7f) {
+        append(&at, "signal: ");
+        append_number(&at, status & 0x7f);
+    } else {
+        append(&at, "exit status ");
+        append_number(&at, status >> 8 & 0xff);
+    }
+    append(&at, ", stdout: ");
+    append(&at, run->out.text);
+    append(&at, ", stderr: ");
+    append(&at, run->err.text);
+    return -ECANCELED;
+}
+
+static char *write_number(char *out, long value)
+{
+    char digits[24];
+    int count = 0;
+    do
+        digits[count++] = (char)('0' + value % 10);
+    while (value /= 10);
+    while (count)
+        *out++ = digits[--count];
+    return out;
+}
+
+/* The state, with our pid as this namespace counts it. */
+static int compose_state(struct hook_run *run)
+{
+    size_t head = TEXT_LENGTH(HOOK, state_head), tail = TEXT_LENGTH(HOOK, state_tail);
+    char *text = take_memory(head + tail + 24);
+    if (!text)
+        return -ENOMEM;
+    memcpy(text, TEXT(HOOK, state_head), head);
+    char *end = write_number(text + head, sys0(__NR_getpid));
+    memcpy(end, TEXT(HOOK, state_tail), tail);
+    run->state = text;
+    run->state_length = (size_t)(end - text) + tail;
+    return 0;
+}
+
+int do_hook(void)
+{
+    static struct hook_run run;
+    int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 }, status = 0;
+    memset(&run, 0, sizeof(run));
+    int error = compose_state(&run);
+    if (!error)
+        error = (int)sys2(__NR_pipe2, in, O_CLOEXEC | O_NONBLOCK);
+    if (!error)
+        error = (int)sys2(__NR_pipe2, out, O_CLOEXEC);
+    if (!error)
+        error = (int)sys2(__NR_pipe2, err, O_CLOEXEC);
+    if (error)
+        return error;
+    int stdio[3] = { in[0], out[1], err[1] };
+    run.input = in[1];
+    run.out.fd = out[0];
+    run.err.fd = err[0];
+    sys3(__NR_fcntl, in[0], F_SETFL, 0); /* a hook expects to block on its own ends */
+    error = spawn(&run, stdio);
+    xclose(in[0]);
+    xclose(out[1]);
+    xclose(err[1]);
+    if (!error) {
+        int64_t limit = INT(HOOK, timeout_ms);
+        run.deadline = limit ? now_ms() + limit : 0;
+        sys3(__NR_fcntl, out[0], F_SETFL, O_NONBLOCK);
+        sys3(__NR_fcntl, err[0], F_SETFL, O_NONBLOCK);
+        int ended = attend(&run);
+        if (ended)
+            sys2(__NR_kill, run.pid, SIGKILL);
+        RETRY(sys4(__NR_wait4, run.pid, &status, 0, NULL));
+        error = judge(&run, status, ended == -ETIMEDOUT);
+        xclose(run.pidfd);
+    }
+    xclose(run.input);
+    xclose(out[0]);
+    xclose(err[0]);
+    return error;
+}

@@ -1,0 +1,198 @@
+/* The executor: receives a plan, runs its operations in order, and becomes the container's init.
+ *
+ * Enters: argv[1], the number of the channel's fd; fds 0-2 and the preserved ones after them.
+ * Leaves: by execve of the user's program, or by exit status 1 after one FAILED message.
+ * Holds no policy, allocates nothing but what a plan's own size asks for.
+ */
+#include "executor.h"
+
+#include <linux/prctl.h>
+#include <linux/signal.h>
+
+struct state ex = { .channel = -1, .rootfs = -1, .masked_dir = -1, .proc = -1 };
+
+void *memcpy(void *to, const void *from, size_t n)
+{
+    char *t = to;
+    for (const char *f = from; n--;)
+        *t++ = *f++;
+    return to;
+}
+
+void *memmove(void *to, const void *from, size_t n)
+{
+    char *t = to;
+    const char *f = from;
+    if (t <= f)
+        return memcpy(to, from, n);
+    while (n--)
+        t[n] = f[n];
+    return to;
+}
+
+void *memset(void *to, int c, size_t n)
+{
+    for (char *t = to; n--;)
+        *t++ = (char)c;
+    return to;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+    const unsigned char *x = a, *y = b;
+    for (; n--; x++, y++)
+        if (*x != *y)
+            return *x - *y;
+    return 0;
+}
+
+const char *text_of(int number)
+{
+    return (const char *)ex.plan + ex.header->arena + ex.now->texts[number].offset;
+}
+
+int slot_fd(int64_t number)
+{
+    return number >= 0 && number < ex.slot_count ? ex.slots[number] : -EBADF;
+}
+
+/* Zeroed memory for pointer arrays and the like: whole pages, never given back. */
+void *take_memory(size_t size)
+{
+    long at = sys6(__NR_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
+    return at < 0 && at > -4096 ? NULL : (void *)at;
+}
+
+static void add_detail(size_t *at, const char *s)
+{
+    while (*s && *at < DETAIL_MAX - 1)
+        ex.detail[(*at)++] = *s++;
+    ex.detail[*at] = 0;
+}
+
+int because(int error, const char *words, const char *what)
+{
+    size_t at = 0;
+    if (ex.detail[0]) /* the first explanation is the closest to the failure */
+        return error;
+    add_detail(&at, words);
+    if (what) {
+        add_detail(&at, " ");
+        add_detail(&at, what);
+    }
+    return error;
+}
+
+void say_failed(int error)
+{
+    channel_send(MSG_FAILED, error, ex.detail, text_length(ex.detail), -1);
+}
+
+/* Every offset and length was made by our own runtime, and is checked all the same. */
+static int check_plan(uint64_t size)
+{
+    const struct header *h = ex.header;
+    if (size < sizeof(*h) || h->magic != PLAN_MAGIC || h->version != PLAN_VERSION)
+        return because(-EPROTO, "plan and executor are of different builds", NULL);
+    if (h->total != size || h->records > size / sizeof(struct record))
+        return -EPROTO;
+    if (h->arena != sizeof(*h) + h->records * sizeof(struct record) || h->arena > size)
+        return -EPROTO;
+    const struct record *r = (const struct record *)(ex.plan + sizeof(*h));
+    for (uint32_t i = 0; i < h->records; i++, r++) {
+        if (r->kind >= PLAN_KINDS)
+            return -EPROTO;
+        for (int t = 0; t < PLAN_TEXTS; t++) {
+            uint64_t end = (uint64_t)r->texts[t].offset + r->texts[t].length;
+            if (r->texts[t].length && (end >= size - h->arena || ex.plan[h->arena + end]))
+                return -EPROTO;
+        }
+    }
+    return 0;
+}
+
+static int map_plan(void)
+{
+    SCOPED_FD fd = -1;
+    struct statx st;
+    int error = channel_receive_plan(&fd);
+    if (error)
+        return error;
+    error = xstatx(fd, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    long at = sys6(__NR_mmap, 0, (long)st.stx_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (at < 0 && at > -4096)
+        return (int)at;
+    ex.plan = (const unsigned char *)at;
+    ex.header = (const struct header *)at;
+    return check_plan(st.stx_size);
+}
+
+typedef int (*handler)(void);
+
+static const handler HANDLERS[PLAN_KINDS] = {
+#define ROW(number, function) [number] = function,
+    PLAN_HANDLERS(ROW)
+#undef ROW
+};
+
+static int run_plan(void)
+{
+    const struct record *r = (const struct record *)(ex.plan + sizeof(struct header));
+    for (uint32_t i = 0; i < ex.header->records; i++) {
+        ex.now = r + i;
+        if (!HANDLERS[ex.now->kind])
+            return -EPROTO;
+        int error = HANDLERS[ex.now->kind]();
+        if (error)
+            return error;
+    }
+    return -EPROTO; /* the last operation is exec, which does not return */
+}
+
+/* The caller may have blocked or ignored signals (Python ignores SIGPIPE): the user's program
+ * starts with none of that. */
+static void reset_signals(void)
+{
+    struct sigaction action;
+    uint64_t none = 0;
+    memset(&action, 0, sizeof(action));
+    for (int number = 1; number <= 64; number++)
+        if (number != SIGKILL && number != SIGSTOP)
+            sys4(__NR_rt_sigaction, number, &action, NULL, 8);
+    sys4(__NR_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
+}
+
+static int number_of(const char *s)
+{
+    int value = 0;
+    for (; *s >= '0' && *s <= '9'; s++)
+        value = value * 10 + (*s - '0');
+    return value;
+}
+
+__attribute__((used)) static void run(long *stack)
+{
+    char **argv = (char **)(stack + 1);
+    if (stack[0] < 2)
+        xexit(2);
+    ex.channel = number_of(argv[1]);
+    sys3(__NR_fcntl, ex.channel, F_SETFD, FD_CLOEXEC);
+    /* CVE-2016-9962: a container that we enter must not trace us, nor take our fds. */
+    sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    sys5(__NR_prctl, PR_SET_NAME, "pycontainer", 0, 0, 0);
+    reset_signals();
+    int error = map_plan();
+    if (!error)
+        error = run_plan();
+    say_failed(error);
+    xexit(1);
+}
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n call run\n");
+#else
+__asm__(".globl _start\n_start:\n mov x29,#0\n mov x30,#0\n mov x0,sp\n bl run\n");
+#endif

@@ -1,0 +1,390 @@
+/* Mounts: the root file system, new file systems, binds, attributes, masks, and pivot_root.
+ *
+ * Everything goes through fds and the mount API of Linux 5.2 and 5.12 (open_tree, fsopen,
+ * move_mount, mount_setattr): a new mount is complete before it appears, and its target is the
+ * very inode that path_open gave. mount(2) is used where that API has no word for a flag.
+ */
+#include "executor.h"
+
+static int attach(int tree, int target)
+{
+    return (int)sys5(__NR_move_mount, tree, "", target, "",
+                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+static int set_attr(int fd, int recursive, int64_t set, int64_t clear)
+{
+    struct mount_attr attr = { .attr_set = (uint64_t)set, .attr_clr = (uint64_t)clear };
+    unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    if (!set && !clear)
+        return 0;
+    return (int)sys5(__NR_mount_setattr, fd, "", flags, &attr, sizeof(attr));
+}
+
+static int clone_tree(int dir, const char *path, int recursive)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+    return (int)sys3(__NR_open_tree, dir, path, flags | (path[0] ? 0 : AT_EMPTY_PATH));
+}
+
+/* mount(2) wants a path: the fd's own, through procfs. */
+static void fd_path(char *out, int fd)
+{
+    static const char prefix[] = "/proc/self/fd/";
+    char digits[12];
+    size_t at = sizeof(prefix) - 1;
+    int count = 0;
+    memcpy(out, prefix, at);
+    do
+        digits[count++] = (char)('0' + fd % 10);
+    while (fd /= 10);
+    while (count)
+        out[at++] = digits[--count];
+    out[at] = 0;
+}
+
+static int classic_mount(const char *source, int target, const char *type, int64_t flags,
+                         const char *data)
+{
+    char path[32];
+    fd_path(path, target);
+    return (int)sys5(__NR_mount, source, path, type, flags, data);
+}
+
+int do_propagation(void)
+{
+    return (int)sys5(__NR_mount, NULL, TEXT(PROPAGATION, path), NULL, INT(PROPAGATION, flags),
+                     NULL);
+}
+
+/* pivot_root(2) refuses a root whose parent mount is shared, and what we mount must not travel
+ * to the host: make the mount that holds the root private. It is the nearest path upwards that is
+ * a mount point, the one for which the kernel does not say EINVAL. */
+static int make_parent_private(const char *path)
+{
+    char copy[PATH_MAX];
+    size_t end = text_length(path);
+    if (end >= sizeof(copy))
+        return -ENAMETOOLONG;
+    memcpy(copy, path, end + 1);
+    for (;;) {
+        copy[end ? end : 1] = 0;
+        int error = (int)sys5(__NR_mount, NULL, copy, NULL, MS_PRIVATE, NULL);
+        if (error != -EINVAL || end == 0)
+            return error;
+        while (end > 0 && copy[end - 1] != '/')
+            end--;
+        if (end > 0)
+            end--;
+        if (end == 0)
+            copy[0] = '/';
+    }
+}
+
+int do_rootfs(void)
+{
+    const char *path = TEXT(ROOTFS, path);
+    int64_t slot = INT(ROOTFS, slot);
+    if (INT(ROOTFS, private_parent)) {
+        int error = make_parent_private(path);
+        if (error)
+            return because(error, "make the parent mount private of", path);
+    }
+    SCOPED_FD tree = slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, path, 1);
+    if (tree < 0)
+        return tree;
+    int error = (int)sys5(__NR_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
+    if (error)
+        return error;
+    ex.rootfs = keep(&tree);
+    return 0;
+}
+
+/* What the kernel says of a failed fsconfig: lines like "e tmpfs: Unknown parameter 'x'". */
+static int fs_failed(int fs, int error)
+{
+    static char line[256];
+    long length = xread(fs, line, sizeof(line) - 1);
+    if (length > 2) {
+        while (length && line[length - 1] == '\n')
+            length--;
+        line[length] = 0;
+        return because(error, line + 2, NULL);
+    }
+    return error;
+}
+
+/* One option of the list: "key=value", or a flag. */
+static int configure(int fs, const char *option)
+{
+    char key[256];
+    const char *equals = find_char(option, '=');
+    if (!equals)
+        return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_FLAG, option, NULL, 0);
+    size_t length = (size_t)(equals - option);
+    if (length >= sizeof(key))
+        return -ENAMETOOLONG;
+    memcpy(key, option, length);
+    key[length] = 0;
+    return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, equals + 1, 0);
+}
+
+static int configure_all(int fs, const char *list, size_t length)
+{
+    for (size_t at = 0; at < length; at += text_length(list + at) + 1) {
+        int error = list[at] ? configure(fs, list + at) : 0;
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int new_file_system(void)
+{
+    const char *source = TEXT(MOUNT, source);
+    SCOPED_FD fs = (int)sys2(__NR_fsopen, TEXT(MOUNT, fstype), FSOPEN_CLOEXEC);
+    if (fs < 0)
+        return fs == -ENODEV ? because(fs, "the kernel has no such file system", NULL) : fs;
+    int error = 0;
+    if (source[0])
+        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
+    if (!error)
+        error = configure_all(fs, TEXT(MOUNT, options), TEXT_LENGTH(MOUNT, options));
+    if (!error)
+        error = configure_all(fs, TEXT(MOUNT, sb_flags), TEXT_LENGTH(MOUNT, sb_flags));
+    if (!error)
+        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    if (error)
+        return fs_failed(fs, error);
+    int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(MOUNT, attr_set));
+    return fd < 0 ? fs_failed(fs, fd) : fd;
+}
+
+/* proc and sysfs must be mounted on a real directory: a symlink there would let an image choose
+ * where they appear (CVE-2019-19921, CVE-2023-27561). */
+static int open_target_dir(const char *target, int plain)
+{
+    struct statx st;
+    if (!plain)
+        return path_make_dir(target, 0755);
+    SCOPED_FD fd = path_open(target, O_PATH | O_NOFOLLOW);
+    if (fd == -ENOENT)
+        return path_make_dir(target, 0755);
+    if (fd == -ELOOP)
+        return because(-ELOOP, "must be mounted on ordinary directory:", target);
+    if (fd < 0)
+        return fd;
+    int error = xstatx(fd, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    if ((st.stx_mode & S_IFMT) != S_IFDIR)
+        return because(-ENOTDIR, "must be mounted on ordinary directory:", target);
+    return keep(&fd);
+}
+
+/* The options again as the one string that mount(2) takes. */
+static int classic_options(char *out, size_t room)
+{
+    const char *list = TEXT(MOUNT, options);
+    size_t length = TEXT_LENGTH(MOUNT, options);
+    if (length >= room)
+        return -E2BIG;
+    for (size_t i = 0; i < length; i++)
+        out[i] = list[i] ? list[i] : ',';
+    out[length ? length - 1 : 0] = 0;
+    return 0;
+}
+
+int do_mount(void)
+{
+    static char options[PATH_MAX];
+    SCOPED_FD target = open_target_dir(TEXT(MOUNT, target), (int)INT(MOUNT, plain_target));
+    if (target < 0)
+        return target;
+    if (INT(MOUNT, ms_flags)) {
+        int error = classic_options(options, sizeof(options));
+        if (error)
+            return error;
+        return classic_mount(TEXT(MOUNT, source), target, TEXT(MOUNT, fstype),
+                             INT(MOUNT, ms_flags), options);
+    }
+    SCOPED_FD tree = new_file_system();
+    return tree < 0 ? tree : attach(tree, target);
+}
+
+static int bind_tree(int tree)
+{
+    int64_t set = INT(BIND, attr_set), soft = INT(BIND, soft_clear);
+    int64_t clear = INT(BIND, attr_clear);
+    int recursive = 0;
+    int error = set_attr(tree, recursive, set, clear | soft);
+    /* A mount from an outer user namespace has its flags locked: what was not asked for stays. */
+    if (error == -EPERM && soft)
+        error = set_attr(tree, recursive, set, clear);
+    return error;
+}
+
+static int open_like(const char *target, int tree)
+{
+    struct statx st;
+    int error = xstatx(tree, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
+    int fd = directory ? path_make_dir(target, 0755) : path_make_file(target, 0755);
+    if (fd < 0)
+        return because(fd, "prepare the mount point", target);
+    error = xstatx(fd, "", AT_EMPTY_PATH, &st);
+    if (!error && directory != ((st.stx_mode & S_IFMT) == S_IFDIR))
+        error = because(-ENOTDIR, directory ? "the source is a directory, the target is a file:"
+                                            : "the source is a file, the target is a directory:",
+                        target);
+    if (error) {
+        xclose(fd);
+        return error;
+    }
+    return fd;
+}
+
+int do_bind(void)
+{
+    const char *source = TEXT(BIND, source);
+    int64_t slot = INT(BIND, slot);
+    SCOPED_FD tree =
+        slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, source, (int)INT(BIND, recursive));
+    if (tree == -ENOENT && INT(BIND, optional))
+        return 0;
+    if (tree < 0)
+        return because(tree, "open the source", source);
+    int error = bind_tree(tree);
+    if (error)
+        return because(error, "set the mount's attributes of", source);
+    SCOPED_FD target = open_like(TEXT(BIND, target), tree);
+    return target < 0 ? target : attach(tree, target);
+}
+
+/* The mount that is on top at `path`, as an fd; -EINVAL when `path` is no mount point. */
+int do_mount_attr(void)
+{
+    SCOPED_FD fd = path_open(TEXT(MOUNT_ATTR, target), O_PATH);
+    if (fd < 0)
+        return fd;
+    return set_attr(fd, (int)INT(MOUNT_ATTR, recursive), INT(MOUNT_ATTR, attr_set),
+                    INT(MOUNT_ATTR, attr_clear));
+}
+
+int do_mount_propagation(void)
+{
+    SCOPED_FD fd = path_open(TEXT(MOUNT_PROPAGATION, target), O_PATH);
+    return fd < 0 ? fd : classic_mount(NULL, fd, NULL, INT(MOUNT_PROPAGATION, flags), NULL);
+}
+
+int do_remount(void)
+{
+    SCOPED_FD fd = path_open(TEXT(REMOUNT, target), O_PATH);
+    const char *data = TEXT(REMOUNT, data);
+    if (fd < 0)
+        return fd;
+    return classic_mount(NULL, fd, NULL, INT(REMOUNT, ms_flags), data[0] ? data : NULL);
+}
+
+int do_readonly(void)
+{
+    SCOPED_FD target = path_open(TEXT(READONLY, path), O_PATH);
+    if (target == -ENOENT || target == -ENOTDIR)
+        return 0;
+    if (target < 0)
+        return target;
+    SCOPED_FD tree = clone_tree(target, "", 1);
+    if (tree < 0)
+        return tree;
+    int error = set_attr(tree, 0, MOUNT_ATTR_RDONLY, 0);
+    return error ? error : attach(tree, target);
+}
+
+/* The host's /dev/null, and really that one: an image could have put a symlink into its own
+ * (CVE-2025-31133). */
+static int null_device(void)
+{
+    struct statx st;
+    SCOPED_FD tree = clone_tree(AT_FDCWD, "/dev/null", 0);
+    if (tree < 0)
+        return because(tree, "open", "/dev/null");
+    int error = xstatx(tree, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    if ((st.stx_mode & S_IFMT) != S_IFCHR || st.stx_rdev_major != 1 || st.stx_rdev_minor != 3)
+        return because(-ENODEV, "/dev/null is not the null device", NULL);
+    return keep(&tree);
+}
+
+static int new_mask(void)
+{
+    SCOPED_FD fs = (int)sys2(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+    if (fs < 0)
+        return fs;
+    int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "size", "0", 0);
+    if (!error)
+        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
+    if (!error)
+        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    if (error)
+        return error;
+    return (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+}
+
+/* A file is hidden by the null device, a directory by a tmpfs that all of them share: a file
+ * system of its own for each would cost the kernel far more than a second mount of one. */
+int do_mask(void)
+{
+    struct statx st;
+    SCOPED_FD target = path_open(TEXT(MASK, path), O_PATH);
+    if (target == -ENOENT || target == -ENOTDIR)
+        return 0;
+    if (target < 0)
+        return target;
+    int error = xstatx(target, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
+    int first = directory && ex.masked_dir < 0;
+    SCOPED_FD tree = !directory ? null_device() : first ? new_mask() : clone_tree(ex.masked_dir, "", 0);
+    if (tree < 0)
+        return tree;
+    error = attach(tree, target);
+    if (!error && first)
+        ex.masked_dir = keep(&tree);
+    return error;
+}
+
+/* The old root ends up on top of the new one, both at "/": no directory for it is needed. */
+int do_pivot_root(void)
+{
+    int error = (int)sys1(__NR_fchdir, ex.rootfs);
+    if (!error)
+        error = (int)sys2(__NR_pivot_root, ".", ".");
+    if (!error) /* nothing of the detaching may travel to the host */
+        error = (int)sys5(__NR_mount, NULL, ".", NULL, MS_SLAVE | MS_REC, NULL);
+    if (!error)
+        error = (int)sys2(__NR_umount2, ".", MNT_DETACH);
+    return error ? error : (int)sys1(__NR_chdir, "/");
+}
+
+/* For a root on initramfs, which pivot_root refuses (--no-pivot). */
+int do_move_root(void)
+{
+    int error = (int)sys1(__NR_fchdir, ex.rootfs);
+    if (!error)
+        error = (int)sys5(__NR_mount, ".", "/", NULL, MS_MOVE, NULL);
+    if (!error)
+        error = (int)sys1(__NR_chroot, ".");
+    return error ? error : (int)sys1(__NR_chdir, "/");
+}
+
+int do_chroot(void)
+{
+    int error = (int)sys1(__NR_fchdir, ex.rootfs);
+    if (!error)
+        error = (int)sys1(__NR_chroot, ".");
+    return error ? error : (int)sys1(__NR_chdir, "/");
+}

@@ -1,0 +1,97 @@
+/* Namespaces, and what is set once inside them: host names, loopback, session, keyring, sysctls. */
+#include "executor.h"
+
+#include <linux/keyctl.h>
+
+int do_setns(void)
+{
+    int fd = slot_fd(INT(SETNS, slot));
+    return fd < 0 ? fd : (int)sys2(__NR_setns, fd, INT(SETNS, nstype));
+}
+
+int do_unshare(void)
+{
+    return (int)sys1(__NR_unshare, INT(UNSHARE, flags));
+}
+
+/* Joining a pid or time namespace moves only children: the rest of the plan is a child's, made
+ * with CLONE_PARENT so that the runtime is its parent too. It gets the child's pidfd. */
+int do_respawn(void)
+{
+    int pidfd = -1;
+    struct clone_args args = {
+        .flags = (uint64_t)INT(RESPAWN, flags) | CLONE_PARENT | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+    };
+    long pid = sys2(__NR_clone3, &args, sizeof(args));
+    if (pid < 0)
+        return (int)pid;
+    if (pid == 0)
+        return channel_expect(MSG_GO);
+    int error = channel_send(MSG_CHILD, 0, NULL, 0, pidfd);
+    xexit(error ? 1 : 0);
+}
+
+/* A new user namespace makes us nobody until its maps are written; then uid 0 is ours. */
+int do_become_root(void)
+{
+    int error = INT(BECOME_ROOT, setgroups) ? (int)sys2(__NR_setgroups, 0, NULL) : 0;
+    if (!error)
+        error = (int)sys3(__NR_setresgid, 0, 0, 0);
+    return error ? error : (int)sys3(__NR_setresuid, 0, 0, 0);
+}
+
+int do_setsid(void)
+{
+    long result = sys0(__NR_setsid);
+    return result < 0 && result != -EPERM ? (int)result : 0; /* EPERM: we lead one already */
+}
+
+/* A session keyring of its own, so that the container cannot reach the caller's. Kernels without
+ * keyrings, and users over their quota, go without. */
+int do_keyring(void)
+{
+    long ring = sys2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, TEXT(KEYRING, name));
+    if (ring == -ENOSYS || ring == -EDQUOT || ring == -EPERM)
+        return 0;
+    if (ring < 0)
+        return (int)ring;
+    /* possessor: everything; user: view, read, search, link: what a shell inside expects */
+    sys3(__NR_keyctl, KEYCTL_SETPERM, ring, 0x3f1b0000);
+    return 0;
+}
+
+/* struct ifreq: linux/if.h would bring the C library's headers in. */
+struct interface_request {
+    char name[16];
+    short flags;
+    char rest[22];
+};
+
+#define SIOCSIFFLAGS 0x8914
+#define IFF_UP 1
+
+int do_loopback_up(void)
+{
+    struct interface_request request = { .name = "lo", .flags = IFF_UP };
+    SCOPED_FD fd = (int)sys3(__NR_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    return (int)sys3(__NR_ioctl, fd, SIOCSIFFLAGS, &request);
+}
+
+int do_hostname(void)
+{
+    return (int)sys2(__NR_sethostname, TEXT(HOSTNAME, name), TEXT_LENGTH(HOSTNAME, name));
+}
+
+int do_domainname(void)
+{
+    return (int)sys2(__NR_setdomainname, TEXT(DOMAINNAME, name), TEXT_LENGTH(DOMAINNAME, name));
+}
+
+int do_sysctl(void)
+{
+    return write_file_at(proc_handle(), TEXT(SYSCTL, file), TEXT(SYSCTL, value),
+                         TEXT_LENGTH(SYSCTL, value));
+}

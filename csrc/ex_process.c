@@ -1,0 +1,366 @@
+/* The user's process: identity, capabilities, working directory, program; then the gate and exec. */
+#include "executor.h"
+
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <linux/signal.h>
+
+#define ARGS_MAX 65536
+
+int do_umask(void)
+{
+    sys1(__NR_umask, INT(UMASK, mask));
+    return 0;
+}
+
+int do_no_new_privs(void)
+{
+    return (int)sys5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+int do_personality(void)
+{
+    long result = sys1(__NR_personality, INT(PERSONALITY, domain));
+    return result < 0 ? (int)result : 0;
+}
+
+int do_scheduler(void)
+{
+    return (int)sys3(__NR_sched_setattr, 0, TEXT(SCHEDULER, attr), 0);
+}
+
+int do_io_priority(void)
+{
+    return (int)sys3(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, INT(IO_PRIORITY, value));
+}
+
+/* EINVAL ends the list: the kernel knows no capability of that number. */
+int do_bounding(void)
+{
+    uint64_t mask = (uint64_t)INT(BOUNDING, mask);
+    for (int cap = 0; cap < 64; cap++) {
+        if (mask >> cap & 1)
+            continue;
+        int error = (int)sys5(__NR_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
+        if (error == -EINVAL)
+            break;
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+int do_user(void)
+{
+    int error = 0;
+    if (!INT(USER, groups_kept))
+        error = (int)sys2(__NR_setgroups, TEXT_LENGTH(USER, groups) / sizeof(uint32_t),
+                          TEXT(USER, groups));
+    if (error)
+        return because(error, "set the additional groups", NULL);
+    /* The capabilities that follow are set by `capabilities`, which needs them permitted. */
+    error = (int)sys5(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (!error)
+        error = (int)sys3(__NR_setresgid, INT(USER, gid), INT(USER, gid), INT(USER, gid));
+    if (!error)
+        error = (int)sys3(__NR_setresuid, INT(USER, uid), INT(USER, uid), INT(USER, uid));
+    if (!error)
+        error = (int)sys5(__NR_prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
+    return error;
+}
+
+int do_capabilities(void)
+{
+    uint64_t effective = (uint64_t)INT(CAPABILITIES, effective);
+    uint64_t permitted = (uint64_t)INT(CAPABILITIES, permitted);
+    uint64_t inheritable = (uint64_t)INT(CAPABILITIES, inheritable);
+    uint64_t ambient = (uint64_t)INT(CAPABILITIES, ambient);
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2];
+    for (int half = 0; half < 2; half++) {
+        data[half].effective = (uint32_t)(effective >> (32 * half));
+        data[half].permitted = (uint32_t)(permitted >> (32 * half));
+        data[half].inheritable = (uint32_t)(inheritable >> (32 * half));
+    }
+    int error = (int)sys5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (!error || error == -EINVAL)
+        error = (int)sys2(__NR_capset, &head, data);
+    for (int cap = 0; !error && cap < 64; cap++)
+        if (ambient >> cap & 1)
+            error = (int)sys5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    return error;
+}
+
+/* Made if missing, and entered while we still may: a directory that only root can enter is a
+ * valid working directory of another user, as with runc. */
+int do_make_cwd(void)
+{
+    const char *path = TEXT(MAKE_CWD, path);
+    ex.cwd_entered = !sys1(__NR_chdir, path);
+    if (ex.cwd_entered)
+        return 0;
+    int fd = path_make_dir(path, 0755);
+    if (fd == -EACCES || fd == -EPERM) /* the user may have the right that root lacks here */
+        return 0;
+    if (fd < 0)
+        return fd;
+    ex.cwd_entered = !sys1(__NR_fchdir, fd);
+    xclose(fd);
+    return 0;
+}
+
+/* CVE-2024-21626: a leaked fd of the host's must not become the working directory. The kernel
+ * itself says so: the path of a directory outside of our root begins with "(unreachable)". */
+int do_chdir(void)
+{
+    static char where[PATH_MAX];
+    if (!ex.cwd_entered) {
+        int error = (int)sys1(__NR_chdir, TEXT(CHDIR, path));
+        if (error)
+            return error;
+    }
+    long length = sys2(__NR_getcwd, where, sizeof(where));
+    if (length < 0 && length != -ENOENT)
+        return (int)length;
+    if (length < 0 || where[0] != '/')
+        return because(-EXDEV, "current working directory is outside of container mount namespace root",
+                       NULL);
+    return 0;
+}
+
+/* -- HOME ------------------------------------------------------------------------------------ */
+
+static const char *next_field(const char *s)
+{
+    while (*s && *s != ':' && *s != '\n')
+        s++;
+    return *s == ':' ? s + 1 : NULL;
+}
+
+static int64_t decimal(const char *s)
+{
+    int64_t value = 0;
+    if (*s < '0' || *s > '9')
+        return -1;
+    for (; *s >= '0' && *s <= '9' && value < (1ll << 40); s++)
+        value = value * 10 + (*s - '0');
+    return *s == ':' ? value : -1;
+}
+
+/* The home directory in one line of passwd, when the line is uid's. */
+static const char *home_in_line(const char *line, int64_t uid, size_t *length)
+{
+    const char *field = line;
+    for (int i = 0; i < 5; i++) {
+        field = next_field(field);
+        if (!field || (i == 1 && decimal(field) != uid))
+            return NULL;
+    }
+    const char *end = field;
+    while (*end && *end != ':' && *end != '\n')
+        end++;
+    *length = (size_t)(end - field);
+    return field;
+}
+
+static const char *find_home(const char *passwd, int64_t uid, size_t *length)
+{
+    for (const char *line = passwd; line && *line;) {
+        const char *home = home_in_line(line, uid, length);
+        if (home && *length)
+            return home;
+        line = find_char(line, '\n');
+        line = line ? line + 1 : NULL;
+    }
+    *length = 1;
+    return "/";
+}
+
+/* HOME from the container's passwd, "/" when it doesn't say; read before the user is changed. */
+int do_home(void)
+{
+    enum { ROOM = 1 << 20 };
+    size_t used = 0, length = 0;
+    SCOPED_FD fd = xopenat(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NOCTTY | 04000 /* O_NONBLOCK */, 0);
+    char *text = take_memory(ROOM + PATH_MAX);
+    if (!text)
+        return -ENOMEM;
+    while (fd >= 0 && used < ROOM - 1) {
+        long got = xread(fd, text + used, ROOM - 1 - used);
+        if (got <= 0)
+            break;
+        used += (size_t)got;
+    }
+    text[used] = 0;
+    const char *home = find_home(text, INT(HOME, uid), &length);
+    if (length >= PATH_MAX - 8)
+        return -ENAMETOOLONG;
+    ex.home = text + ROOM;
+    memcpy(ex.home, "HOME=", 5);
+    memcpy(ex.home + 5, home, length);
+    ex.home[5 + length] = 0;
+    return 0;
+}
+
+/* -- the program ------------------------------------------------------------------------------ */
+
+static int may_execute(const char *path)
+{
+    struct statx st;
+    int error = xstatx(AT_FDCWD, path, 0, &st);
+    if (error)
+        return error;
+    if ((st.stx_mode & S_IFMT) == S_IFDIR)
+        return -EISDIR;
+    error = (int)sys4(__NR_faccessat2, AT_FDCWD, path, 1 /* X_OK */, 0x200 /* AT_EACCESS */);
+    /* faccessat2 ignores that root needs one x bit to execute */
+    return error == -ENOSYS ? (int)sys3(__NR_faccessat, AT_FDCWD, path, 1) : error;
+}
+
+/* Each directory of PATH in turn; an empty one is the current directory. */
+static int search_path(const char *name, const char *search)
+{
+    static char found[PATH_MAX];
+    size_t tail = text_length(name);
+    int denied = 0;
+    for (const char *at = search; at;) {
+        const char *end = find_char(at, ':');
+        size_t length = end ? (size_t)(end - at) : text_length(at);
+        if (length + tail + 2 <= PATH_MAX) {
+            memcpy(found, at, length);
+            if (length)
+                found[length++] = '/';
+            memcpy(found + length, name, tail + 1);
+            int error = may_execute(found);
+            if (!error) {
+                ex.program = found;
+                return 0;
+            }
+            denied |= error == -EACCES;
+        }
+        at = end ? end + 1 : NULL;
+    }
+    return denied ? -EACCES : -ENOENT;
+}
+
+int do_find_program(void)
+{
+    const char *name = TEXT(FIND_PROGRAM, name);
+    if (!find_char(name, '/'))
+        return search_path(name, TEXT(FIND_PROGRAM, search));
+    ex.program = name;
+    return may_execute(name);
+}
+
+/* -- the gate ---------------------------------------------------------------------------------- */
+
+/* The first process of a pid namespace ignores signals that it has no handler for. A container
+ * that waits to be started must still die of them. */
+static void die_of_signal(int number)
+{
+    xexit(128 + number);
+}
+
+#if defined(__x86_64__)
+void restore_after_signal(void);
+__asm__("restore_after_signal:\n mov $15,%eax\n syscall\n");
+#define RESTORER 0x04000000ul
+#endif
+
+static void accept_signals(void)
+{
+    static const unsigned char fatal[] = { SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGUSR1, SIGUSR2,
+                                           SIGPIPE, SIGALRM, SIGTERM };
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = die_of_signal;
+#if defined(__x86_64__)
+    action.sa_flags = RESTORER;
+    action.sa_restorer = restore_after_signal;
+#endif
+    for (size_t i = 0; i < sizeof(fatal); i++)
+        sys4(__NR_rt_sigaction, fatal[i], &action, NULL, 8);
+}
+
+/* Connections that close without a word only ask whether we still wait. */
+int do_await_start(void)
+{
+    int gate = slot_fd(INT(AWAIT_START, slot));
+    char word = 0;
+    if (gate < 0)
+        return gate;
+    int error = channel_send(MSG_SYNC, 0, NULL, 0, -1);
+    if (!error)
+        error = channel_expect(MSG_GO);
+    if (error)
+        return error;
+    xclose(ex.channel);
+    ex.channel = -1;
+    accept_signals();
+    while (word != 'S') {
+        xclose(ex.channel);
+        ex.channel = (int)RETRY(sys4(__NR_accept4, gate, NULL, NULL, SOCK_CLOEXEC));
+        if (ex.channel < 0)
+            return ex.channel;
+        if (xread(ex.channel, &word, 1) != 1)
+            word = 0;
+    }
+    xclose(gate);
+    return 0;
+}
+
+int do_seccomp(void)
+{
+    struct {
+        unsigned short count;
+        const void *filter;
+    } program = { (unsigned short)(TEXT_LENGTH(SECCOMP, filter) / 8), TEXT(SECCOMP, filter) };
+    long result = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, INT(SECCOMP, flags), &program);
+    return result < 0 ? (int)result : 0;
+}
+
+/* A list of strings joined by NUL as the array that execve takes, with room for `more` entries. */
+const char **pointer_list(const char *list, size_t length, size_t more)
+{
+    size_t count = 0, next = 0;
+    for (size_t i = 0; i < length; i++)
+        count += list[i] == 0;
+    const char **pointers = take_memory((count + more + 1) * sizeof(char *));
+    for (size_t at = 0; pointers && at < length; at += text_length(list + at) + 1)
+        pointers[next++] = list + at;
+    return pointers;
+}
+
+static void write_pid(char *out, long pid)
+{
+    char digits[12];
+    int count = 0;
+    do
+        digits[count++] = (char)('0' + pid % 10);
+    while (pid /= 10);
+    while (count)
+        *out++ = digits[--count];
+    *out = 0;
+}
+
+int do_exec(void)
+{
+    static char listen_pid[32] = "LISTEN_PID=";
+    const char **args = pointer_list(TEXT(EXEC, args), TEXT_LENGTH(EXEC, args), 0);
+    const char **env = pointer_list(TEXT(EXEC, env), TEXT_LENGTH(EXEC, env), 2);
+    if (!args || !env)
+        return -ENOMEM;
+    size_t at = 0;
+    while (env[at])
+        at++;
+    if (ex.home)
+        env[at++] = ex.home;
+    if (INT(EXEC, listen_pid)) { /* sd_listen_fds(3) wants the number that the program sees */
+        write_pid(listen_pid + 11, sys0(__NR_getpid));
+        env[at++] = listen_pid;
+    }
+    const char *program = ex.program ? ex.program : args[0];
+    return because((int)sys3(__NR_execve, program, args, env), "exec", program);
+}

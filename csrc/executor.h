@@ -1,0 +1,102 @@
+/* What the files of the executor share: the plan in memory, its arguments, failure, the channel.
+ *
+ * The executor is started by the shim with one SEQPACKET socket, the channel, to the runtime:
+ *
+ *      runtime                                executor
+ *         | ---- PLAN + plan memfd, slots ---->  |   maps the plan, runs its operations
+ *         | <--- SYNC {operation} -------------  |   at each `sync`; waits
+ *         |      runs its own operations         |
+ *         | ---- GO --------------------------->  |
+ *         | <--- CHILD + pidfd ----------------  |   after `respawn`: who goes on
+ *         | <--- CONSOLE + pty master ---------  |   after `console`
+ *         | <--- FAILED {operation, errno} ----  |   and exits with 1
+ *         | <--- (end of file) ----------------  |   the user's program runs, or nothing does
+ *
+ * `await_start` closes the channel and waits on the gate, a listening socket: a connection that
+ * says 'S' starts the container, and carries FAILED, or its end, as the channel did before.
+ */
+#ifndef EXECUTOR_H
+#define EXECUTOR_H
+
+#include "ex_sys.h"
+#include "plan_ops.h"
+
+enum message { MSG_PLAN = 1, MSG_SYNC, MSG_GO, MSG_CHILD, MSG_CONSOLE, MSG_FAILED };
+
+#define DETAIL_MAX 1024
+#define MAX_SLOTS 200
+
+struct record {
+    uint32_t kind;
+    uint32_t index;
+    int64_t ints[PLAN_INTS];
+    struct {
+        uint32_t offset;
+        uint32_t length;
+    } texts[PLAN_TEXTS];
+};
+
+struct header {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t records;
+    uint32_t arena;
+    uint64_t total;
+};
+
+struct message_head {
+    uint32_t type;
+    uint32_t index;
+    int32_t error;
+    uint32_t length;
+};
+
+struct state {
+    const unsigned char *plan;
+    const struct header *header;
+    const struct record *now; /* the operation that runs */
+    int channel;              /* to the runtime, or to `start` after await_start; -1 when closed */
+    int rootfs;               /* O_PATH, from `rootfs` to pivot_root; AT_FDCWD in between never */
+    int slots[MAX_SLOTS];     /* fds that came with the plan */
+    int slot_count;
+    int masked_dir;           /* the one read-only tmpfs that hides every masked directory */
+    int proc;                 /* a procfs of our own that nobody else can touch */
+    int cwd_entered;
+    char *home;               /* "HOME=..." from passwd, or NULL */
+    const char *program;      /* what find_program found, or NULL */
+    char detail[DETAIL_MAX];
+};
+
+extern struct state ex;
+
+#define INT(op, name) (ex.now->ints[op##_##name])
+#define TEXT(op, name) text_of(op##_##name)
+#define TEXT_LENGTH(op, name) (ex.now->texts[op##_##name].length)
+
+/* ex_main.c */
+const char *text_of(int number);
+int slot_fd(int64_t number);
+void *take_memory(size_t size);
+/* Explain a failure beyond its errno: `words` and, unless NULL, the path or name concerned. */
+int because(int error, const char *words, const char *what);
+void say_failed(int error);
+
+/* ex_channel.c */
+int channel_send(uint32_t type, int error, const char *text, size_t length, int fd);
+int channel_expect(uint32_t type);
+int channel_receive_plan(int *plan_fd);
+
+/* ex_path.c */
+int path_open(const char *path, int flags);
+int path_make_dir(const char *path, int mode);
+int path_make_file(const char *path, int mode);
+int path_parent(const char *path, const char **name);
+int proc_handle(void);
+int write_file_at(int dir, const char *path, const char *value, size_t length);
+
+/* one handler an operation: 0, or a negative errno */
+#define DECLARE(number, handler) int handler(void);
+PLAN_HANDLERS(DECLARE)
+#undef DECLARE
+
+#endif

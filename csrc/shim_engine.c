@@ -1,0 +1,285 @@
+/* The parent's half of a container's start; the other half is executor.c. */
+#define _GNU_SOURCE
+#include "shim_engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+
+#define MAX_FDS 253 /* SCM_MAX_FD */
+
+struct spawn {
+    int exe;
+    int channel;
+    int preserve;
+    char number[12];
+};
+
+/* Returns twice. Inline, because a libc wrapper would return on a stack that the child has
+ * overwritten: both sides run on the same one, the parent only after the child's exec. */
+static inline __attribute__((always_inline)) long clone3_here(struct clone_args *args, size_t size)
+{
+#if defined(__x86_64__)
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(SYS_clone3), "D"(args), "S"(size)
+                     : "rcx", "r11", "memory");
+    return result;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = SYS_clone3;
+    register long x0 __asm__("x0") = (long)args;
+    register long x1 __asm__("x1") = (long)size;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1) : "memory");
+    return x0;
+#else
+#error "pycontainer knows clone3 on x86_64 and aarch64"
+#endif
+}
+
+/* In the child, on the parent's memory: system calls only. Both fds move out of the way first, so
+ * that neither lands on the other's place. */
+static __attribute__((noreturn, noinline)) void become_executor(const struct spawn *s)
+{
+    int last = 3 + s->preserve;
+    int exe = fcntl(s->exe, F_DUPFD_CLOEXEC, last + 2);
+    int channel = fcntl(s->channel, F_DUPFD_CLOEXEC, last + 2);
+    char *const argv[] = { (char *)"pycontainer", (char *)s->number, NULL };
+    char *const env[] = { NULL };
+    if (exe >= 0 && channel >= 0 && dup3(channel, last, 0) >= 0 &&
+        dup3(exe, last + 1, O_CLOEXEC) >= 0) {
+        syscall(SYS_close_range, (unsigned)last + 2, ~0U, 0);
+        syscall(SYS_execveat, last + 1, "", argv, env, AT_EMPTY_PATH);
+    }
+    for (;;)
+        _exit(126);
+}
+
+int shim_spawn(int exe, int channel, unsigned long flags, int cgroup, int preserve, int *pidfd)
+{
+    struct spawn s = { .exe = exe, .channel = channel, .preserve = preserve };
+    struct clone_args args = {
+        .flags = flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    sigset_t all, before;
+    if (cgroup >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)cgroup;
+    }
+    snprintf(s.number, sizeof(s.number), "%d", 3 + preserve);
+    /* A signal handler must not run in the child while it shares our memory. */
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    long pid = clone3_here(&args, sizeof(args));
+    if (pid == 0)
+        become_executor(&s);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return (int)pid;
+}
+
+static int failed(int fd)
+{
+    int error = -errno;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+int shim_memfd(const char *name, const char *data, unsigned long size, int executable)
+{
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    int fd = (int)syscall(SYS_memfd_create, name,
+                          flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = (int)syscall(SYS_memfd_create, name, flags);
+    if (fd < 0)
+        return -errno;
+    for (unsigned long done = 0; done < size;) {
+        ssize_t put = write(fd, data + done, size - done);
+        if (put < 0 && errno != EINTR)
+            return failed(fd);
+        if (put > 0)
+            done += (unsigned long)put;
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return failed(fd);
+    return fd;
+}
+
+int shim_channel(int *ours, int *theirs)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    *ours = pair[0];
+    *theirs = pair[1];
+    return 0;
+}
+
+union control {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(MAX_FDS * sizeof(int))];
+};
+
+int shim_send(int channel, const char *data, unsigned long size, const int *fds, int count)
+{
+    union control control;
+    struct iovec part = { (void *)data, size };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    ssize_t sent;
+    if (count > MAX_FDS)
+        return -E2BIG;
+    if (count > 0) {
+        size_t bytes = (size_t)count * sizeof(int);
+        control.head.cmsg_len = CMSG_LEN(bytes);
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        memcpy(CMSG_DATA(&control.head), fds, bytes);
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(bytes);
+    }
+    do
+        sent = sendmsg(channel, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : (int)sent;
+}
+
+int shim_receive(int channel, char *data, unsigned long room, int *fds, int *count)
+{
+    union control control;
+    struct iovec part = { data, room };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                              .msg_controllen = sizeof(control) };
+    int most = *count;
+    ssize_t got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+    *count = 0;
+    if (got < 0)
+        return -errno;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+        int given = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (int i = 0; i < given; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + (size_t)i * sizeof(int), sizeof(int));
+            if (*count < most)
+                fds[(*count)++] = fd;
+            else
+                close(fd);
+        }
+    }
+    return (int)got;
+}
+
+/* The socket's path through the directory's fd: sun_path holds 108 bytes, a state directory's path
+ * may be longer. */
+static int address_at(int dir, const char *name, struct sockaddr_un *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->sun_family = AF_UNIX;
+    int length = snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%s", dir, name);
+    return length < (int)sizeof(out->sun_path) ? 0 : -ENAMETOOLONG;
+}
+
+int shim_listen_at(int dir, const char *name)
+{
+    struct sockaddr_un address;
+    int error = address_at(dir, name, &address);
+    if (error)
+        return error;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    fchmod(fd, 0600); /* bind gives the file the socket's own mode: no moment with a wider one */
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 16) < 0)
+        return failed(fd);
+    return fd;
+}
+
+int shim_connect_at(int dir, const char *name)
+{
+    struct sockaddr_un address;
+    int error = address_at(dir, name, &address);
+    if (error)
+        return error;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return failed(fd);
+    return fd;
+}
+
+int shim_open_tree(const char *path, int recursive)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? 0x8000U : 0);
+    int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+int shim_setns(int fd, int nstype)
+{
+    return setns(fd, nstype) < 0 ? -errno : 0;
+}
+
+int shim_namespace_type(int fd)
+{
+    int type = ioctl(fd, NS_GET_NSTYPE);
+    return type < 0 ? -errno : type;
+}
+
+int shim_prlimit(int pid, int resource, unsigned long soft, unsigned long hard)
+{
+    struct rlimit limit = { soft, hard };
+    return prlimit(pid, resource, &limit, NULL) < 0 ? -errno : 0;
+}
+
+int shim_capabilities(unsigned long *permitted, unsigned long *bounding)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2];
+    *bounding = 0;
+    if (syscall(SYS_capget, &head, data) < 0)
+        return -errno;
+    *permitted = data[0].permitted | (unsigned long)data[1].permitted << 32;
+    for (int cap = 0; cap < 64; cap++) {
+        int has = prctl(PR_CAPBSET_READ, cap);
+        if (has < 0)
+            break;
+        *bounding |= (unsigned long)has << cap;
+    }
+    return 0;
+}
+
+int shim_set_subreaper(int on)
+{
+    return prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)on, 0, 0, 0) < 0 ? -errno : 0;
+}
