@@ -26,7 +26,7 @@ export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-unit lint bench install clean system
+.PHONY: help build demo test test-unit lint bench install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,7 @@ test-unit: build $(VENV)/test.done ## run the tests that need no root
 
 lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 	gcc $(C_LINT) $(C_SOURCES)
 	clang $(C_LINT) $(C_SOURCES)
@@ -62,6 +63,10 @@ install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s "$(DESTDIR)" $(DESTDIR)$(LIBDIR)
 	$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(LIBDIR) > $(DESTDIR)$(PREFIX)/bin/pycontainer
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/pycontainer
+
+uninstall: ## remove what `make install` put there
+	rm -rf $(DESTDIR)$(LIBDIR)
+	rm -f $(DESTDIR)$(PREFIX)/bin/pycontainer
 
 clean: ## remove everything that was built
 	$(MAKE) -s -C csrc clean PYTHON=$(PYTHON)

@@ -1,0 +1,193 @@
+"""The house: version, launcher, what is built, what gets installed."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import pycontainer
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "pycontainer"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LAUNCHER = ROOT / "build" / "pycontainer"
+# An outer make hands its flags and its job server down; the ones started here are their own.
+ENVIRON = {key: value for key, value in os.environ.items() if key[:4] not in ("MAKE", "MFLA")}
+
+
+def call(*argv: str | Path, **options: object) -> str:
+    """Run a command and return its standard output; a failure shows all that it said."""
+    options = {"env": ENVIRON, **options}
+    done = subprocess.run([*map(str, argv)], capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def program_headers(path: Path) -> list[tuple[int, int]]:
+    """The (type, flags) of each segment of a 64-bit little-endian ELF file."""
+    data = path.read_bytes()
+    (offset,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    return [struct.unpack_from("<II", data, offset + i * size) for i in range(count)]
+
+
+# --- metadata ---
+
+
+def test_version_is_one_number_everywhere():
+    assert PROJECT["dynamic"] == ["version"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None and newest[1] == pycontainer.__version__
+    assert f"version {pycontainer.__version__}\n" in call(LAUNCHER, "--version")
+
+
+def test_run_time_dependencies_are_the_agreed_four():
+    names = {re.match(r"[\w-]+", text)[0] for text in PROJECT["dependencies"]}
+    assert names == {"attrs", "cffi", "jsonschema", "pyroute2"}
+
+
+def test_license_is_apache():
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License\n" in (ROOT / "LICENSE").read_text()
+
+
+# --- house style: what a reader can rely on ---
+
+
+@pytest.mark.parametrize("suffix, limit", [("py", 400), ("c", 800), ("h", 800)])
+def test_files_stay_small(suffix, limit):
+    generated = {"_compiled_spec.py", "plan_ops.h"}
+    files = [*PACKAGE.rglob(f"*.{suffix}"), *(ROOT / "csrc").glob(f"*.{suffix}")]
+    lines = {f: len(f.read_text().splitlines()) for f in files if f.name not in generated}
+    assert {f.relative_to(ROOT): n for f, n in lines.items() if n > limit} == {}
+
+
+def test_functions_stay_small():
+    too_long = {}
+    for file in PACKAGE.rglob("*.py"):
+        if file.name == "_compiled_spec.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 40:
+                too_long[f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"] = node.end_lineno
+    assert too_long == {}
+
+
+# --- the build ---
+
+
+def test_build_leaves_nothing_to_do():
+    call("make", "-q", "-C", "csrc", f"PYTHON={sys.executable}", cwd=ROOT)
+
+
+def test_executor_is_static_and_its_stack_not_executable():
+    load, dynamic, interpreter, stack, writable, executable = 1, 2, 3, 0x6474E551, 2, 1
+    headers = program_headers(PACKAGE / "executor.bin")
+    kinds = {kind for kind, _ in headers}
+    assert kinds.isdisjoint({dynamic, interpreter})
+    assert [flags & executable for kind, flags in headers if kind == stack] == [0]
+    assert not [f for kind, f in headers if kind == load and f & writable and f & executable]
+    assert (PACKAGE / "executor.bin").stat().st_size < 256 * 1024
+
+
+def test_shim_links_nothing_but_libc():
+    text = call("readelf", "-d", PACKAGE / "_shim.abi3.so")
+    assert set(re.findall(r"NEEDED.*\[(.*)\]", text)) <= {"libc.so.6"}
+
+
+def test_schemas_are_part_of_the_package():
+    ours = {f.name: f.read_bytes() for f in (ROOT / "oci-spec").glob("*.json")}
+    assert ours
+    assert ours == {f.name: f.read_bytes() for f in (PACKAGE / "spec/schemas").glob("*.json")}
+
+
+# --- the command ---
+
+
+def test_launcher_is_isolated_and_without_site():
+    first = LAUNCHER.read_text().split("\n", 1)[0]
+    interpreter, flags = first.removeprefix("#!").split(" ")
+    assert flags == "-IS"
+    assert os.access(interpreter, os.X_OK)
+
+
+def test_launcher_trusts_no_variable_and_no_directory_of_the_caller(tmp_path):
+    for name in ("pycontainer", "sitecustomize", "_cffi_backend", "posix"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')\n")
+    env = ENVIRON | {"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": str(tmp_path / "posix.py")}
+    call(LAUNCHER, "--version", cwd=tmp_path, env=env)
+
+
+def test_dependencies_are_in_reach_without_site():
+    text = LAUNCHER.read_text().split("from pycontainer.cli")[0]
+    text += "from pycontainer import offpath\n"
+    text += "for name in ('jsonschema', 'attrs', 'pyroute2'): offpath.load(name)\n"
+    call(LAUNCHER.read_text()[2:].split(" ")[0], "-IS", "-c", text)
+
+
+def test_a_missing_dependency_is_a_clear_error():
+    from pycontainer import errors, offpath
+
+    with pytest.raises(errors.HostError, match="load no_such_module: .*install it"):
+        offpath.load("no_such_module")
+
+
+# --- what gets installed ---
+
+
+@pytest.mark.slow
+def test_make_install_gives_a_command_with_all_bytecode(tmp_path):
+    prefix = tmp_path / "usr"
+    call("make", "install", f"PREFIX={prefix}", cwd=ROOT)
+    command = prefix / "bin" / "pycontainer"
+    assert command.read_text().split("\n", 1)[0].endswith(" -IS")
+    assert pycontainer.__version__ in call(command, "--version", cwd="/")
+    library = prefix / "lib" / "pycontainer"
+    sources = [f for f in library.rglob("*.py") if f.parent.name != "__pycache__"]
+    tag = sys.implementation.cache_tag
+    assert sources
+    assert [f for f in sources if not (f.parent / f"__pycache__/{f.stem}.{tag}.pyc").exists()] == []
+    assert str(ROOT) not in command.read_text()
+
+
+@pytest.mark.slow
+def test_make_install_respects_destdir(tmp_path):
+    call("make", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/x", cwd=ROOT)
+    assert "/opt/x/lib/pycontainer" in (tmp_path / "opt/x/bin/pycontainer").read_text()
+    assert str(tmp_path) not in (tmp_path / "opt/x/bin/pycontainer").read_text()
+
+
+@pytest.mark.slow
+def test_wheel_works_in_an_environment_of_its_own(tmp_path):
+    source = tmp_path / "source"
+    unwanted = shutil.ignore_patterns(
+        ".git", ".venv", "build", "*.so", "*.bin", "_compiled_spec.py", "_checksum.py",
+        "plan_ops.h", "schemas", "__pycache__", ".*_cache",
+    )  # fmt: skip
+    shutil.copytree(ROOT, source, ignore=unwanted)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    offline = ["--no-deps", "--no-index"]
+    call(*pip, "wheel", *offline, "--no-build-isolation", "-w", tmp_path, source)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert "-cp311-abi3-linux" in wheel.name
+
+    venv = tmp_path / "venv"
+    call(sys.executable, "-m", "venv", "--without-pip", venv)
+    call(*pip, "--python", venv / "bin/python", "install", *offline, wheel)
+    packages = next(venv.glob("lib/python*/site-packages"))
+    call(sys.executable, ROOT / "tools/vendor.py", packages)
+    assert pycontainer.__version__ in call(venv / "bin/pycontainer", "--version", cwd="/")
+    link = tmp_path / "link"
+    link.symlink_to(venv / "bin/pycontainer")
+    assert pycontainer.__version__ in call(link, "--version", cwd="/")
+    built = {"executor.bin", "_shim.abi3.so", "_compiled_spec.py", "spec/schemas"}
+    assert {name for name in built if not (packages / "pycontainer" / name).exists()} == set()
