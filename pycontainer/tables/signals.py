@@ -68,8 +68,7 @@ def parse_signal(text: str) -> int:
 
 
 def name(number: int) -> str:
-    """Return "SIGKILL" for 9 and "SIGRTMIN+3" for 37; a number without a name comes back as it is.
-    """
+    """Return "SIGKILL" for 9, "SIGRTMIN+3" for 37; a number without a name comes back as text."""
     for text, value in NUMBERS.items():
         if value == number:
             return text
