@@ -1,0 +1,222 @@
+"""The command line: argv in, an exit status out; one file per command, loaded when it is called.
+
+A command file has SUMMARY, USAGE, HELP (texts), OPTIONS (its table), WORDS (how many it takes,
+least and most), STOP (words after which nothing is an option), FAILURE (prefix of its error
+messages, exit status of its failures), STATE (whether it uses the state directory) and
+`run(settings, arguments) -> int`. What differs from DEFAULTS is all that a file states.
+"""
+
+from __future__ import annotations
+
+import posix
+import sys
+
+from pycontainer.cli.options import (
+    FLAG,
+    HELP,
+    NO_LIMIT,
+    TEXT,
+    Arguments,
+    check_words,
+    parse,
+    parse_globals,
+)
+from pycontainer.errors import UsageError
+from pycontainer.settings import NAME, Log, Settings, absolute, default_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+COMMANDS = (
+    "create",
+    "delete",
+    "exec",
+    "features",
+    "kill",
+    "list",
+    "pause",
+    "plan",
+    "ps",
+    "resume",
+    "run",
+    "spec",
+    "start",
+    "state",
+)
+
+GLOBALS = (
+    ("root", "", TEXT, "DIR", "state directory (default: /run/pycontainer)"),
+    ("log", "", TEXT, "FILE", "append errors to FILE (they go to stderr as well)"),
+    ("log-format", "", TEXT, "FORMAT", "text (default) or json"),
+    ("debug", "", FLAG, "", "log what happens"),
+    ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups: cgroupsPath is slice:prefix:name"),
+    ("rootless", "", TEXT, "WHEN", "ignore cgroup permission errors: true, false, auto (default)"),
+    ("criu", "", TEXT, "PATH", ""),
+    ("version", "v", FLAG, "", "print the version"),
+    HELP,
+)
+
+DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True}
+
+_ROOTLESS = {"": None, "auto": None, "true": True, "1": True, "false": False, "0": False}
+
+
+class UnknownCommand(UsageError):
+    """No command of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No help topic for '{name}'", hint=f'"{NAME} help" lists the commands')
+
+
+class Session(Log):
+    """What a failure needs to know to be reported: the log, the command, its prefix and status."""
+
+    __slots__ = ("command", "options", "path", "prefix", "status")
+
+    def __init__(self) -> None:
+        self.options = Arguments(GLOBALS)
+        self.path = ""  # absolute path of the log file, "" for stderr
+        self.command = ""
+        self.prefix = ""
+        self.status = 1
+
+    def open(self) -> None:
+        """Check --log and --log-format as runc does before it runs a command.
+
+        The file is made now but opened again for each record: a descriptor kept open could be
+        one of those that --preserve-fds names.
+        """
+        if self.options["log-format"] not in ("", "text", "json"):
+            raise UsageError(f"invalid log-format: {self.options['log-format']}")
+        if self.options["log"]:
+            from pycontainer.cli import log
+
+            self.path = absolute(self.options["log"])
+            log.create(self.path)
+
+    def debug(self, message: str) -> None:
+        if self.options["debug"]:
+            self.record("debug", message)
+
+    def warning(self, message: str) -> None:
+        self.record("warning", message)
+
+    def record(self, level: str, message: str, extra: dict[str, Any] | None = None) -> None:
+        """One record to the log file, or to stderr without one."""
+        from pycontainer.cli import log
+
+        log.write(self.path, self.options["log-format"] == "json", (level, message, extra or {}))
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run one command line and leave the process with its exit status."""
+    session = Session()
+    try:
+        status = execute(sys.argv[1:] if argv is None else argv, session)
+    except BaseException as error:
+        from pycontainer.cli import failure
+
+        status = failure.report(error, session)
+    _leave(status)
+
+
+def execute(argv: list[str], session: Session) -> int:
+    """Parse, dispatch, return the exit status; every failure is an exception."""
+    options = session.options
+    rest = parse_globals(argv, options)
+    if not rest or rest[0] in ("help", "h") or options["help"] or options["version"]:
+        return _tell(rest, options)
+    name = session.command = rest[0]
+    command = load(name)
+    arguments = Arguments((*command.OPTIONS, HELP))
+    try:
+        parse(rest[1:], (arguments, options), _trait(command, "STOP"))
+    except UsageError:
+        if not arguments["help"]:
+            raise
+    if arguments["help"]:
+        from pycontainer.cli import help
+
+        return help.of_command(name)
+    check_words(name, arguments.words, command.WORDS)
+    session.open()
+    settings = _settings(session, _trait(command, "STATE"))
+    session.debug(f"{NAME} {' '.join(argv)}")
+    session.prefix, session.status = _trait(command, "FAILURE")
+    status: int = command.run(settings, arguments)
+    return status
+
+
+def load(name: str) -> Any:
+    """The module of a command."""
+    if name not in COMMANDS:
+        raise UnknownCommand(name)
+    module = f"{__name__}.{name}"
+    __import__(module)
+    return sys.modules[module]
+
+
+def _trait(command: Any, name: str) -> Any:
+    return getattr(command, name, DEFAULTS[name])
+
+
+def _tell(rest: list[str], options: Arguments) -> int:
+    """--version, --help, help [COMMAND], or no command at all."""
+    from pycontainer.cli import help
+
+    if rest and rest[0] in ("help", "h"):
+        rest = rest[1:]
+    elif options["version"] and not options["help"]:
+        return help.version()
+    return help.of_command(rest[0]) if rest and rest[0] != "help" else help.of_program()
+
+
+def _settings(session: Session, uses_state: bool) -> Settings:
+    options = session.options
+    when = options["rootless"].lower()
+    if when not in _ROOTLESS:
+        raise UsageError(f'invalid value "{when}" for flag -rootless: must be true, false or auto')
+    if "root" in options:
+        root = absolute(options["root"])
+        if root == "/":
+            raise UsageError("option --root argument should not be set to /")
+    else:
+        root, below_runtime_dir = default_root(posix.environ)
+        if below_runtime_dir and uses_state:
+            _claim(root)
+    settings = Settings(
+        root,
+        systemd_cgroup=options["systemd-cgroup"],
+        rootless=_ROOTLESS[when],
+        debug=options["debug"],
+        log=session,
+    )
+    settings.criu = options["criu"] or settings.criu
+    return settings
+
+
+def _claim(root: str) -> None:
+    """Make the state directory below $XDG_RUNTIME_DIR, sticky so that nobody prunes it.
+
+    XDG Base Directory Specification: files there may be removed unless their sticky bit is set.
+    """
+    try:
+        try:
+            posix.mkdir(root, 0o700)
+        except FileExistsError:
+            pass
+        posix.chmod(root, 0o1700)
+    except OSError as error:
+        hint = "the path in $XDG_RUNTIME_DIR must be writable by the user; or give --root"
+        raise UsageError(f"make {root}: {error.strerror}", hint=hint) from None
+
+
+def _leave(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody listens any more; the status still tells
+    posix._exit(status & 0xFF)

@@ -1,0 +1,31 @@
+"""`create`: everything but the user's program, which waits for `start`."""
+
+from __future__ import annotations
+
+from pycontainer.cli.creation import OPTIONS as OPTIONS
+from pycontainer.cli.creation import create_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cli.options import Arguments
+    from pycontainer.settings import Settings
+
+SUMMARY = "create a container"
+USAGE = "create [options] CONTAINER"
+WORDS = (1, 1)
+FAILURE = ("pycontainer create failed: ", 1)
+HELP = """\
+Builds the container that the bundle's config.json describes and stops right before its program
+runs; "start" lets it run. CONTAINER is a name of your choice, unique on this machine.
+
+   pycontainer create -b mybundle mybox
+   pycontainer start mybox
+"""
+
+
+def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.cli.lookup import named
+    from pycontainer.container import Container
+
+    Container.create(settings, named(arguments), create_options(arguments))
+    return 0

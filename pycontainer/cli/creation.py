@@ -1,0 +1,36 @@
+"""What `create` and `run` share: their options, and these as the value that Container takes."""
+
+from __future__ import annotations
+
+from pycontainer.cli.options import FLAG, NUMBER, TEXT
+from pycontainer.settings import absolute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cli.options import Arguments
+    from pycontainer.container import CreateOptions
+
+OPTIONS = (
+    ("bundle", "b", TEXT, "DIR", "the bundle (default: the current directory)"),
+    ("console-socket", "", TEXT, "PATH", "unix socket that receives the terminal's master end"),
+    ("pidfd-socket", "", TEXT, "PATH", "unix socket that receives a pidfd of the container's init"),
+    ("pid-file", "", TEXT, "FILE", "write the process id to FILE"),
+    ("no-pivot", "", FLAG, "", "move the root filesystem instead of pivot_root (for ramdisks)"),
+    ("no-new-keyring", "", FLAG, "", "keep the caller's session keyring"),
+    ("preserve-fds", "", NUMBER, "N", "pass N more descriptors, from 3 (after $LISTEN_FDS) on"),
+)
+
+
+def create_options(arguments: Arguments) -> CreateOptions:
+    """The value for Container.create and Container.run."""
+    from pycontainer.container import CreateOptions
+
+    return CreateOptions(
+        bundle=arguments["bundle"] or ".",
+        console_socket=arguments["console-socket"],
+        pidfd_socket=arguments["pidfd-socket"],
+        pid_file=absolute(arguments["pid-file"]) if arguments["pid-file"] else "",
+        no_pivot=arguments["no-pivot"],
+        no_new_keyring=arguments["no-new-keyring"],
+        preserve_fds=arguments["preserve-fds"],
+    )

@@ -1,0 +1,39 @@
+"""`delete`: everything that the container has left on the machine."""
+
+from __future__ import annotations
+
+from pycontainer.cli.options import FLAG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cli.options import Arguments
+    from pycontainer.settings import Settings
+
+SUMMARY = "delete a container and what it holds"
+USAGE = "delete [options] CONTAINER"
+WORDS = (1, 1)
+OPTIONS = (("force", "f", FLAG, "", "kill it first; no error when there is no such container"),)
+HELP = """\
+Deletes a stopped or a created container; any other one needs --force.
+
+   pycontainer delete -f mybox
+"""
+
+
+def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.cli.lookup import container, named
+    from pycontainer.errors import CLIENT_TEXTS, StateError
+
+    force = arguments["force"]
+    try:
+        container(settings, arguments).delete(force=force)
+    except StateError as error:
+        if error.message != CLIENT_TEXTS["does_not_exist"]:
+            raise
+        from pycontainer.store import Store
+
+        # A create or delete that was killed may have left a directory without a container.
+        swept = Store(settings.root).discard(named(arguments))
+        if not (force or swept):
+            raise
+    return 0

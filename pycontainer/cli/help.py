@@ -1,0 +1,93 @@
+"""Help for someone in a hurry, and --version; off the path of every other command."""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer import __version__
+from pycontainer.cli import COMMANDS, GLOBALS, load
+from pycontainer.cli.options import FLAG, HELP, NUMBERS, TEXTS
+from pycontainer.cli.output import emit
+from pycontainer.settings import NAME, default_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cli.options import Table
+
+SPEC_VERSION = "1.3.0"
+
+PROGRAM = f"""\
+Run containers from OCI bundles: a directory with a config.json and a root filesystem.
+
+USAGE
+   {NAME} [global options] COMMAND [options] [arguments]
+
+TRY IT (as root; nothing is downloaded)
+   {NAME} spec --host -b demo      write a bundle made of this machine's own /usr
+   {NAME} plan demo                see every step before anything happens
+   {NAME} run -b demo mybox        a shell in a container
+"""
+
+
+def of_program() -> int:
+    """Print the commands and the global options."""
+    root, _ = default_root(posix.environ)
+    lines = [PROGRAM, "COMMANDS"]
+    lines += _columns([(name, load(name).SUMMARY) for name in COMMANDS])
+    lines += ["", "GLOBAL OPTIONS (before or after the command)"]
+    table = tuple((*option[:4], option[4].replace("/run/pycontainer", root)) for option in GLOBALS)
+    lines += _options(table)
+    lines += ["", f'"{NAME} help COMMAND" or "{NAME} COMMAND --help" tells more.']
+    emit("\n".join(lines) + "\n")
+    return 0
+
+
+def of_command(name: str) -> int:
+    """Print the help of one command; UnknownCommand when there is none of that name."""
+    command = load(name)
+    lines = [f"{NAME} {name}: {command.SUMMARY}", "", "USAGE", f"   {NAME} {command.USAGE}"]
+    if command.HELP:
+        lines += ["", command.HELP.strip("\n")]
+    lines += ["", "OPTIONS", *_options((*command.OPTIONS, HELP))]
+    emit("\n".join(lines) + "\n")
+    return 0
+
+
+def version() -> int:
+    """Print the version; engines parse the first line, then `commit:` and `spec:`."""
+    import sys
+
+    lines = [f"{NAME} version {__version__}"]
+    commit = _commit()
+    if commit:
+        lines.append(f"commit: {commit}")
+    lines.append(f"spec: {SPEC_VERSION}")
+    lines.append("python: " + ".".join(str(part) for part in sys.version_info[:3]))
+    emit("\n".join(lines) + "\n")
+    return 0
+
+
+def _commit() -> str:
+    """The commit this was built from: a file that the build leaves, and nothing without it."""
+    try:
+        with open(__file__.rpartition("/cli/")[0] + "/COMMIT", encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _options(table: Table) -> list[str]:
+    rows = []
+    for name, short, kind, placeholder, text in table:
+        if not text:
+            continue
+        left = f"-{short}, --{name}" if short else f"    --{name}"
+        if kind != FLAG:
+            left += f" {placeholder}"
+        rows.append((left, text + (" (repeatable)" if kind in (TEXTS, NUMBERS) else "")))
+    return _columns(rows)
+
+
+def _columns(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(left) for left, _ in rows) + 3
+    return [f"   {left:<{width}}{right}" for left, right in rows]

@@ -1,0 +1,38 @@
+"""`kill`: one signal to the container's init, or with --all to every process of its cgroup."""
+
+from __future__ import annotations
+
+from pycontainer.cli.options import FLAG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cli.options import Arguments
+    from pycontainer.settings import Settings
+
+SUMMARY = "send a signal to a container"
+USAGE = "kill [options] CONTAINER [SIGNAL]"
+WORDS = (1, 2)
+STOP = 1  # a signal may look like an option
+OPTIONS = (("all", "a", FLAG, "", "signal every process of the container, not only its init"),)
+HELP = """\
+SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal is TERM.
+
+   pycontainer kill mybox KILL
+"""
+
+
+def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.cli.lookup import container
+    from pycontainer.errors import CLIENT_TEXTS, StateError
+    from pycontainer.tables.signals import SIGTERM, parse_signal
+
+    target = container(settings, arguments)
+    word = arguments.words[1] if len(arguments.words) > 1 else ""
+    number = parse_signal(word) if word else SIGTERM
+    try:
+        target.kill(number, all=arguments["all"])
+    except StateError as error:
+        # Engines send --all to sweep up after the init: nothing left is what they want.
+        if not (arguments["all"] and error.message == CLIENT_TEXTS["not_running"]):
+            raise
+    return 0

@@ -1,0 +1,130 @@
+"""Log records in the formats of logrus, which every engine that calls a runtime reads.
+
+text: `time="2026-01-31T12:00:00Z" level=error msg="..."`
+json: `{"level":"error","msg":"...","time":"2026-01-31T12:00:00Z", ...}`, with our own keys after
+runc's three. Loaded when there is something to write, or a file to make.
+"""
+
+from __future__ import annotations
+
+import posix
+import time
+
+from pycontainer import jsonfast
+from pycontainer.errors import HostError, os_reason
+from pycontainer.settings import NAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Record = tuple[str, str, dict[str, Any]]  # level, message, further keys
+
+_APPEND = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_SYNC | posix.O_CLOEXEC
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
+# As Go's strconv.Quote.
+_ESCAPES = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), 127)},
+    **{ord(char): "\\" + letter for char, letter in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)},
+    ord('"'): '\\"',
+    ord("\\"): "\\\\",
+}
+
+
+def create(path: str) -> None:
+    """Make the log file if it is missing; HostError when it cannot be written."""
+    try:
+        posix.close(posix.open(path, _APPEND, 0o644))
+    except OSError as error:
+        raise HostError(f"open {path}: {os_reason(error.errno)}", field="--log") from None
+
+
+def write(path: str, as_json: bool, record: Record) -> None:
+    """Append one record to the file at `path`, or write it to stderr without a path.
+
+    A log that cannot be written any more must not hide what happened: stderr gets the record.
+    """
+    if path and append(path, as_json, record):
+        return
+    if as_json:
+        to_stderr(json_line(record))
+    elif _isatty(2):
+        to_stderr(short_line(record))
+    else:
+        to_stderr(text_line(record))
+
+
+def append(path: str, as_json: bool, record: Record) -> bool:
+    """Append one record to the file at `path`; False when it cannot be opened."""
+    try:
+        fd = posix.open(path, _APPEND, 0o644)
+    except OSError:
+        return False
+    try:
+        _write(fd, json_line(record) if as_json else text_line(record))
+    finally:
+        posix.close(fd)
+    return True
+
+
+def to_stderr(line: str) -> None:
+    """Write one line, whatever it holds; a closed stderr is not an error."""
+    _write(2, line)
+
+
+def _write(fd: int, line: str) -> None:
+    data = (line + "\n").encode("utf-8", "surrogateescape")
+    try:
+        while data:
+            data = data[posix.write(fd, data) :]
+    except OSError:
+        pass  # a full disk or a closed stderr: there is nowhere left to say it
+
+
+def _isatty(fd: int) -> bool:
+    try:
+        return posix.isatty(fd)
+    except OSError:
+        return False
+
+
+def json_line(record: Record) -> str:
+    """runc's three keys in its order, then ours."""
+    level, message, extra = record
+    return jsonfast.dumps({"level": level, "msg": message, "time": timestamp(), **extra})
+
+
+def text_line(record: Record) -> str:
+    """logrus' text format when stderr is not a terminal."""
+    level, message, _ = record
+    return f'time="{timestamp()}" level={level} msg={quoted(message)}'
+
+
+def short_line(record: Record) -> str:
+    """For a person at a terminal."""
+    level, message, _ = record
+    mark = "" if level == "error" else f"{level}: "
+    return f"{NAME}: {mark}{one_line(message)}"
+
+
+def one_line(message: str) -> str:
+    """The message with its line breaks spelled out."""
+    return message.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def quoted(value: str) -> str:
+    """The value as logrus writes it: in quotes only if it needs them."""
+    if value and _PLAIN.issuperset(value):
+        return value
+    return '"' + value.translate(_ESCAPES) + '"'
+
+
+def timestamp() -> str:
+    """Now, RFC 3339, in local time with its offset."""
+    now = time.localtime()
+    offset = now.tm_gmtoff // 60
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", now)
+    if not offset:
+        return text + "Z"
+    hours, minutes = divmod(abs(offset), 60)
+    return f"{text}{'+' if offset > 0 else '-'}{hours:02d}:{minutes:02d}"

@@ -1,0 +1,160 @@
+"""The option parser: argv and tables of options in, `Arguments` out.
+
+It accepts what runc's parser (urfave/cli 3) accepts: one dash or two, `--name=value` or
+`--name value`, `--flag=false`, `--` to end, options after words unless a command says otherwise,
+and global options after the command's name. It refuses what no table names, so an option is
+either implemented or an error. argparse would cost more than the whole command does.
+"""
+
+from __future__ import annotations
+
+from pycontainer.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    # name, short name or "", kind, placeholder in the help, help (an option without is hidden)
+    Option = tuple[str, str, str, str, str]
+    Table = tuple[Option, ...]
+
+FLAG = "flag"  # true unless it says otherwise: --name, --name=false
+TEXT = "text"
+NUMBER = "number"  # not negative
+TEXTS = "texts"  # repeatable; commas do not separate
+NUMBERS = "numbers"
+
+NO_LIMIT = -1
+HELP: Option = ("help", "h", FLAG, "", "show this help")
+
+_DEFAULTS = {FLAG: False, TEXT: "", NUMBER: 0}
+# As Go's strconv.ParseBool.
+_BOOLEANS = {
+    "": True,
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
+class WrongUsage(UsageError):
+    """The command line does not parse: the command's usage is worth showing."""
+
+
+class Arguments:
+    """One table's options with their values, and the words that are not options.
+
+    `arguments[name]` is the value or its kind's default; `name in arguments` asks whether it was
+    given at all.
+    """
+
+    __slots__ = ("table", "values", "words")
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.values: dict[str, Any] = {}
+        self.words: list[str] = []
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.values:
+            return self.values[name]
+        for option in self.table:
+            if option[0] == name:
+                return _DEFAULTS[option[2]] if option[2] in _DEFAULTS else []
+        raise KeyError(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+
+def parse_globals(argv: list[str], into: Arguments) -> list[str]:
+    """Options before the command's name; returns the rest, from that name on."""
+    index = 0
+    while index < len(argv):
+        word = argv[index]
+        if word == "--":
+            return argv[index + 1 :]
+        if not _is_option(word):
+            return argv[index:]
+        index = _take(argv, index, (into,))
+    return []
+
+
+def parse(argv: list[str], sets: tuple[Arguments, ...], words_before_stop: int = NO_LIMIT) -> None:
+    """Parse a command's arguments; the words land in `sets[0]`.
+
+    An option is looked up in each set in turn. After `words_before_stop` words everything is a
+    word, which lets `exec ID ls -l` pass `-l` on. Raises WrongUsage; what came before it is kept.
+    """
+    words = sets[0].words
+    index = 0
+    while index < len(argv):
+        word = argv[index]
+        if word == "--":
+            words.extend(argv[index + 1 :])
+            return
+        if len(words) == words_before_stop or _is_negative_number(word):
+            words.extend(argv[index:])
+            return
+        if _is_option(word):
+            index = _take(argv, index, sets)
+        else:
+            words.append(word)
+            index += 1
+
+
+def _is_option(word: str) -> bool:
+    return len(word) > 1 and word[0] == "-" and not _is_negative_number(word)
+
+
+def _is_negative_number(word: str) -> bool:
+    return len(word) > 1 and word[0] == "-" and word[1] != "-" and not word[1].isalpha()
+
+
+def _take(argv: list[str], index: int, sets: tuple[Arguments, ...]) -> int:
+    """Store the option at `index`; returns the index after it and its value."""
+    word = argv[index]
+    name, equals, value = word[2 if word.startswith("--") else 1 :].partition("=")
+    for arguments in sets:
+        for option in arguments.table:
+            if name and name in option[:2]:
+                if not equals and option[2] != FLAG:
+                    index += 1
+                    if index == len(argv):
+                        raise WrongUsage(f"flag needs an argument: {word}")
+                    value = argv[index]
+                _store(arguments.values, option, name, value)
+                return index + 1
+    raise WrongUsage(f"flag provided but not defined: -{name}")
+
+
+def _store(values: dict[str, Any], option: Option, name: str, value: str) -> None:
+    kind = option[2]
+    if kind == FLAG:
+        if value not in _BOOLEANS:
+            raise _invalid(name, value, "must be true or false")
+        values[option[0]] = _BOOLEANS[value]
+    elif kind == TEXT:
+        values[option[0]] = value
+    elif kind == TEXTS:
+        values.setdefault(option[0], []).append(value)
+    elif not (value.isascii() and value.isdigit() and len(value) <= 10):
+        raise _invalid(name, value, "must be a whole number")
+    elif kind == NUMBER:
+        values[option[0]] = int(value)
+    else:
+        values.setdefault(option[0], []).append(int(value))
+
+
+def _invalid(name: str, value: str, reason: str) -> WrongUsage:
+    return WrongUsage(f'invalid value "{value}" for flag -{name}: {reason}')
+
+
+def check_words(command: str, words: list[str], limits: tuple[int, int]) -> None:
+    """Refuse too few or too many words; a second limit of NO_LIMIT means any number."""
+    least, most = limits
+    if least == most and len(words) != least:
+        raise WrongUsage(f'"{command}" requires exactly {least} argument(s)')
+    if len(words) < least:
+        raise WrongUsage(f'"{command}" requires a minimum of {least} argument(s)')
+    if most != NO_LIMIT and len(words) > most:
+        raise WrongUsage(f'"{command}" requires a maximum of {most} argument(s)')

@@ -1,0 +1,23 @@
+"""`resume`: thaws what pause froze."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cli.options import Arguments
+    from pycontainer.settings import Settings
+
+SUMMARY = "resume a paused container"
+USAGE = "resume CONTAINER"
+WORDS = (1, 1)
+OPTIONS = ()
+HELP = """\
+   pycontainer resume mybox
+"""
+
+
+def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.cli.lookup import container
+
+    container(settings, arguments).resume()
+    return 0

@@ -1,0 +1,40 @@
+"""`run`: create, start, wait, delete; the exit status is the container's."""
+
+from __future__ import annotations
+
+from pycontainer.cli.creation import OPTIONS as _CREATE_OPTIONS
+from pycontainer.cli.creation import create_options
+from pycontainer.cli.options import FLAG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cli.options import Arguments
+    from pycontainer.settings import Settings
+
+SUMMARY = "create and run a container"
+USAGE = "run [options] CONTAINER"
+WORDS = (1, 1)
+FAILURE = ("pycontainer run failed: ", 1)
+OPTIONS = (
+    *_CREATE_OPTIONS,
+    ("detach", "d", FLAG, "", "do not wait; the container goes on on its own"),
+    ("keep", "", FLAG, "", "do not delete the container when it ends"),
+    ("no-subreaper", "", FLAG, "", "do not adopt the container's orphaned processes"),
+)
+HELP = """\
+Exits with the status of the container's program, or 128+n when signal n ended it.
+
+   pycontainer run -b mybundle mybox        in the foreground, deleted when it ends
+   pycontainer run -d -b mybundle mybox     in the background
+"""
+
+
+def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.cli.lookup import named
+    from pycontainer.container import Container
+
+    options = create_options(arguments)
+    options.detach = arguments["detach"]
+    options.keep = arguments["keep"]
+    options.no_subreaper = arguments["no-subreaper"]
+    return Container.run(settings, named(arguments), options)
