@@ -15,7 +15,7 @@ PY := $(CURDIR)/$(VENV)/bin/python
 LIBDIR := $(PREFIX)/lib/pycontainer
 COMMAND := build/pycontainer
 
-SYSTEM := gcc make libc6-dev python3-dev python3-venv libseccomp2
+SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
 SYSTEM_TEST := runc crun busybox-static debootstrap strace
 SYSTEM_LINT := clang
 
