@@ -1,0 +1,426 @@
+"""A container's cgroup: created, configured and entered here, used by every driver.
+
+Enters: `CgroupPaths`. The processes in it are the business of processes.py, what its files are to
+hold is compiled in resources.py; both load on demand, so that `kill` does not load `create`.
+Every failed write names the file, the value and the field of the config it came from.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import EINVAL, ENOENT, ENOTDIR
+
+from ..errors import HostError, OperationError, StateError, os_reason
+from .files import WRITE, processes, read_text, write_text
+from .path import CgroupPaths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .layout import Layout
+    from .resources import ResourcePlan, Write
+
+DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
+
+
+class Cgroup:
+    """The cgroup of one container in all hierarchies; `layout` is needed for `create` only."""
+
+    __slots__ = ("paths", "layout", "made")
+
+    def __init__(self, paths: CgroupPaths, layout: Layout | None = None) -> None:
+        self.paths = paths
+        self.layout = layout
+        self.made: list[str] = []
+
+    # -- making and configuring ------------------------------------------------------------
+
+    def create(self, plan: ResourcePlan | None = None, rootless: bool = False) -> list[str]:
+        """Make the directories; return warnings about what had to be left out.
+
+        Raises StateError when the cgroup exists with processes in it or frozen, OperationError
+        when it cannot be made; then nothing that was made stays. Without privilege hierarchies
+        are left out if neither a path nor a limit asks for them (`rootless` also lets device
+        rules go, which no unprivileged process can set).
+        """
+        from . import creation
+
+        return creation.create(self, plan, rootless)
+
+    def undo(self) -> None:
+        """Remove the directories that `create` made, and only those, deepest first."""
+        from . import processes as members
+
+        for directory in reversed(self.made):
+            members.remove_directory(directory, deadline_s=1.0, recursive=False)
+        self.made = []
+
+    def apply(self, writes: Iterable[Write]) -> list[str]:
+        """Write limits in their order; return warnings about limits that the kernel lacks.
+
+        A write that the kernel refuses with EINVAL only because a companion still has its old
+        value (limit and swap, quota and period) is tried again after the others of its kind.
+        """
+        warnings: list[str] = []
+        deferred: list[Write] = []
+        kind = ""
+        for write in writes:
+            if deferred and write.controller != kind:
+                self._apply_deferred(deferred)
+            kind = write.controller
+            error = self._write_one(write, warnings)
+            if error is None:
+                continue
+            if write.deferrable and error.errno == EINVAL:
+                deferred.append(write)
+            else:
+                self._raise(write, error)
+        self._apply_deferred(deferred)
+        return warnings
+
+    def _apply_deferred(self, deferred: list[Write]) -> None:
+        for write in deferred:
+            error = self._write_one(write, [])
+            if error is not None:
+                self._raise(write, error)
+        deferred.clear()
+
+    def _write_one(self, write: Write, warnings: list[str]) -> OSError | None:
+        """Try the file and its alternatives; None when done or when it may be missing."""
+        directory = self.paths.directory(write.controller)
+        if not directory:
+            from .hints import missing_controller
+
+            raise missing_controller(write, self.paths)
+        if write.limit_check:
+            return self._check_usage(directory, write)
+        for name, value in ((write.file, write.value), *write.alternatives):
+            try:
+                if write.by_line:
+                    _write_lines(f"{directory}/{name}", value)
+                else:
+                    write_text(f"{directory}/{name}", value)
+                return None
+            except OSError as error:
+                if error.errno != ENOENT:
+                    return error
+                missing = error
+        if write.optional and posix.access(directory, posix.F_OK):
+            if write.warning:
+                warnings.append(write.warning)
+            return None
+        return missing
+
+    def _check_usage(self, directory: str, write: Write) -> None:
+        """memory.checkBeforeUpdate: a limit at or below the usage is refused (best effort)."""
+        try:
+            usage = int(read_text(f"{directory}/{write.file}"))
+        except (OSError, ValueError):
+            return
+        if int(write.value) <= usage:
+            raise OperationError(
+                f"set memory limit {write.value}: current usage is {usage} bytes",
+                field=write.field,
+                kind="cgroup_write",
+            )
+
+    def _raise(self, write: Write, error: OSError) -> None:
+        from .hints import write_failed
+
+        raise write_failed(write, self.paths, error)
+
+    def write(self, controller: str, file: str, value: str) -> None:
+        """Write one file of the cgroup; OperationError when the kernel refuses."""
+        from .resources import Write
+
+        self.apply((Write(controller, file, value),))
+
+    def read(self, controller: str, file: str) -> str:
+        """Read one file of the cgroup; OSError as the kernel gives it."""
+        return read_text(f"{self.paths.directory(controller)}/{file}")
+
+    def apply_devices(self, plan: ResourcePlan, rootless: bool = False) -> list[str]:
+        """Restrict devices: the v1 lists, or the v2 filter program.
+
+        After the mounts were made: a block device that is mounted is opened by the process that
+        mounts it. Unprivileged, failures are left out with a warning.
+        """
+        if self.paths.mode == "none":
+            return []
+        try:
+            if self.paths.mode == "v2":
+                from .device_bpf import attach
+
+                attach(self.paths.unified, plan.device_program)
+                return []
+            if not self.paths.directory("devices"):
+                raise HostError(
+                    "restrict devices: no devices cgroup is mounted",
+                    field="linux.resources.devices",
+                )
+            return self.apply(plan.device_writes)
+        except (OperationError, HostError) as error:
+            if not rootless:
+                raise
+            return [f"device rules are not enforced: {error.message}"]
+
+    def delegate(self, uid: int) -> None:
+        """Give the v2 cgroup to a host uid (config-linux.md#cgroup-ownership).
+
+        Only the directory and the files that the kernel says are safe to delegate.
+        """
+        directory = self.paths.unified
+        if self.paths.mode != "v2" or not directory:
+            return
+        try:
+            names = read_text("/sys/kernel/cgroup/delegate").split()
+        except FileNotFoundError:  # before kernel 4.15
+            names = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
+        for path in (directory, *(f"{directory}/{name}" for name in names if "/" not in name)):
+            try:
+                posix.chown(path, uid, -1)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise OperationError(
+                    f"chown {path} to {uid}: {os_reason(error.errno or 0)}",
+                    errno=error.errno or 0,
+                    kind="cgroup_delegate",
+                ) from None
+
+    # -- entering -------------------------------------------------------------------------
+
+    def placement(self, sub_paths: Iterable[str] = ()) -> Placement:
+        """Where a new process goes: the cgroup itself, or sub-cgroups of it for `exec --cgroup`.
+
+        Each of `sub_paths` is `PATH` (all hierarchies) or `CONTROLLER[,CONTROLLER]:PATH` (v1).
+        """
+        directories = dict(self.paths.directories)
+        for names, relative in _split_sub_paths(sub_paths):
+            for name in names or list(directories):
+                if name not in directories:
+                    raise StateError(f"enter cgroup {relative}: no controller {name!r} here")
+                directories[name] = _below(directories[name], relative)
+        v1 = dict.fromkeys(path for name, path in directories.items() if name)
+        return Placement(tuple(v1), directories.get("", ""))
+
+    def init_placement(self, pid: int) -> Placement | None:
+        """On v2 the cgroup that the container's init moved itself to, if it did.
+
+        A cgroup that gives controllers to its children takes no processes (EBUSY); an exec
+        without an explicit sub-cgroup goes where init is then.
+        """
+        if self.paths.mode != "v2":
+            return None
+        from .layout import parse_membership, probe
+
+        hierarchy = (self.layout or probe()).find("")
+        try:
+            membership = parse_membership(read_text(f"/proc/{pid}/cgroup"))
+        except OSError:
+            return None
+        own = next((path for controllers, path in membership if not controllers), "")
+        if hierarchy is None or not own or "/.." in own:
+            return None
+        return Placement((), hierarchy.mountpoint + own.rstrip("/"))
+
+    def attach(self, pid: int) -> None:
+        """Move a process in by cgroup.procs; slow after idle, see Placement."""
+        self.placement().attach(pid)
+
+    def attach_exec(self, pid: int, sub_paths: Iterable[str]) -> None:
+        """Move a process into sub-cgroups, as `exec --cgroup` asks."""
+        self.placement(sub_paths).attach(pid)
+
+    def fd_for_clone(self) -> int:
+        """A directory descriptor for CLONE_INTO_CGROUP, or -1 where there is no v2."""
+        return self.placement().clone_fd()
+
+    # -- its processes ---------------------------------------------------------------------
+
+    def pids(self, recursive: bool = True) -> list[int]:
+        """Pids in the cgroup, sorted, each once."""
+        from .processes import main_directory
+
+        directory = main_directory(self.paths)
+        return sorted(set(processes(directory, recursive))) if directory else []
+
+    def exists(self) -> bool:
+        """Whether any directory of the cgroup is there."""
+        return any(posix.access(path, posix.F_OK) for path in self.paths.all_directories())
+
+    def frozen(self) -> bool:
+        """Whether the container is paused (or is being paused)."""
+        from . import processes as members
+
+        return members.frozen(self.paths)
+
+    def freeze(self, deadline_s: float = 10.0) -> None:
+        """Stop all processes; OperationError (and thawed again) when it takes too long."""
+        from . import processes as members
+
+        members.freeze(self.paths, deadline_s)
+
+    def thaw(self) -> None:
+        """Let the processes run again."""
+        from . import processes as members
+
+        members.thaw(self.paths)
+
+    def signal_all(self, signal: int) -> int:
+        """Send a signal to every process once; returns how many there were."""
+        from . import processes as members
+
+        return members.signal_all(self.paths, signal)
+
+    def kill(self, signal: int = 9, deadline_s: float = 10.0) -> list[int]:
+        """Signal all and wait until the cgroup is empty; returns the pids that remain."""
+        from . import processes as members
+
+        return members.kill(self.paths, signal, deadline_s)
+
+    def delete(self, deadline_s: float = 10.0) -> None:
+        """Remove the cgroup and those below it; OperationError names who is still there."""
+        from . import processes as members
+
+        members.delete(self.paths, deadline_s)
+
+    def oom_kills(self) -> int:
+        """How many of its processes the kernel killed for lack of memory (0 if not known)."""
+        if not (directory := self.paths.directory("memory")):
+            return 0
+        name = "memory.events" if self.paths.mode == "v2" else "memory.oom_control"
+        try:
+            for line in read_text(f"{directory}/{name}").splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line[9:])
+        except OSError:
+            pass
+        return 0
+
+
+class Placement:
+    """The directories that a process is to be in, and the quick ways to get it there.
+
+    A write to cgroup.procs takes a lock whose writer waits for an RCU grace period: 4-15 ms when
+    the host was idle. Two ways avoid it: clone3's CLONE_INTO_CGROUP on v2 (`clone_fd`, kernel
+    5.7), and on v1 a thread that writes "0" to `tasks` itself, which needs no lock because
+    nothing else can change it meanwhile (`join_fds`, kernel 5.6; correct, if slow, before).
+    """
+
+    __slots__ = ("v1", "unified")
+
+    def __init__(self, v1: tuple[str, ...], unified: str) -> None:
+        self.v1 = v1
+        self.unified = unified
+
+    def clone_fd(self) -> int:
+        """A new descriptor of the v2 directory, or -1; the caller closes it."""
+        return _open(self.unified, DIRECTORY) if self.unified else -1
+
+    def join_fds(self) -> list[int]:
+        """New descriptors; a single-threaded child enters by writing "0" to each.
+
+        The kernel checks the opener's privilege, so a child in a user namespace can do it too.
+        """
+        fds: list[int] = []
+        try:
+            for directory in self.v1:
+                fds.append(_open(directory + "/tasks", WRITE))
+        except OperationError:
+            for fd in fds:
+                posix.close(fd)
+            raise
+        return fds
+
+    def attach(self, pid: int) -> None:
+        """Write the pid to each cgroup.procs; OperationError names the one that refused."""
+        for directory in (*self.v1, *((self.unified,) if self.unified else ())):
+            for attempt in range(6):
+                try:
+                    write_text(directory + "/cgroup.procs", str(pid))
+                    break
+                except OSError as error:
+                    # EINVAL: the task is too new to be moved yet.
+                    if error.errno == EINVAL and attempt < 5:
+                        from time import sleep
+
+                        sleep(0.0002 * 4**attempt)
+                        continue
+                    raise OperationError(
+                        f"move process {pid} into {directory}: {os_reason(error.errno or 0)}",
+                        errno=error.errno or 0,
+                        kind="cgroup_enter",
+                        field="linux.cgroupsPath",
+                    ) from None
+
+
+def _open(path: str, flags: int) -> int:
+    try:
+        return posix.open(path, flags)
+    except OSError as error:
+        raise OperationError(
+            f"open {path}: {os_reason(error.errno or 0)}",
+            errno=error.errno or 0,
+            kind="cgroup_enter",
+            field="linux.cgroupsPath",
+        ) from None
+
+
+def _write_lines(path: str, value: str) -> None:
+    """One write(2) per line: some v2 files take a single key at a time."""
+    fd = posix.open(path, WRITE)
+    try:
+        for line in value.splitlines() or [""]:
+            posix.write(fd, line.encode("utf-8", "surrogatepass"))
+    finally:
+        posix.close(fd)
+
+
+def _split_sub_paths(sub_paths: Iterable[str]) -> list[tuple[list[str], str]]:
+    """Parse the values of `exec --cgroup` into (controllers or none for all, path)."""
+    from ..errors import UsageError
+
+    values = list(sub_paths)
+    parsed: list[tuple[list[str], str]] = []
+    seen: set[str] = set()
+    for value in values:
+        names, colon, relative = value.partition(":")
+        if not colon:
+            if len(values) != 1:
+                raise UsageError(f"invalid --cgroup argument: {value} (missing <controller>: prefix)")
+            return [([], value)]
+        controllers = names.split(",")
+        if "" in controllers:
+            raise UsageError(f"invalid --cgroup argument: {value} (empty <controller> prefix)")
+        for name in controllers:
+            if name in seen:
+                raise UsageError(
+                    f"invalid --cgroup argument(s): controller {name} specified multiple times"
+                )
+            seen.add(name)
+        parsed.append((controllers, relative))
+    return parsed
+
+
+def _below(base: str, relative: str) -> str:
+    """`base/relative`, each component an existing directory and no symbolic link."""
+    from _stat import S_ISDIR
+
+    directory = base
+    for part in relative.split("/"):
+        if part in ("", "."):
+            continue
+        if part == ".." or "\0" in part:
+            raise StateError(f"bad sub cgroup path: {relative}")
+        directory += "/" + part
+        try:
+            is_directory = S_ISDIR(posix.lstat(directory).st_mode)
+        except OSError as error:
+            if error.errno not in (ENOENT, ENOTDIR):
+                raise
+            raise StateError(f"enter cgroup {relative}: {directory} does not exist") from None
+        if not is_directory:
+            raise StateError(f"bad sub cgroup path: {relative}")
+    return directory
