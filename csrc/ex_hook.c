@@ -149,13 +149,9 @@ static void append(size_t *at, const char *s)
 
 static void append_number(size_t *at, int value)
 {
-    char text[12];
-    int start = sizeof(text) - 1;
-    text[start] = 0;
-    do
-        text[--start] = (char)('0' + value % 10);
-    while (value /= 10);
-    append(at, text + start);
+    char text[24];
+    put_number(text, value);
+    append(at, text);
 }
 
 /* "exit status 1, stdout: ..., stderr: ..." */
@@ -182,18 +178,6 @@ static int judge(struct hook_run *run, int status, int timed_out)
     return -ECANCELED;
 }
 
-static char *write_number(char *out, long value)
-{
-    char digits[24];
-    int count = 0;
-    do
-        digits[count++] = (char)('0' + value % 10);
-    while (value /= 10);
-    while (count)
-        *out++ = digits[--count];
-    return out;
-}
-
 /* The state, with our pid as this namespace counts it. */
 static int compose_state(struct hook_run *run)
 {
@@ -202,7 +186,7 @@ static int compose_state(struct hook_run *run)
     if (!text)
         return -ENOMEM;
     memcpy(text, TEXT(HOOK, state_head), head);
-    char *end = write_number(text + head, sys0(__NR_getpid));
+    char *end = put_number(text + head, sys0(__NR_getpid));
     memcpy(end, TEXT(HOOK, state_tail), tail);
     run->state = text;
     run->state_length = (size_t)(end - text) + tail;

@@ -31,16 +31,8 @@ static int clone_tree(int dir, const char *path, int recursive)
 static void fd_path(char *out, int fd)
 {
     static const char prefix[] = "/proc/self/fd/";
-    char digits[12];
-    size_t at = sizeof(prefix) - 1;
-    int count = 0;
-    memcpy(out, prefix, at);
-    do
-        digits[count++] = (char)('0' + fd % 10);
-    while (fd /= 10);
-    while (count)
-        out[at++] = digits[--count];
-    out[at] = 0;
+    memcpy(out, prefix, sizeof(prefix));
+    put_number(out + sizeof(prefix) - 1, fd);
 }
 
 static int classic_mount(const char *source, int target, const char *type, int64_t flags,
@@ -139,7 +131,20 @@ static int configure_all(int fs, const char *list, size_t length)
     return 0;
 }
 
-static int new_file_system(void)
+/* A tmpfs without a mode of its own takes that of the directory that it covers. */
+static int keep_mode(int fs, int target)
+{
+    char mode[8] = { 0 };
+    struct statx st;
+    int error = xstatx(target, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    for (int i = 0; i < 4; i++)
+        mode[i] = (char)('0' + (st.stx_mode >> (9 - 3 * i) & 7));
+    return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "mode", mode, 0);
+}
+
+static int new_file_system(int target)
 {
     const char *source = TEXT(MOUNT, source);
     SCOPED_FD fs = (int)sys2(__NR_fsopen, TEXT(MOUNT, fstype), FSOPEN_CLOEXEC);
@@ -148,6 +153,8 @@ static int new_file_system(void)
     int error = 0;
     if (source[0])
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
+    if (!error && INT(MOUNT, keep_mode))
+        error = keep_mode(fs, target);
     if (!error)
         error = configure_all(fs, TEXT(MOUNT, options), TEXT_LENGTH(MOUNT, options));
     if (!error)
@@ -208,19 +215,18 @@ int do_mount(void)
         return classic_mount(TEXT(MOUNT, source), target, TEXT(MOUNT, fstype),
                              INT(MOUNT, ms_flags), options);
     }
-    SCOPED_FD tree = new_file_system();
+    SCOPED_FD tree = new_file_system(target);
     return tree < 0 ? tree : attach(tree, target);
 }
 
-static int bind_tree(int tree)
+static int bind_attributes(int tree)
 {
     int64_t set = INT(BIND, attr_set), soft = INT(BIND, soft_clear);
     int64_t clear = INT(BIND, attr_clear);
-    int recursive = 0;
-    int error = set_attr(tree, recursive, set, clear | soft);
+    int error = set_attr(tree, 0, set, clear | soft);
     /* A mount from an outer user namespace has its flags locked: what was not asked for stays. */
     if (error == -EPERM && soft)
-        error = set_attr(tree, recursive, set, clear);
+        error = set_attr(tree, 0, set, clear);
     return error;
 }
 
@@ -256,7 +262,7 @@ int do_bind(void)
         return 0;
     if (tree < 0)
         return because(tree, "open the source", source);
-    int error = bind_tree(tree);
+    int error = bind_attributes(tree);
     if (error)
         return because(error, "set the mount's attributes of", source);
     SCOPED_FD target = open_like(TEXT(BIND, target), tree);

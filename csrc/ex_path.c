@@ -15,6 +15,8 @@
 static int open_in_root(const char *path, int flags, uint64_t resolve)
 {
     int fd = -EAGAIN;
+    if (ex.rootfs < 0) /* a process that joined a container: its root is ours */
+        ex.rootfs = xopenat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
     for (int i = 0; i < RACES_MAX && fd == -EAGAIN; i++)
         fd = xopenat2(ex.rootfs, path[0] ? path : ".", (uint64_t)flags, IN_ROOT | resolve);
     return fd;

@@ -95,11 +95,11 @@ int do_capabilities(void)
 
 /* Made if missing, and entered while we still may: a directory that only root can enter is a
  * valid working directory of another user, as with runc. */
-int do_make_cwd(void)
+int do_enter_cwd(void)
 {
-    const char *path = TEXT(MAKE_CWD, path);
+    const char *path = TEXT(ENTER_CWD, path);
     ex.cwd_entered = !sys1(__NR_chdir, path);
-    if (ex.cwd_entered)
+    if (ex.cwd_entered || !INT(ENTER_CWD, make))
         return 0;
     int fd = path_make_dir(path, 0755);
     if (fd == -EACCES || fd == -EPERM) /* the user may have the right that root lacks here */
@@ -291,13 +291,6 @@ int do_await_start(void)
     char word = 0;
     if (gate < 0)
         return gate;
-    int error = channel_send(MSG_SYNC, 0, NULL, 0, -1);
-    if (!error)
-        error = channel_expect(MSG_GO);
-    if (error)
-        return error;
-    xclose(ex.channel);
-    ex.channel = -1;
     accept_signals();
     while (word != 'S') {
         xclose(ex.channel);
@@ -333,18 +326,6 @@ const char **pointer_list(const char *list, size_t length, size_t more)
     return pointers;
 }
 
-static void write_pid(char *out, long pid)
-{
-    char digits[12];
-    int count = 0;
-    do
-        digits[count++] = (char)('0' + pid % 10);
-    while (pid /= 10);
-    while (count)
-        *out++ = digits[--count];
-    *out = 0;
-}
-
 int do_exec(void)
 {
     static char listen_pid[32] = "LISTEN_PID=";
@@ -358,7 +339,7 @@ int do_exec(void)
     if (ex.home)
         env[at++] = ex.home;
     if (INT(EXEC, listen_pid)) { /* sd_listen_fds(3) wants the number that the program sees */
-        write_pid(listen_pid + 11, sys0(__NR_getpid));
+        put_number(listen_pid + 11, sys0(__NR_getpid));
         env[at++] = listen_pid;
     }
     const char *program = ex.program ? ex.program : args[0];

@@ -160,6 +160,20 @@ static inline const char *find_char(const char *s, char c)
     return NULL;
 }
 
+/* Write a number >= 0 in decimal; returns the end, which is NUL. */
+static inline char *put_number(char *out, long value)
+{
+    char digits[24];
+    int count = 0;
+    do
+        digits[count++] = (char)('0' + value % 10);
+    while (value /= 10);
+    while (count)
+        *out++ = digits[--count];
+    *out = 0;
+    return out;
+}
+
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);

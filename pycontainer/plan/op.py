@@ -23,7 +23,8 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     # -- done by the runtime
     "cgroup_create": (RUNTIME, (), ("paths",)),
     "cgroup_write": (RUNTIME, (), ("controller", "file", "value")),
-    "cgroup_enter": (RUNTIME, (), ("paths",)),
+    "cgroup_devices": (RUNTIME, (), ("rules",)),
+    "open_cgroup": (RUNTIME, ("slot",), ("path",)),
     "open_tree": (RUNTIME, ("slot", "recursive"), ("path",)),
     "open_namespace": (RUNTIME, ("slot", "nstype"), ("path",)),
     "open_gate": (RUNTIME, ("slot",), ()),
@@ -36,6 +37,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "run_hooks": (RUNTIME, ("count",), ("stage",)),
     "deliver_console": (RUNTIME, (), ()),
     # -- done by the executor
+    "cgroup_join": (CONTAINER, ("slot",), ("path",)),
     "setns": (CONTAINER, ("slot", "nstype"), ("path",)),
     "unshare": (CONTAINER, ("flags",), ()),
     "respawn": (CONTAINER, ("flags",), ()),
@@ -47,7 +49,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "rootfs": (CONTAINER, ("slot", "private_parent"), ("path",)),
     "mount": (
         CONTAINER,
-        ("ms_flags", "attr_set", "plain_target", "copy_up"),
+        ("ms_flags", "attr_set", "plain_target", "copy_up", "keep_mode"),
         ("fstype", "source", "target", "options", "sb_flags"),
     ),
     "bind": (
@@ -69,6 +71,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("path", "args", "env", "state_head", "state_tail"),
     ),
     "sysctl": (CONTAINER, (), ("file", "value")),
+    "self_write": (CONTAINER, (), ("file", "value")),
     "readonly": (CONTAINER, (), ("path",)),
     "mask": (CONTAINER, (), ("path",)),
     "pivot_root": (CONTAINER, (), ()),
@@ -78,7 +81,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "hostname": (CONTAINER, (), ("name",)),
     "domainname": (CONTAINER, (), ("name",)),
     "umask": (CONTAINER, ("mask",), ()),
-    "make_cwd": (CONTAINER, (), ("path",)),
+    "enter_cwd": (CONTAINER, ("make",), ("path",)),
     "no_new_privs": (CONTAINER, (), ()),
     "personality": (CONTAINER, ("domain",), ()),
     "scheduler": (CONTAINER, (), ("attr",)),
