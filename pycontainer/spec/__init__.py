@@ -1,0 +1,75 @@
+"""config.json: loaded, checked against the schemas and the rules of the text; touches no kernel.
+
+Two layers. The schemas of oci-spec/ say what each property looks like; they run as compiled code,
+and jsonschema explains when that says no. The rules (rules.py) say what must hold between
+properties. Warnings come back as texts; everything refused is a ConfigError with field and clause.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def load_config(source: str | int = "config.json") -> tuple[dict[str, Any], bytes]:
+    """Read a configuration from a path or descriptor; see load.py."""
+    from pycontainer.spec import load
+
+    return load.load_config(source)
+
+
+def load_process(source: str | int) -> dict[str, Any]:
+    """Read a process.json from a path or descriptor; see load.py."""
+    from pycontainer.spec import load
+
+    return load.load_process(source)
+
+
+def validate(config: dict[str, Any], raw: bytes | None = None) -> list[str]:
+    """Check a configuration; return the warnings, raise ConfigError for what must not be.
+
+    `raw` is the text that it was read from: with it, the search for NUL bytes costs nothing.
+    A configuration without process passes: config.md#process wants it at start (require_process).
+    """
+    from pycontainer._compiled_spec import valid_config
+    from pycontainer.spec import rules
+
+    warnings: list[str] = []
+    if not valid_config(config):
+        from pycontainer.spec import dialect
+
+        warnings = dialect.accept(config)
+    return warnings + rules.check(config, raw)
+
+
+def validate_process(process: dict[str, Any]) -> list[str]:
+    """Check a process.json as `validate` does a configuration; fields are named process.*."""
+    from pycontainer._compiled_spec import valid_process
+    from pycontainer.spec import rules
+
+    if not valid_process(process):
+        from pycontainer.spec import explain, schema
+
+        explain.explain(schema.PROCESS, process, prefix="process")
+    return rules.check_process(process)
+
+
+def validate_resources(resources: dict[str, Any]) -> list[str]:
+    """Check linux.resources on its own (update --resources); fields are named linux.resources.*."""
+    from pycontainer._compiled_spec import valid_resources
+    from pycontainer.spec import rules
+
+    if not valid_resources(resources):
+        from pycontainer.spec import explain, schema
+
+        explain.explain(schema.RESOURCES, resources, prefix="linux.resources")
+    return rules.check_resources(resources)
+
+
+def require_process(config: dict[str, Any]) -> None:
+    """Raise ConfigError when there is no process, which start needs (runtime.md#start)."""
+    if "process" not in config:
+        from pycontainer.errors import ConfigError
+
+        raise ConfigError("is required but missing", field="process", clause="runtime.md#start")

@@ -1,0 +1,133 @@
+"""Says what is wrong with a document that the compiled validator refused; never on the hot path.
+
+jsonschema finds every violation; the one to show is picked, put in words and given its clause. The
+document's JSON types are the exact ones of compiler.py: no float is an integer, no bool either, and
+a pattern's `$` is the very end.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pycontainer import offpath
+from pycontainer.errors import ConfigError
+from pycontainer.spec import schema as schemas
+
+offpath.enable()
+
+import jsonschema  # noqa: E402
+from jsonschema.exceptions import ValidationError, best_match  # noqa: E402
+from referencing import Registry  # noqa: E402
+from referencing.jsonschema import DRAFT202012  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WORDS = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    int: "an integer",
+    float: "a number with a fraction",
+    bool: "a boolean",
+    type(None): "null",
+}
+_TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+_SHOWN = 60  # characters of a value in a message
+
+
+def conforms(name: str, document: Any) -> bool:
+    """Whether a document (e.g. of state or features) follows the schema in file `name`."""
+    return bool(_validator(name).is_valid(document))
+
+
+def explain(name: str, document: Any, *, prefix: str = "") -> NoReturn:
+    """Raise ConfigError for the violation in `document` that says most.
+
+    `prefix` comes before the field: process.json is a schema of its own, its fields are process.*.
+    """
+    errors = list(_validator(name).iter_errors(document))
+    best = best_match(errors)
+    if best is None:  # cannot be while compiler and jsonschema agree, which a test holds them to
+        raise ConfigError("does not follow the schema", field=prefix)
+    path = list(best.absolute_path)
+    if best.validator == "required":
+        missing = next(key for key in best.validator_value if key not in best.instance)
+        path.append(missing)
+        message = "is required but missing"
+    else:
+        message = _message(best)
+    others = len(errors) - 1
+    raise ConfigError(
+        message,
+        field=field_path(path, prefix),
+        clause=schemas.clause(name, path),
+        hint=f"{others} more like this" if others else "",
+    )
+
+
+def field_path(path: list[str | int], prefix: str = "") -> str:
+    """A JSON path for people: process.rlimits[0].type, annotations["com.example.key"]."""
+    text = prefix
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+            text += f".{key}" if text else key
+        else:
+            text += f"[{json.dumps(key, ensure_ascii=False)}]"
+    return text
+
+
+def _message(error: ValidationError) -> str:
+    value: Any = error.instance
+    limit: Any = error.validator_value
+    schema: Any = error.schema
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    if len(shown) > _SHOWN:
+        shown = shown[:_SHOWN] + "..."
+    if error.validator == "type":
+        return f"is {shown} ({_WORDS.get(type(value), 'no JSON')}), must be {_WORDS[_TYPES[limit]]}"
+    if error.validator == "enum":
+        near = difflib.get_close_matches(str(value), limit, 1, 0.6)
+        near_text = f" (did you mean {near[0]}?)" if near else ""
+        return f"is {shown}, must be one of {', '.join(limit)}{near_text}"
+    if error.validator == "pattern":
+        return f"is {shown}, must match {limit}"
+    if error.validator in ("minimum", "maximum"):
+        lowest, highest = schema["minimum"], schema.get("maximum")
+        span = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        return f"is {shown}, must be {span}"
+    if error.validator == "minItems":
+        return f"is {shown}, must have at least {limit} entry"
+    return f"is {shown}: {error.message}"
+
+
+@cache
+def _validator(name: str) -> Any:
+    registry = Registry().with_resources(
+        (file, DRAFT202012.create_resource(schemas.load(file))) for file in schemas.names()
+    )
+    return strict(jsonschema.Draft202012Validator)({"$ref": name}, registry=registry)
+
+
+def strict(base: Any) -> Any:
+    """A jsonschema validator class with the exact JSON types, and patterns as in ECMA-262."""
+    checker = base.TYPE_CHECKER.redefine_many(
+        {name: _exactly(kind) for name, kind in _TYPES.items()}
+    )
+    extend: Any = jsonschema.validators.extend
+    return extend(base, {"pattern": _pattern}, type_checker=checker)
+
+
+def _exactly(kind: type) -> Any:
+    return lambda checker, value: type(value) is kind
+
+
+def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if type(value) is str and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError(f"does not match {pattern}")

@@ -1,0 +1,90 @@
+"""Reads config.json and process.json: from a path or a descriptor to a dict and the raw bytes."""
+
+from __future__ import annotations
+
+import errno
+import posix
+
+from pycontainer import jsonfast
+from pycontainer.errors import ConfigError, ContainerError, os_reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CONFIG = "config.json"
+_CHUNK = 1 << 16
+_MOST = 64 << 20  # bytes; what is longer is not a configuration
+
+
+class MissingConfig(ContainerError):
+    """There is no file to read; the text is runc's."""
+
+    code = "config"
+
+
+def load_config(source: str | int = CONFIG) -> tuple[dict[str, Any], bytes]:
+    """Read a container's configuration: the object, and the file as it is.
+
+    `source` is a path or an open descriptor, which stays open. MissingConfig when there is no such
+    file, ConfigError when it cannot be read, is no JSON or is not an object. Of a repeated name
+    the last value counts, as with Go's decoder.
+    """
+    name = source if isinstance(source, str) else f"descriptor {source}"
+    raw = _read(source, name)
+    return _parse(raw, name), raw
+
+
+def load_process(source: str | int) -> dict[str, Any]:
+    """Read a process.json (exec --process); errors as of `load_config`."""
+    return load_config(source)[0]
+
+
+def _parse(raw: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = jsonfast.loads(raw)
+    except ValueError as error:
+        raise ConfigError(f"read {name}: {error}", clause="config.md#configuration") from None
+    if type(value) is not dict:
+        raise ConfigError(
+            f"read {name}: holds {_word(value)}, must be an object",
+            clause="config.md#configuration",
+        )
+    return value
+
+
+def _word(value: object) -> str:
+    if value is None:
+        return "null"
+    return {list: "an array", str: "a string", bool: "a boolean"}.get(type(value), "a number")
+
+
+def _read(source: str | int, name: str) -> bytes:
+    if isinstance(source, int):
+        return _read_all(source, name)
+    try:
+        fd = posix.open(source, posix.O_RDONLY | posix.O_CLOEXEC)
+    except ValueError:  # a NUL byte in the path
+        raise MissingConfig(f"JSON specification file {source!r} not found") from None
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise MissingConfig(f"JSON specification file {source} not found") from None
+        raise ConfigError(f"open {name}: {os_reason(error.errno or 0)}") from None
+    try:
+        return _read_all(fd, name)
+    finally:
+        posix.close(fd)
+
+
+def _read_all(fd: int, name: str) -> bytes:
+    chunks = []
+    size = 0
+    try:
+        while chunk := posix.read(fd, _CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _MOST:
+                raise ConfigError(f"read {name}: longer than {_MOST >> 20} MiB")
+    except OSError as error:
+        raise ConfigError(f"read {name}: {os_reason(error.errno or 0)}") from None
+    return b"".join(chunks)
