@@ -81,7 +81,8 @@ def _run(index: int, hook: dict[str, Any], state: bytes, cwd: str | None) -> Hoo
     try:
         process = _Process(hook, state, cwd)
     except OSError as error:
-        result.problem = f"fork/exec {result.path}: {os_reason(error.errno or 0)}"
+        what = f"chdir {cwd}" if cwd and error.filename == cwd else f"fork/exec {result.path}"
+        result.problem = f"{what}: {os_reason(error.errno or 0)}"
     except ValueError as error:  # a NUL byte
         result.problem = f"fork/exec {result.path}: {error}"
     else:
@@ -234,8 +235,9 @@ def _spawn(hook: dict[str, Any], fds: list[int], cwd: str | None, grouped: bool)
     back = -1
     if cwd is not None:
         back = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-        posix.chdir(cwd)
     try:
+        if cwd is not None:
+            posix.chdir(cwd)
         return posix.posix_spawn(
             path,
             hook.get("args") or [path],
