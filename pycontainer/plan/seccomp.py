@@ -204,9 +204,12 @@ def _write(cache: int, key: str, library: str, parts: tuple) -> str:
             left = blake2b(body, digest_size=_DIGEST).digest() + body
             while left:
                 left = left[posix.write(fd, left) :]
+            posix.rename(name, key, src_dir_fd=cache, dst_dir_fd=cache)
+        except OSError:
+            posix.unlink(name, dir_fd=cache)
+            raise
         finally:
             posix.close(fd)
-        posix.rename(name, key, src_dir_fd=cache, dst_dir_fd=cache)
     except OSError as error:
         return os_reason(error.errno or 0)
     return ""

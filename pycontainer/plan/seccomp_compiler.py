@@ -67,9 +67,7 @@ def build(seccomp: dict) -> tuple[str, tuple]:
     if seccomp_enosys.wanted(default):
         bpf = seccomp_enosys.program(_highest(archs, rules, debug)) + bpf
     if len(bpf) > 8 * INSTRUCTIONS_MAX:
-        raise _bad(
-            f"compiles to {len(bpf) // 8} instructions, and the kernel takes {INSTRUCTIONS_MAX}", ""
-        )
+        raise _too_long()
     library = ffi.string(lib.shim_seccomp_path()).decode()
     return library, (bpf, flags, notify, tuple(warnings), tuple(debug))
 
@@ -77,6 +75,12 @@ def build(seccomp: dict) -> tuple[str, tuple]:
 def _bad(message: str, where: str) -> ConfigError:
     field = f"{FIELD}.{where}" if where else FIELD
     return ConfigError(message, field=field, clause=CLAUSE)
+
+
+def _too_long() -> ConfigError:
+    return _bad(
+        f"compiles to more than the {INSTRUCTIONS_MAX} instructions that the kernel takes", ""
+    )
 
 
 def _action(word: str, errno_ret: int | None, where: str, errno_where: str) -> int:
@@ -200,8 +204,10 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
         unknown = [rule.name for rule in rules if not _add(context, default, rule)]
         if unknown:
             debug.append("unknown seccomp syscalls ignored: " + " ".join(unknown))
-        out = ffi.new("unsigned char[]", 16 * INSTRUCTIONS_MAX)
+        out = ffi.new("unsigned char[]", 8 * INSTRUCTIONS_MAX)
         size = lib.shim_seccomp_export(context, out, len(out))
+        if size == -errno.E2BIG:
+            raise _too_long()
         if size < 0:
             raise HostError(f"export a seccomp filter: {os_reason(-size)}", field=FIELD)
         return bytes(ffi.buffer(out, size))
