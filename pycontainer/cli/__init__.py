@@ -50,7 +50,7 @@ GLOBALS = (
     ("log", "", TEXT, "FILE", "append errors to FILE (they go to stderr as well)"),
     ("log-format", "", TEXT, "FORMAT", "text (default) or json"),
     ("debug", "", FLAG, "", "log what happens"),
-    ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups: cgroupsPath is slice:prefix:name"),
+    ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups (cgroupsPath slice:prefix:name)"),
     ("rootless", "", TEXT, "WHEN", "ignore cgroup permission errors: true, false, auto (default)"),
     ("criu", "", TEXT, "PATH", ""),
     ("version", "v", FLAG, "", "print the version"),
@@ -112,6 +112,7 @@ class Session(Log):
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command line and leave the process with its exit status."""
     session = Session()
+    _fill_standard_descriptors()
     try:
         status = execute(sys.argv[1:] if argv is None else argv, session)
     except BaseException as error:
@@ -210,6 +211,15 @@ def _claim(root: str) -> None:
     except OSError as error:
         hint = "the path in $XDG_RUNTIME_DIR must be writable by the user; or give --root"
         raise UsageError(f"make {root}: {error.strerror}", hint=hint) from None
+
+
+def _fill_standard_descriptors() -> None:
+    """Open /dev/null where the caller closed 0, 1 or 2, or our first files would land there."""
+    for fd in range(3):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
 
 
 def _leave(status: int) -> NoReturn:

@@ -87,7 +87,7 @@ def _process(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             process = jsonfast.loads(file.read())
     except OSError as error:
-        raise HostError(f"open {path}: {os_reason(error.errno)}", field="--process") from None
+        raise HostError(f"open {path}: {os_reason(error.errno or 0)}", field="--process") from None
     except ValueError as error:
         raise ConfigError(f"parse {path}: {error}") from None
     if not isinstance(process, dict):

@@ -47,7 +47,7 @@ def report(error: BaseException, session: Session) -> int:
 def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
     """The message for people and the keys for programs."""
     if isinstance(error, ContainerError):
-        extra = {"code": error.code, "field": error.field, "hint": error.hint}
+        extra: dict[str, Any] = {"code": error.code, "field": error.field, "hint": error.hint}
         step = getattr(error, "step", -1)
         if step >= 0:
             extra["step"] = step

@@ -31,7 +31,8 @@ def run(settings: Settings, arguments: Arguments) -> int:
     if arguments["quiet"]:
         emit("".join(f"{row['id']}\n" for row in rows))
     elif arguments["format"] in ("", "table"):
-        emit(table([COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in rows)]))
+        header = [name.upper() for name in COLUMNS]
+        emit(table([header, *([row.get(name, "") for name in COLUMNS] for row in rows)]))
     elif arguments["format"] == "json":
         from pycontainer import jsonfast
 
@@ -55,7 +56,7 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
     except OSError as error:
         # The default directory may not be there yet; one that was asked for must.
         if settings.root != default_root(posix.environ)[0]:
-            raise HostError(f"open {settings.root}: {os_reason(error.errno)}") from None
+            raise HostError(f"open {settings.root}: {os_reason(error.errno or 0)}") from None
     return Container.list(settings)
 
 

@@ -36,7 +36,7 @@ def create(path: str) -> None:
     try:
         posix.close(posix.open(path, _APPEND, 0o644))
     except OSError as error:
-        raise HostError(f"open {path}: {os_reason(error.errno)}", field="--log") from None
+        raise HostError(f"open {path}: {os_reason(error.errno or 0)}", field="--log") from None
 
 
 def write(path: str, as_json: bool, record: Record) -> None:

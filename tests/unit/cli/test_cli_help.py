@@ -1,0 +1,73 @@
+"""Help and version: short enough to be read, and right."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from pycontainer import __version__
+from pycontainer.cli import COMMANDS, load
+
+KILL = """\
+pycontainer kill: send a signal to a container
+
+USAGE
+   pycontainer kill [options] CONTAINER [SIGNAL]
+
+SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal is TERM.
+
+   pycontainer kill mybox KILL
+
+OPTIONS
+   -a, --all    signal every process of the container, not only its init
+   -h, --help   show this help
+"""
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "kill --help",
+        "kill -h",
+        "help kill",
+        "h kill",
+        "--help kill",
+        "kill -help x",
+        "kill --help --bogus",
+    ],
+)
+def test_help_of_a_command(pycontainer: Any, argv: str) -> None:
+    done = pycontainer(*argv.split(), own_root=False)
+    assert (done.stdout, done.stderr, done.returncode) == (KILL, "", 0)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_fits_a_terminal(pycontainer: Any, name: str) -> None:
+    done = pycontainer("help", name)
+    assert done.returncode == 0 and not done.stderr
+    assert done.stdout.startswith(f"pycontainer {name}: {load(name).SUMMARY}\n")
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 35
+    assert max(len(line) for line in lines) <= 100
+
+
+@pytest.mark.parametrize("argv", ["", "help", "--help", "-h", "help help", "h"])
+def test_help_of_the_program(pycontainer: Any, argv: str) -> None:
+    done = pycontainer(*argv.split(), own_root=False)
+    assert done.returncode == 0 and not done.stderr
+    assert len(done.stdout.splitlines()) <= 45
+    for name in COMMANDS:
+        assert re.search(rf"^   {name} +\S", done.stdout, re.MULTILINE)
+    assert "--criu" not in done.stdout
+
+
+@pytest.mark.parametrize("argv", ["--version", "-v", "-version", "--root /proc/nonsense/x -v"])
+def test_version_needs_nothing(pycontainer: Any, argv: str) -> None:
+    done = pycontainer(*argv.split(), own_root=False)
+    assert done.returncode == 0 and not done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert first == f"pycontainer version {__version__}"
+    assert "spec: 1.3.0" in rest
+    assert all(re.fullmatch(r"[a-z]+: \S+", line) for line in rest)

@@ -1,0 +1,65 @@
+"""Where state lives, and for whom."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pycontainer import settings
+from pycontainer.settings import Settings, absolute, default_root
+
+XDG = {b"XDG_RUNTIME_DIR": b"/run/user/7"}
+BELOW_XDG = ("/run/user/7/pycontainer", True)
+SYSTEM = ("/run/pycontainer", False)
+
+
+@pytest.mark.parametrize(
+    ("uid", "user_namespace", "environ", "expected"),
+    [
+        (0, False, {}, SYSTEM),
+        (0, False, XDG, SYSTEM),
+        (0, True, XDG, BELOW_XDG),
+        (0, True, {**XDG, b"USER": b"root"}, SYSTEM),
+        (0, True, {**XDG, b"USER": b"me"}, BELOW_XDG),
+        (7, False, XDG, BELOW_XDG),
+        (7, True, {**XDG, b"USER": b"root"}, BELOW_XDG),
+        (7, False, {}, SYSTEM),
+        (7, False, {b"XDG_RUNTIME_DIR": b""}, SYSTEM),
+    ],
+)
+def test_default_root(
+    monkeypatch: pytest.MonkeyPatch,
+    uid: int,
+    user_namespace: bool,
+    environ: dict[bytes, bytes],
+    expected: tuple[str, bool],
+) -> None:
+    monkeypatch.setattr(settings.posix, "geteuid", lambda: uid)
+    monkeypatch.setattr(settings, "in_user_namespace", lambda: user_namespace)
+    assert default_root(environ) == expected
+    assert Settings().rootless == (uid != 0 or user_namespace)
+    assert Settings(rootless=True).rootless and not Settings(rootless=False).rootless
+
+
+@given(st.text(st.sampled_from("/.a"), min_size=1))
+def test_absolute_is_normal(path: str) -> None:
+    expected = os.path.normpath(os.path.join(os.getcwd(), path))
+    assert absolute(path) == expected.replace("//", "/")
+
+
+def test_the_runtime_directory_is_made_sticky(pycontainer: Any, tmp_path: Path) -> None:
+    """Seen from a user namespace, or without root: both use $XDG_RUNTIME_DIR."""
+    if os.geteuid() == 0 and not settings.in_user_namespace():
+        pytest.skip("root of the initial user namespace does not use $XDG_RUNTIME_DIR")
+    done = pycontainer(
+        "list", own_root=False, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    )
+    assert done.returncode == 0
+    mode = stat.S_IMODE((tmp_path / "pycontainer").stat().st_mode)
+    assert mode == 0o1700
