@@ -1,0 +1,79 @@
+"""What this host and this process can do, probed once and passed in; tests make their own.
+
+The plan depends on the host only through a `Host`, so that a plan can be compiled, printed and
+compared anywhere.
+"""
+
+from __future__ import annotations
+
+import posix
+
+
+ALL_CAPABILITIES = (1 << 41) - 1
+
+
+class Host:
+    """Facts about the host.
+
+    `permitted`/`bounding`: capability masks of this process. `rootless`: this process has no
+    privileges over the host (another user, or a user namespace). `apparmor`, `selinux`: the LSM
+    is there and enabled. `kcore`: /proc/kcore exists.
+    """
+
+    __slots__ = (
+        "apparmor",
+        "bounding",
+        "kcore",
+        "permitted",
+        "rootless",
+        "selinux",
+        "uid",
+    )
+
+    def __init__(
+        self,
+        *,
+        uid: int = 0,
+        rootless: bool = False,
+        permitted: int = ALL_CAPABILITIES,
+        bounding: int = ALL_CAPABILITIES,
+        apparmor: bool = False,
+        selinux: bool = False,
+        kcore: bool = True,
+    ) -> None:
+        self.uid = uid
+        self.rootless = rootless
+        self.permitted = permitted
+        self.bounding = bounding
+        self.apparmor = apparmor
+        self.selinux = selinux
+        self.kcore = kcore
+
+
+def probe(rootless: bool = False) -> Host:
+    """Look at this host: a few system calls."""
+    from ._shim import ffi, lib
+    from .errors import check
+
+    permitted, bounding = ffi.new("unsigned long *"), ffi.new("unsigned long *")
+    check(lib.shim_capabilities(permitted, bounding), "read our capabilities")
+    return Host(
+        uid=posix.geteuid(),
+        rootless=rootless,
+        permitted=permitted[0],
+        bounding=bounding[0],
+        apparmor=_says_yes("/sys/module/apparmor/parameters/enabled"),
+        selinux=posix.access("/sys/fs/selinux/enforce", posix.F_OK),
+        kcore=posix.access("/proc/kcore", posix.F_OK),
+    )
+
+
+def _says_yes(path: str) -> bool:
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return posix.read(fd, 1) == b"Y"
+    finally:
+        posix.close(fd)

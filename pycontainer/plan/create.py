@@ -1,0 +1,207 @@
+"""From a valid config to the plan of `create` and `run`: the order of everything.
+
+Pure: what the answer depends on (the host, the cgroup's place, the compiled filter) comes in with
+`Inputs`. The order is runc's where a program could tell the difference, and argued where it isn't.
+"""
+
+from __future__ import annotations
+
+from pycontainer.plan import devices, hooks, namespaces, process
+from pycontainer.plan.mounts import Mounts, clean
+from pycontainer.plan.namespaces import Spaces
+from pycontainer.plan.sketch import Plan, Sketch
+from pycontainer.tables.mount_options import ATTR_RDONLY, PROPAGATION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.host import Host
+    from pycontainer.plan.cgroup import CgroupPlan
+    from pycontainer.plan.seccomp import Filter
+
+
+class Inputs:
+    """What a plan is made of, beside the config.
+
+    `state` is the state document without its pid; `gated` says that the program waits for `start`
+    (`create`), `keyring` that it gets a session keyring; `listen_fds` that $LISTEN_FDS is passed.
+    """
+
+    __slots__ = (
+        "bundle",
+        "cgroup",
+        "filter",
+        "gated",
+        "host",
+        "keyring",
+        "listen_fds",
+        "no_pivot",
+        "rootfs",
+        "state",
+    )
+
+    def __init__(
+        self,
+        host: Host,
+        cgroup: CgroupPlan,
+        *,
+        bundle: str,
+        rootfs: str,
+        state: dict[str, Any],
+        filter: Filter | None = None,
+        gated: bool = True,
+        keyring: bool = True,
+        no_pivot: bool = False,
+        listen_fds: bool = False,
+    ) -> None:
+        self.host = host
+        self.cgroup = cgroup
+        self.bundle = bundle
+        self.rootfs = rootfs
+        self.state = state
+        self.filter = filter
+        self.gated = gated
+        self.keyring = keyring
+        self.no_pivot = no_pivot
+        self.listen_fds = listen_fds
+
+
+def compile_create(config: dict[str, Any], inputs: Inputs) -> Plan:
+    """The plan; ConfigError and HostError name the field that cannot be."""
+    sketch = Sketch(config, inputs.host)
+    sketch.spaces = Spaces(sketch.linux.get("namespaces") or [])
+    _deny_setgroups(sketch)
+    mounts = Mounts(sketch, inputs.bundle, inputs.cgroup)
+    _outside(sketch, inputs, mounts)
+    _file_tree(sketch, inputs, mounts)
+    _inside(sketch)
+    _hand_over(sketch, inputs)
+    return Plan(sketch, bool(sketch.process.get("terminal")))
+
+
+def _deny_setgroups(sketch: Sketch) -> None:
+    """user_namespaces(7): without CAP_SETGID over the host, a gid map needs setgroups denied."""
+    mapped = sketch.linux.get("gidMappings") or []
+    single = len(mapped) == 1 and mapped[0].get("size") == 1
+    sketch.spaces.setgroups = not (sketch.host.rootless and sketch.spaces.user and single)
+
+
+def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
+    """Up to the point where the process is in its cgroup and namespaces."""
+    entrances = inputs.cgroup.prepare(sketch)
+    gate = sketch.slot() if inputs.gated else -1
+    if inputs.gated:
+        sketch.add("open_gate", gate)
+    namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified)))
+    score = sketch.process.get("oomScoreAdj")
+    if score is not None:
+        sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+    namespaces.maps(sketch)
+    mounts.open_sources()
+    root_slot = -1
+    if sketch.spaces.user:
+        root_slot = sketch.slot()
+        sketch.add("open_tree", root_slot, 1, inputs.rootfs, field="root.path")
+    joined = namespaces.open_joined(sketch)
+    inputs.cgroup.join(sketch, entrances)
+    namespaces.enter(sketch, joined)
+    namespaces.late(sketch)
+    sketch.add("setsid")
+    if inputs.keyring:
+        sketch.add("keyring", f"_ses.{inputs.state['id']}")
+    namespaces.identity(sketch)
+    _rootfs(sketch, inputs, root_slot)
+
+
+def _rootfs(sketch: Sketch, inputs: Inputs, slot: int) -> None:
+    private = sketch.spaces.has("mount")
+    if private:
+        # Nothing that we mount may travel to the host; rslave lets the host's mounts come in.
+        name = sketch.linux.get("rootfsPropagation") or "rslave"
+        flags = PROPAGATION["r" + name.removeprefix("r")]
+        sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
+    sketch.add("rootfs", slot, int(private), inputs.rootfs, field="root.path")
+
+
+def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
+    """Everything that is mounted and made below the root, hooks in between, and the pivot."""
+    mounts.compile()
+    devices.compile_devices(sketch)
+    process.terminal(sketch, mount=True)
+    if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
+        sketch.add("sync", "hooks", field="hooks")
+        hooks.runtime(sketch, "prestart", "createRuntime")
+    hooks.container(sketch, "createContainer", dict(inputs.state, status="creating"))
+    mounts.finish()
+    namespaces.names(sketch)
+    _sysctls(sketch)
+    # Before the pivot, while the host's own /dev/null is at hand to hide files with.
+    for kind, field in (("readonly", "readonlyPaths"), ("mask", "maskedPaths")):
+        for index, path in enumerate(sketch.linux.get(field) or ()):
+            sketch.add(kind, clean(path), field=f"linux.{field}[{index}]")
+    _pivot(sketch, inputs)
+
+
+def _pivot(sketch: Sketch, inputs: Inputs) -> None:
+    if not sketch.spaces.has("mount"):
+        sketch.add("chroot", field="root.path")
+    else:
+        sketch.add("move_root" if inputs.no_pivot else "pivot_root", field="root.path")
+        propagation = sketch.linux.get("rootfsPropagation")
+        if propagation:
+            flags = PROPAGATION[propagation]
+            sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
+    sketch.add("reopen_null")
+    if (sketch.config.get("root") or {}).get("readonly"):
+        sketch.add("mount_attr", 0, ATTR_RDONLY, 0, "/", field="root.readonly")
+
+
+def _sysctls(sketch: Sketch) -> None:
+    for name, value in (sketch.linux.get("sysctl") or {}).items():
+        sketch.add("sysctl", sysctl_file(name), value, field=f"linux.sysctl.{name}")
+
+
+def sysctl_file(name: str) -> str:
+    """The file below /proc of a sysctl, written with dots or slashes, sysctl(8): the first
+    separator says which one separates, and the other one is then an ordinary character."""
+    dot, slash = name.find("."), name.find("/")
+    if slash >= 0 and (dot < 0 or slash < dot):
+        return f"sys/{name}"
+    return "sys/" + name.translate({ord("."): "/", ord("/"): "."})
+
+
+def _inside(sketch: Sketch) -> None:
+    """The process itself, in its own root."""
+    user = sketch.process.get("user") or {}
+    mask = user.get("umask")
+    sketch.add("umask", process.DEFAULT_UMASK if mask is None else mask, field="process.user.umask")
+    cwd = sketch.process.get("cwd") or "/"
+    sketch.add("enter_cwd", 1, cwd, field="process.cwd")
+    process.scheduling(sketch)
+    process.labels(sketch)
+    env = process.environment(sketch)
+    if process.needs_home(env):
+        sketch.add("home", user.get("uid", 0), field="process.user.uid")
+
+
+def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
+    """Give up privileges, say that we are ready, wait for the start, and become the program."""
+    new_privileges = not sketch.process.get("noNewPrivileges")
+    if not new_privileges:
+        sketch.add("no_new_privs", field="process.noNewPrivileges")
+    process.identity(sketch, keep_admin=bool(inputs.filter and new_privileges))
+    sketch.add("chdir", sketch.process.get("cwd") or "/", field="process.cwd")
+    env = process.environment(sketch)
+    process.program(sketch, env)
+    sketch.add("sync", "ready")
+    inputs.cgroup.devices(sketch)
+    process.limits(sketch)
+    sketch.add("record", "created")
+    if inputs.gated:
+        gate = next(item.ints[0] for item in sketch.ops if item.kind == "open_gate")
+        sketch.add("await_start", gate)
+    hooks.container(sketch, "startContainer", dict(inputs.state, status="created"))
+    if inputs.filter:
+        sketch.add("seccomp", inputs.filter.flags, inputs.filter.bpf, field="linux.seccomp")
+    process.execute(sketch, env, inputs.listen_fds)

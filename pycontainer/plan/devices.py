@@ -1,0 +1,71 @@
+"""Devices and the symlinks of /dev: the defaults of runtime-linux.md, and `linux.devices`."""
+
+from __future__ import annotations
+
+from _stat import S_IFBLK, S_IFCHR, S_IFIFO
+
+from pycontainer.plan.mounts import clean
+from pycontainer.plan.sketch import Sketch
+from pycontainer.tables.mount_options import parse
+
+# config-linux.md#default-devices: path, major, minor
+DEFAULT_DEVICES = (
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+)
+# runtime-linux.md#dev-symbolic-links: target, path, replace what is there
+SYMLINKS = (
+    ("/proc/self/fd", "/dev/fd", 0),
+    ("/proc/self/fd/0", "/dev/stdin", 0),
+    ("/proc/self/fd/1", "/dev/stdout", 0),
+    ("/proc/self/fd/2", "/dev/stderr", 0),
+)
+_TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
+
+
+def compile_devices(sketch: Sketch) -> None:
+    """All devices and symlinks, unless the config binds a /dev of its own."""
+    if _dev_is_bound(sketch):
+        return
+    named = {clean(device["path"]) for device in sketch.linux.get("devices") or ()}
+    bind = int(sketch.spaces.user)
+    for path, major, minor in DEFAULT_DEVICES:
+        if path not in named:
+            number = major << 32 | minor
+            sketch.add("mknod", S_IFCHR | 0o666, number, 0, 0, bind, path, path)
+    _listed(sketch, bind)
+    for target, path, replace in SYMLINKS:
+        sketch.add("symlink", replace, target, path)
+    if sketch.host.kcore:
+        sketch.add("symlink", 0, "/proc/kcore", "/dev/core")
+    sketch.add("symlink", 1, "pts/ptmx", "/dev/ptmx")
+
+
+def _listed(sketch: Sketch, bind: int) -> None:
+    for index, device in enumerate(sketch.linux.get("devices") or ()):
+        path = clean(device["path"])
+        mode = device.get("fileMode")
+        mode = (0o666 if mode is None else mode & 0o7777) | _TYPES[device["type"]]
+        number = device.get("major", 0) << 32 | device.get("minor", 0)
+        sketch.add(
+            "mknod",
+            mode,
+            number,
+            device.get("uid") or 0,
+            device.get("gid") or 0,
+            bind,
+            path,
+            "" if device["type"] == "p" and not bind else path,
+            field=f"linux.devices[{index}]",
+        )
+
+
+def _dev_is_bound(sketch: Sketch) -> bool:
+    return any(
+        clean(mount["destination"]) == "/dev" and parse(mount.get("options") or ()).bind
+        for mount in sketch.config.get("mounts") or ()
+    )

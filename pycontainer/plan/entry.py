@@ -1,0 +1,107 @@
+"""The plan of `exec`: one more process in a container, through the same operations as its init."""
+
+from __future__ import annotations
+
+from pycontainer.plan import namespaces, process
+from pycontainer.plan.namespaces import Spaces
+from pycontainer.plan.sketch import Plan, Sketch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.host import Host
+    from pycontainer.plan.seccomp import Filter
+
+
+class EntryInputs:
+    """What `exec` knows of its container.
+
+    `spaces` are the namespaces to join, each with the path of init's own; `entrances` the v1
+    cgroups' `tasks` files, `into_cgroup` whether the clone enters the v2 one.
+    """
+
+    __slots__ = (
+        "entrances",
+        "filter",
+        "host",
+        "id",
+        "into_cgroup",
+        "keyring",
+        "listen_fds",
+        "namespaces",
+        "setgroups",
+    )
+
+    def __init__(
+        self,
+        host: Host,
+        container_id: str,
+        namespaces: list[dict[str, Any]],
+        *,
+        entrances: tuple[str, ...] = (),
+        into_cgroup: bool = False,
+        filter: Filter | None = None,
+        keyring: bool = True,
+        listen_fds: bool = False,
+        setgroups: bool = True,
+    ) -> None:
+        self.host = host
+        self.id = container_id
+        self.namespaces = namespaces
+        self.entrances = entrances
+        self.into_cgroup = into_cgroup
+        self.filter = filter
+        self.keyring = keyring
+        self.listen_fds = listen_fds
+        self.setgroups = setgroups
+
+
+def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
+    """The plan for `config["process"]` in the container that `config` once described."""
+    sketch = Sketch(config, inputs.host)
+    sketch.spaces = Spaces(inputs.namespaces)
+    sketch.spaces.setgroups = inputs.setgroups
+    slots = [(sketch.slot(), path) for path in inputs.entrances]
+    for slot, path in slots:
+        sketch.add("open_cgroup", slot, path)
+    namespaces.clone(sketch, int(inputs.into_cgroup))
+    score = sketch.process.get("oomScoreAdj")
+    if score is not None:
+        sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+    joined = namespaces.open_joined(sketch)
+    for slot, path in slots:
+        sketch.add("cgroup_join", slot, path)
+    namespaces.enter(sketch, joined)
+    sketch.add("setsid")
+    if inputs.keyring:
+        sketch.add("keyring", f"_ses.{inputs.id}")
+    process.terminal(sketch, mount=False)
+    _process(sketch, inputs)
+    return Plan(sketch, bool(sketch.process.get("terminal")))
+
+
+def _process(sketch: Sketch, inputs: EntryInputs) -> None:
+    user = sketch.process.get("user") or {}
+    cwd = sketch.process.get("cwd") or "/"
+    mask = user.get("umask")
+    if mask is not None:
+        sketch.add("umask", mask, field="process.user.umask")
+    sketch.add("enter_cwd", 0, cwd, field="process.cwd")
+    process.scheduling(sketch)
+    process.labels(sketch)
+    env = process.environment(sketch)
+    if process.needs_home(env):
+        sketch.add("home", user.get("uid", 0), field="process.user.uid")
+    new_privileges = not sketch.process.get("noNewPrivileges")
+    if not new_privileges:
+        sketch.add("no_new_privs", field="process.noNewPrivileges")
+    process.identity(sketch, keep_admin=bool(inputs.filter and new_privileges))
+    sketch.add("chdir", cwd, field="process.cwd")
+    process.program(sketch, env)
+    sketch.add("sync", "ready")
+    process.limits(sketch)
+    sketch.add("record", "created")
+    if inputs.filter:
+        sketch.add("seccomp", inputs.filter.flags, inputs.filter.bpf, field="linux.seccomp")
+    process.execute(sketch, env, inputs.listen_fds)

@@ -1,0 +1,51 @@
+"""Hooks: those of the runtime namespace as one operation, those of the container one by one."""
+
+from __future__ import annotations
+
+from pycontainer import jsonfast
+from pycontainer.errors import ConfigError
+from pycontainer.plan.op import joined
+from pycontainer.plan.sketch import Sketch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PID_MARK = -7070707  # stands for the pid until the executor knows it
+
+
+def of_stage(config: dict[str, Any], stage: str) -> list[dict[str, Any]]:
+    """The hooks of one stage, none when there are none."""
+    return (config.get("hooks") or {}).get(stage) or []
+
+
+def runtime(sketch: Sketch, *stages: str) -> None:
+    """Hooks of the runtime namespace, which the runtime runs while the executor waits."""
+    for stage in stages:
+        hooks = of_stage(sketch.config, stage)
+        if hooks:
+            sketch.add("run_hooks", len(hooks), stage, field=f"hooks.{stage}")
+
+
+def container(sketch: Sketch, stage: str, state: dict[str, Any]) -> None:
+    """Hooks that the executor runs; `state` is what they read, but for the pid."""
+    hooks = of_stage(sketch.config, stage)
+    if not hooks:
+        return
+    head, _, tail = jsonfast.dumps(dict(state, pid=PID_MARK)).partition(str(PID_MARK))
+    for index, hook in enumerate(hooks):
+        field = f"hooks.{stage}[{index}]"
+        timeout = hook.get("timeout")
+        if timeout is not None and timeout <= 0:
+            raise ConfigError("must be greater than zero", field=f"{field}.timeout")
+        sketch.add(
+            "hook",
+            index,
+            (timeout or 0) * 1000,
+            hook["path"],
+            joined(hook.get("args") or [hook["path"]]),
+            joined(hook.get("env") or []),
+            head,
+            tail,
+            field=field,
+        )

@@ -1,0 +1,190 @@
+"""`mounts` of config.json: in the listed order, each as the operations that the kernel needs."""
+
+from __future__ import annotations
+
+from pycontainer.errors import ConfigError, HostError
+from pycontainer.plan.sketch import Sketch
+from pycontainer.tables.mount_options import (
+    ATTR_NODEV,
+    ATTR_NOEXEC,
+    ATTR_NOSUID,
+    ATTR_NOSYMFOLLOW,
+    ATTR_RDONLY,
+    MS_REMOUNT,
+    RBIND,
+    ParsedOptions,
+    parse,
+)
+from pycontainer.tables.namespaces import CLONE_NEWNET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# What a remount with any flag resets when it does not name it, as mount(2) does; access times
+# stay as they are (path_mount() in the kernel).
+_RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
+_PLAIN_DIRECTORY = ("proc", "sysfs")
+
+
+class Mounts:
+    """The compiler of `mounts`; remembers what has to be done after the devices are made."""
+
+    __slots__ = ("bundle", "cgroup", "late", "opened", "sketch")
+
+    def __init__(self, sketch: Sketch, bundle: str, cgroup: Any) -> None:
+        self.sketch = sketch
+        self.bundle = bundle
+        self.cgroup = cgroup  # compiles mounts of type cgroup
+        self.late: list[tuple[str, str]] = []  # (target, field) to make read-only
+        self.opened: dict[int, int] = {}  # mount number: slot of its source
+
+    def open_sources(self) -> None:
+        """Bind sources that the container's root cannot reach are opened by the runtime."""
+        if not self.sketch.spaces.user:
+            return
+        for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
+            options = parse(mount.get("options") or ())
+            if options.bind and not options.remount:
+                slot = self.sketch.slot()
+                field = f"mounts[{index}]"
+                source = self._source(mount, field)
+                self.sketch.add("open_tree", slot, int(options.bind == RBIND), source, field=field)
+                self.opened[index] = slot
+
+    def compile(self) -> None:
+        """All mounts, in order."""
+        for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
+            self._mount(index, mount)
+
+    def finish(self) -> None:
+        """A /dev that is to be read-only becomes so once its devices are there."""
+        for target, field in self.late:
+            self.sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
+
+    def _mount(self, index: int, mount: dict[str, Any]) -> None:
+        field = f"mounts[{index}]"
+        target = clean(mount["destination"])
+        options = parse(mount.get("options") or ())
+        if mount.get("uidMappings") or mount.get("gidMappings") or options.idmap:
+            raise HostError("idmapped mounts are not supported yet", field=field)
+        if options.tmpcopyup:
+            raise HostError("tmpcopyup is not supported yet", field=f"{field}.options")
+        if options.remount:
+            data = ",".join(options.data)
+            flags = options.ms_set | MS_REMOUNT
+            self.sketch.add("remount", flags, target, data, field=field)
+        elif options.bind:
+            self._bind(index, mount, target, options)
+        elif mount.get("type") in ("cgroup", "cgroup2"):
+            self.cgroup.mount(self.sketch, target, options, field)
+        else:
+            self._file_system(mount, target, options, field)
+        for flags in options.propagation:
+            self.sketch.add("mount_propagation", flags, target, field=f"{field}.options")
+        if options.rec_attr_set or options.rec_attr_clr:
+            self.sketch.add(
+                "mount_attr",
+                1,
+                options.rec_attr_set,
+                options.rec_attr_clr,
+                target,
+                field=f"{field}.options",
+            )
+
+    def _source(self, mount: dict[str, Any], field: str) -> str:
+        source = mount.get("source") or ""
+        if not source:
+            raise ConfigError("a bind mount needs a source", field=f"{field}.source")
+        return source if source.startswith("/") else f"{self.bundle}/{source}"
+
+    def _bind(
+        self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
+    ) -> None:
+        field = f"mounts[{index}]"
+        # mount(2) remounts when any flag is named, and then sets exactly the named ones; the rest
+        # is cleared softly: a flag that an outer user namespace has locked stays.
+        asked = options.attr_set | options.attr_clr
+        soft = _RESET & ~asked if asked else 0
+        self.sketch.add(
+            "bind",
+            self.opened.get(index, -1),
+            int(options.bind == RBIND),
+            options.attr_set,
+            options.attr_clr,
+            soft,
+            0,
+            self._source(mount, field),
+            target,
+            field=field,
+        )
+
+    def _file_system(
+        self, mount: dict[str, Any], target: str, options: ParsedOptions, field: str
+    ) -> None:
+        fstype = mount.get("type") or ""
+        if not fstype:
+            raise ConfigError(
+                'a mount that is no bind needs a type (a bind needs the option "bind" or "rbind")',
+                field=f"{field}.type",
+                clause="config.md#mounts",
+            )
+        if fstype == "sysfs" and self._foreign_network():
+            self._bind_sys(target, options, field)
+            return
+        attributes, flags = options.attr_set, options.sb_set
+        if target == "/dev" and attributes & ATTR_RDONLY:
+            attributes &= ~ATTR_RDONLY
+            flags = tuple([name for name in flags if name != "ro"])
+            self.late.append((target, field))
+        data = split_data(options.data)
+        keep_mode = fstype == "tmpfs" and not any(o.startswith("mode=") for o in data)
+        self.sketch.add(
+            "mount",
+            options.ms_set if options.classic else 0,
+            attributes,
+            int(fstype in _PLAIN_DIRECTORY),
+            0,
+            int(keep_mode),
+            fstype,
+            mount.get("source") or "",
+            target,
+            _list(data),
+            _list(flags),
+            field=field,
+        )
+
+    def _foreign_network(self) -> bool:
+        """sysfs shows the network namespace: its owner must be the mounter's user namespace."""
+        spaces = self.sketch.spaces
+        return spaces.user and not spaces.new & CLONE_NEWNET
+
+    def _bind_sys(self, target: str, options: ParsedOptions, field: str) -> None:
+        self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, 0, "/sys", target, field=field)
+
+
+def clean(path: str) -> str:
+    """An absolute path without empty, `.` and `..` parts, as seen from the container's root."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def split_data(options: tuple[str, ...]) -> list[str]:
+    """Options for the file system, one by one: mount(2) would split them at commas too, but not
+    inside of quotes, which SELinux contexts need."""
+    result: list[str] = []
+    for option in options:
+        if '"' in option or "\\" in option:
+            result.append(option)
+        else:
+            result += [part for part in option.split(",") if part]
+    return result
+
+
+def _list(strings: tuple[str, ...] | list[str]) -> bytes:
+    return b"".join([s.encode("utf-8", "surrogateescape") + b"\0" for s in strings])

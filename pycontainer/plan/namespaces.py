@@ -1,0 +1,191 @@
+"""Namespaces: which are new, which are joined by path, and in what order all of that happens.
+
+Two ways lead in. Usually the clone makes all new namespaces at once, and the executor joins the
+others. That fails where the order matters: a new namespace belongs to the user namespace that its
+maker is in, and a namespace of the host can be joined only before we give up the host's
+privileges. Then the plan is staged: join, make the user namespace, make the rest, and let a child
+go on where pid or time namespaces move only children.
+"""
+
+from __future__ import annotations
+
+from pycontainer.errors import ConfigError
+from pycontainer.plan.sketch import Sketch
+from pycontainer.tables.namespaces import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWNET,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+    FLAGS,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Joined in this order: mount last, because paths mean something else after it.
+JOIN_ORDER = ("cgroup", "ipc", "uts", "network", "time", "pid", "mount")
+
+
+class Spaces:
+    """The namespaces of a container: `new` flags, `joined` type -> (path, field)."""
+
+    __slots__ = ("joined", "new", "setgroups")
+
+    def __init__(self, namespaces: list[dict[str, Any]]) -> None:
+        self.new = 0
+        self.joined: dict[str, tuple[str, str]] = {}
+        self.setgroups = True
+        for index, entry in enumerate(namespaces):
+            kind, path = entry["type"], entry.get("path") or ""
+            if path:
+                self.joined[kind] = (path, f"linux.namespaces[{index}].path")
+            else:
+                self.new |= FLAGS[kind]
+
+    def has(self, kind: str) -> bool:
+        """True when the container has its own, or a joined, namespace of this type."""
+        return bool(self.new & FLAGS[kind]) or kind in self.joined
+
+    @property
+    def user(self) -> bool:
+        """True when a user namespace stands between the container and the host."""
+        return self.has("user")
+
+    @property
+    def staged(self) -> bool:
+        """True when the clone alone cannot make it: see the head of this file."""
+        others = [kind for kind in self.joined if kind not in ("user", "pid")]
+        user_first = "user" in self.joined and self.new & ~CLONE_NEWCGROUP
+        return bool(
+            self.new & CLONE_NEWTIME
+            or (self.new & CLONE_NEWUSER and (others or "pid" in self.joined))
+            or user_first
+        )
+
+
+def clone(sketch: Sketch, into_cgroup: int) -> None:
+    """The clone, and with it every new namespace that it can make."""
+    spaces: Spaces = sketch.spaces
+    pid_slot = -1
+    if "pid" in spaces.joined and not _respawned_pid(sketch):
+        # The caller's children go there: no intermediate process.
+        pid_slot = _open(sketch, "pid")
+    flags = 0 if spaces.staged else spaces.new & ~(CLONE_NEWCGROUP | CLONE_NEWTIME)
+    field = "linux.namespaces" if flags else ""
+    sketch.add("clone", flags, into_cgroup, pid_slot, field=field)
+    sketch.add("record", "creating")
+
+
+def maps(sketch: Sketch) -> None:
+    """The mappings of a user namespace that the clone has made."""
+    spaces: Spaces = sketch.spaces
+    if not spaces.staged and spaces.new & CLONE_NEWUSER:
+        _write_maps(sketch)
+
+
+def open_joined(sketch: Sketch) -> dict[str, int]:
+    """The namespaces that are joined by path, opened before the plan is handed over."""
+    spaces: Spaces = sketch.spaces
+    order = [*JOIN_ORDER, "user"]
+    kinds = [kind for kind in order if kind in spaces.joined]
+    if "pid" in kinds and not _respawned_pid(sketch):
+        kinds.remove("pid")
+    return {kind: _open(sketch, kind) for kind in kinds}
+
+
+def enter(sketch: Sketch, slots: dict[str, int]) -> None:
+    """The executor's first operations: into every namespace, as root of the user namespace."""
+    spaces: Spaces = sketch.spaces
+    order = [kind for kind in JOIN_ORDER if kind in slots]
+    if "user" in slots:
+        # Who has no privileges over the host has them only inside.
+        order = ["user", *order] if sketch.host.rootless else [*order, "user"]
+    for kind in order:
+        path, field = spaces.joined[kind]
+        sketch.add("setns", slots[kind], FLAGS[kind], path, field=field)
+        if kind == "user":
+            sketch.add("become_root", int(spaces.setgroups), field=field)
+    if spaces.staged:
+        _enter_staged(sketch)
+    elif spaces.new & CLONE_NEWUSER:
+        sketch.add("become_root", int(spaces.setgroups), field="linux.uidMappings")
+    if not spaces.staged and "pid" in slots:
+        sketch.add("respawn", 0, field=spaces.joined["pid"][1])
+
+
+def _enter_staged(sketch: Sketch) -> None:
+    spaces: Spaces = sketch.spaces
+    if spaces.new & CLONE_NEWUSER:
+        sketch.add("unshare", CLONE_NEWUSER, field="linux.namespaces")
+        sketch.add("sync", "user namespace")
+        _write_maps(sketch)
+        sketch.add("become_root", int(spaces.setgroups), field="linux.uidMappings")
+    rest = spaces.new & ~(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP)
+    if rest:
+        sketch.add("unshare", rest, field="linux.namespaces")
+    if spaces.new & CLONE_NEWTIME:
+        _time_offsets(sketch)
+    child = spaces.new & (CLONE_NEWPID | CLONE_NEWTIME) or (
+        "pid" in spaces.joined and _respawned_pid(sketch)
+    )
+    if child:
+        sketch.add("respawn", spaces.new & CLONE_NEWPID, field="linux.namespaces")
+
+
+def late(sketch: Sketch) -> None:
+    """What has to wait until the process is in its cgroup."""
+    if sketch.spaces.new & CLONE_NEWCGROUP:
+        sketch.add("unshare", CLONE_NEWCGROUP, field="linux.namespaces")
+
+
+def identity(sketch: Sketch) -> None:
+    """What belongs to the new namespaces themselves: loopback."""
+    if sketch.spaces.new & CLONE_NEWNET:
+        sketch.add("loopback_up", field="linux.namespaces")
+
+
+def names(sketch: Sketch) -> None:
+    """hostname and domainname, config.md#hostname; validation has refused them without uts."""
+    for kind in ("hostname", "domainname"):
+        if sketch.config.get(kind):
+            sketch.add(kind, sketch.config[kind], field=kind)
+
+
+def _respawned_pid(sketch: Sketch) -> bool:
+    """Without privileges over the host, the pid namespace opens only from its user namespace."""
+    return sketch.host.rootless and "user" in sketch.spaces.joined
+
+
+def _open(sketch: Sketch, kind: str) -> int:
+    path, field = sketch.spaces.joined[kind]
+    slot = sketch.slot()
+    sketch.add("open_namespace", slot, FLAGS[kind], path, field=field)
+    return slot
+
+
+def _write_maps(sketch: Sketch) -> None:
+    linux = sketch.linux
+    if not sketch.spaces.setgroups:
+        sketch.add("setgroups_deny", field="linux.gidMappings")
+    for file, field in (("uid_map", "uidMappings"), ("gid_map", "gidMappings")):
+        mappings = linux.get(field)
+        if not mappings:
+            raise ConfigError(
+                "a new user namespace needs mappings",
+                field=f"linux.{field}",
+                clause="config-linux.md#user-namespace-mappings",
+            )
+        lines = "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
+        sketch.add("id_map", file, lines, field=f"linux.{field}")
+
+
+def _time_offsets(sketch: Sketch) -> None:
+    offsets = sketch.linux.get("timeOffsets") or {}
+    lines = "".join(
+        f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n"
+        for clock, value in offsets.items()
+    )
+    if lines:
+        sketch.add("self_write", "timens_offsets", lines, field="linux.timeOffsets")

@@ -1,0 +1,161 @@
+"""`process` of config.json: who the program is, what it may do, where it runs, and the program."""
+
+from __future__ import annotations
+
+from _struct import pack
+
+from pycontainer.errors import ConfigError, HostError
+from pycontainer.plan.op import joined
+from pycontainer.plan.sketch import Sketch
+from pycontainer.tables.caps import mask
+from pycontainer.tables.rlimits import NUMBERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CAP_SYS_ADMIN = 1 << 21
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_UMASK = 0o022
+_INFINITY = (1 << 64) - 1
+_PERSONALITIES = {"LINUX": 0, "LINUX32": 8}
+
+
+def terminal(sketch: Sketch, mount: bool) -> None:
+    """The pseudo-terminal, config.md#process; `mount` puts it on /dev/console too."""
+    if sketch.process.get("terminal"):
+        size = sketch.process.get("consoleSize") or {}
+        sketch.add(
+            "console",
+            size.get("height", 0),
+            size.get("width", 0),
+            (sketch.process.get("user") or {}).get("uid", 0),
+            int(mount),
+            field="process.terminal",
+        )
+        sketch.add("deliver_console", field="process.terminal")
+
+
+def labels(sketch: Sketch) -> None:
+    """The LSMs' labels for the coming exec."""
+    profile = sketch.process.get("apparmorProfile")
+    if profile:
+        _require(sketch.host.apparmor, "AppArmor", "process.apparmorProfile")
+        value = f"exec {profile}"
+        sketch.add(
+            "self_write", "attr/apparmor/exec", value, field="process.apparmorProfile"
+        )
+    label = sketch.process.get("selinuxLabel")
+    if label:
+        _require(sketch.host.selinux, "SELinux", "process.selinuxLabel")
+        sketch.add("self_write", "attr/exec", label, field="process.selinuxLabel")
+
+
+def _require(present: bool, name: str, field: str) -> None:
+    if not present:
+        raise HostError(f"{name.lower()} is not enabled on this host", field=field)
+
+
+def limits(sketch: Sketch) -> None:
+    """What the runtime sets from outside, right before the program runs."""
+    for index, limit in enumerate(sketch.process.get("rlimits") or ()):
+        kind, field = limit["type"], f"process.rlimits[{index}]"
+        if kind not in NUMBERS:
+            raise ConfigError(f"unknown limit {kind}", field=f"{field}.type")
+        soft, hard = limit["soft"] & _INFINITY, limit["hard"] & _INFINITY
+        sketch.add("rlimit", NUMBERS[kind], soft, hard, kind, field=field)
+
+
+def scheduling(sketch: Sketch) -> None:
+    """personality; and what later milestones add here, refused until then."""
+    domain = (sketch.linux.get("personality") or {}).get("domain")
+    if domain:
+        sketch.add("personality", _PERSONALITIES[domain], field="linux.personality.domain")
+    for name in ("scheduler", "ioPriority"):
+        if sketch.process.get(name):
+            raise HostError(f"{name} is not supported yet", field=f"process.{name}")
+
+
+def identity(sketch: Sketch, keep_admin: bool) -> None:
+    """Bounding set, user and groups, capabilities, in the only order that works.
+
+    `keep_admin` keeps CAP_SYS_ADMIN until the exec, for a filter that is loaded without
+    no_new_privs: execve computes the program's capabilities from the bounding, inheritable and
+    ambient sets alone, so the program never has it.
+    """
+    capabilities = _capabilities(sketch)
+    user = sketch.process.get("user") or {}
+    bounding = capabilities["bounding"]
+    sketch.add("bounding", bounding, field="process.capabilities.bounding")
+    groups = user.get("additionalGids") or []
+    kept = int(not sketch.spaces.setgroups)
+    if groups and kept:
+        raise ConfigError(
+            "additional groups are not possible where setgroups is denied",
+            field="process.user.additionalGids",
+        )
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    sketch.add("chown_stdio", uid, field="process.user.uid")
+    packed = pack(f"<{len(groups)}I", *groups)
+    sketch.add("user", uid, gid, kept, packed, field="process.user")
+    extra = CAP_SYS_ADMIN if keep_admin else 0
+    sketch.add(
+        "capabilities",
+        capabilities["effective"] | extra,
+        capabilities["permitted"] | extra,
+        capabilities["inheritable"],
+        capabilities["ambient"],
+        field="process.capabilities",
+    )
+
+
+def _capabilities(sketch: Sketch) -> dict[str, int]:
+    """The five sets as masks; what cannot be granted is left out with a warning."""
+    given = sketch.process.get("capabilities") or {}
+    # In a user namespace of its own the process has them all, whatever we have.
+    available = -1 if sketch.spaces.user else sketch.host.permitted
+    sets: dict[str, int] = {}
+    for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
+        bits, unknown = mask(given.get(name) or ())
+        if unknown:
+            words = ", ".join(unknown)
+            sketch.warnings.append(f"process.capabilities.{name}: ignoring unknown {words}")
+        if bits & ~available:
+            sketch.warnings.append(f"process.capabilities.{name}: not ours to grant all of them")
+        sets[name] = bits & available
+    sets["effective"] &= sets["permitted"]
+    sets["ambient"] &= sets["permitted"] & sets["inheritable"]
+    return sets
+
+
+def environment(sketch: Sketch) -> list[str]:
+    """process.env with the last of two equal names, config.md#process."""
+    latest: dict[str, str] = {}
+    for entry in sketch.process.get("env") or ():
+        name = entry.partition("=")[0]
+        latest.pop(name, None)
+        latest[name] = entry
+    return list(latest.values())
+
+
+def program(sketch: Sketch, env: list[str]) -> None:
+    """HOME, then the program's file, found before anybody is told that the container is ready."""
+    args = sketch.process.get("args") or [""]
+    found = {entry.partition("=")[0]: entry.partition("=")[2] for entry in env}
+    search = found.get("PATH", DEFAULT_PATH)
+    sketch.add("find_program", args[0], search, field="process.args[0]")
+
+
+def needs_home(env: list[str]) -> bool:
+    """True when no HOME is given, or an empty one."""
+    return not any(entry.startswith("HOME=") and entry != "HOME=" for entry in env)
+
+
+def execute(sketch: Sketch, env: list[str], listen_pid: bool) -> None:
+    """The last operation: the user's program."""
+    if listen_pid:
+        env = [entry for entry in env if not entry.startswith("LISTEN_PID=")]
+    if needs_home(env):
+        env = [entry for entry in env if not entry.startswith("HOME=")]
+    args: list[Any] = sketch.process.get("args") or [""]
+    sketch.add("exec", int(listen_pid), joined(args), joined(env), field="process.args")
