@@ -19,14 +19,13 @@ SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
 SYSTEM_TEST := runc crun busybox-static debootstrap strace
 SYSTEM_LINT := clang
 
-C_SOURCES := $(wildcard csrc/*.c)
 C_LINT := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-unit lint bench install uninstall clean system
+.PHONY: help build demo test test-unit lint format bench install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,8 +47,14 @@ lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
-	gcc $(C_LINT) $(C_SOURCES)
-	clang $(C_LINT) $(C_SOURCES)
+	for cc in gcc clang; do \
+		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/ex_*.c) || exit; \
+		$$cc $(C_LINT) $(wildcard csrc/shim_*.c) || exit; \
+	done
+
+format: lint-needs ## sort imports and lay out the Python code
+	$(PY) -m ruff check --quiet --fix --select I .
+	$(PY) -m ruff format --quiet .
 
 bench: build test-needs ## measure against the runtimes of this machine
 	$(PY) benchmarks/run.py
@@ -90,21 +95,24 @@ lint-needs: $(VENV)/lint.done
 	@tools/system-packages $(SYSTEM_LINT)
 
 $(VENV)/bin/python: | system
-	$(PYTHON) -m venv $(VENV)
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
 
 # "run" is what the command itself needs; each extra adds to it. The .pth file makes the checkout
 # importable by this environment, from every directory.
 $(VENV)/run.done $(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: pyproject.toml \
 		| $(VENV)/bin/python
-	$(PY) tools/requirements.py $(filter-out run,$*) > $(VENV)/$*.txt
-	$(PY) -m pip install -q --disable-pip-version-check -r $(VENV)/$*.txt
-	echo $(CURDIR) > $$($(SITE_PACKAGES))/pycontainer-checkout.pth
-	touch $@
+	@echo "installing into $(VENV): what pyproject.toml names ($*)"
+	@$(PY) tools/requirements.py $(filter-out run,$*) > $(VENV)/$*.txt
+	@$(PY) -m pip install -q --disable-pip-version-check --root-user-action=ignore \
+		-r $(VENV)/$*.txt
+	@echo $(CURDIR) > $$($(SITE_PACKAGES))/pycontainer-checkout.pth
+	@touch $@
 
 SITE_PACKAGES = $(PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))'
 
 $(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
 	@mkdir -p $(@D)
-	$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))" > $@.new
-	chmod 755 $@.new
-	mv $@.new $@
+	@$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))" > $@.new
+	@chmod 755 $@.new
+	@mv $@.new $@
