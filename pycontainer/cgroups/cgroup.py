@@ -8,9 +8,9 @@ Every failed write names the file, the value and the field of the config it came
 from __future__ import annotations
 
 import posix
-from errno import EINVAL, ENOENT, ENOTDIR
+from errno import EINVAL, ENOENT
 
-from ..errors import HostError, OperationError, StateError, os_reason
+from ..errors import HostError, OperationError, os_reason
 from .files import WRITE, processes, read_text, write_text
 from .path import CgroupPaths
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .layout import Layout
+    from .placement import Placement
     from .resources import ResourcePlan, Write
-
-DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
 class Cgroup:
@@ -94,7 +93,8 @@ class Cgroup:
 
             raise missing_controller(write, self.paths)
         if write.limit_check:
-            return self._check_usage(directory, write)
+            self._check_usage(directory, write)
+            return None
         for name, value in ((write.file, write.value), *write.alternatives):
             try:
                 if write.by_line:
@@ -196,14 +196,9 @@ class Cgroup:
 
         Each of `sub_paths` is `PATH` (all hierarchies) or `CONTROLLER[,CONTROLLER]:PATH` (v1).
         """
-        directories = dict(self.paths.directories)
-        for names, relative in _split_sub_paths(sub_paths):
-            for name in names or list(directories):
-                if name not in directories:
-                    raise StateError(f"enter cgroup {relative}: no controller {name!r} here")
-                directories[name] = _below(directories[name], relative)
-        v1 = dict.fromkeys(path for name, path in directories.items() if name)
-        return Placement(tuple(v1), directories.get("", ""))
+        from .placement import place
+
+        return place(self.paths, sub_paths)
 
     def init_placement(self, pid: int) -> Placement | None:
         """On v2 the cgroup that the container's init moved itself to, if it did.
@@ -213,20 +208,13 @@ class Cgroup:
         """
         if self.paths.mode != "v2":
             return None
-        from .layout import parse_membership, probe
+        from .layout import probe
+        from .placement import place_with
 
-        hierarchy = (self.layout or probe()).find("")
-        try:
-            membership = parse_membership(read_text(f"/proc/{pid}/cgroup"))
-        except OSError:
-            return None
-        own = next((path for controllers, path in membership if not controllers), "")
-        if hierarchy is None or not own or "/.." in own:
-            return None
-        return Placement((), hierarchy.mountpoint + own.rstrip("/"))
+        return place_with(pid, self.layout or probe())
 
     def attach(self, pid: int) -> None:
-        """Move a process in by cgroup.procs; slow after idle, see Placement."""
+        """Move a process in by cgroup.procs; slow after idle, see placement.py."""
         self.placement().attach(pid)
 
     def attach_exec(self, pid: int, sub_paths: Iterable[str]) -> None:
@@ -300,74 +288,6 @@ class Cgroup:
         return 0
 
 
-class Placement:
-    """The directories that a process is to be in, and the quick ways to get it there.
-
-    A write to cgroup.procs takes a lock whose writer waits for an RCU grace period: 4-15 ms when
-    the host was idle. Two ways avoid it: clone3's CLONE_INTO_CGROUP on v2 (`clone_fd`, kernel
-    5.7), and on v1 a thread that writes "0" to `tasks` itself, which needs no lock because
-    nothing else can change it meanwhile (`join_fds`, kernel 5.6; correct, if slow, before).
-    """
-
-    __slots__ = ("v1", "unified")
-
-    def __init__(self, v1: tuple[str, ...], unified: str) -> None:
-        self.v1 = v1
-        self.unified = unified
-
-    def clone_fd(self) -> int:
-        """A new descriptor of the v2 directory, or -1; the caller closes it."""
-        return _open(self.unified, DIRECTORY) if self.unified else -1
-
-    def join_fds(self) -> list[int]:
-        """New descriptors; a single-threaded child enters by writing "0" to each.
-
-        The kernel checks the opener's privilege, so a child in a user namespace can do it too.
-        """
-        fds: list[int] = []
-        try:
-            for directory in self.v1:
-                fds.append(_open(directory + "/tasks", WRITE))
-        except OperationError:
-            for fd in fds:
-                posix.close(fd)
-            raise
-        return fds
-
-    def attach(self, pid: int) -> None:
-        """Write the pid to each cgroup.procs; OperationError names the one that refused."""
-        for directory in (*self.v1, *((self.unified,) if self.unified else ())):
-            for attempt in range(6):
-                try:
-                    write_text(directory + "/cgroup.procs", str(pid))
-                    break
-                except OSError as error:
-                    # EINVAL: the task is too new to be moved yet.
-                    if error.errno == EINVAL and attempt < 5:
-                        from time import sleep
-
-                        sleep(0.0002 * 4**attempt)
-                        continue
-                    raise OperationError(
-                        f"move process {pid} into {directory}: {os_reason(error.errno or 0)}",
-                        errno=error.errno or 0,
-                        kind="cgroup_enter",
-                        field="linux.cgroupsPath",
-                    ) from None
-
-
-def _open(path: str, flags: int) -> int:
-    try:
-        return posix.open(path, flags)
-    except OSError as error:
-        raise OperationError(
-            f"open {path}: {os_reason(error.errno or 0)}",
-            errno=error.errno or 0,
-            kind="cgroup_enter",
-            field="linux.cgroupsPath",
-        ) from None
-
-
 def _write_lines(path: str, value: str) -> None:
     """One write(2) per line: some v2 files take a single key at a time."""
     fd = posix.open(path, WRITE)
@@ -376,51 +296,3 @@ def _write_lines(path: str, value: str) -> None:
             posix.write(fd, line.encode("utf-8", "surrogatepass"))
     finally:
         posix.close(fd)
-
-
-def _split_sub_paths(sub_paths: Iterable[str]) -> list[tuple[list[str], str]]:
-    """Parse the values of `exec --cgroup` into (controllers or none for all, path)."""
-    from ..errors import UsageError
-
-    values = list(sub_paths)
-    parsed: list[tuple[list[str], str]] = []
-    seen: set[str] = set()
-    for value in values:
-        names, colon, relative = value.partition(":")
-        if not colon:
-            if len(values) != 1:
-                raise UsageError(f"invalid --cgroup argument: {value} (missing <controller>: prefix)")
-            return [([], value)]
-        controllers = names.split(",")
-        if "" in controllers:
-            raise UsageError(f"invalid --cgroup argument: {value} (empty <controller> prefix)")
-        for name in controllers:
-            if name in seen:
-                raise UsageError(
-                    f"invalid --cgroup argument(s): controller {name} specified multiple times"
-                )
-            seen.add(name)
-        parsed.append((controllers, relative))
-    return parsed
-
-
-def _below(base: str, relative: str) -> str:
-    """`base/relative`, each component an existing directory and no symbolic link."""
-    from _stat import S_ISDIR
-
-    directory = base
-    for part in relative.split("/"):
-        if part in ("", "."):
-            continue
-        if part == ".." or "\0" in part:
-            raise StateError(f"bad sub cgroup path: {relative}")
-        directory += "/" + part
-        try:
-            is_directory = S_ISDIR(posix.lstat(directory).st_mode)
-        except OSError as error:
-            if error.errno not in (ENOENT, ENOTDIR):
-                raise
-            raise StateError(f"enter cgroup {relative}: {directory} does not exist") from None
-        if not is_directory:
-            raise StateError(f"bad sub cgroup path: {relative}")
-    return directory

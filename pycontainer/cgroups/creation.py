@@ -230,9 +230,7 @@ def _go_without(
     directory, number = next(iter(lost.items()), ("", 0))
     if paths.explicit and lost:
         raise _failed(directory, number)
-    reason = (
-        f"cannot create {directory}: {os_reason(number)}" if lost else "no cgroup is mounted"
-    )
+    reason = f"cannot create {directory}: {os_reason(number)}" if lost else "no cgroup is mounted"
     asked = _asked(paths, plan, rootless, lost)
     if asked or paths.explicit:
         raise HostError(

@@ -83,9 +83,7 @@ def _parse(entry: dict, field: str) -> Rule:
             field=field,
             clause=CLAUSE,
         )
-    numbers = [
-        ANY if entry.get(name) is None else int(entry[name]) for name in ("major", "minor")
-    ]
+    numbers = [ANY if entry.get(name) is None else int(entry[name]) for name in ("major", "minor")]
     if any(not ANY <= number < 2**32 for number in numbers):
         raise ConfigError("invalid device number", field=field, clause=CLAUSE)
     ordered = "".join(letter for letter in ALL if letter in access)
@@ -143,9 +141,7 @@ def _withdraw(exceptions: dict[Node, str], node: Node, rule: Rule) -> None:
 
 
 def _covers(wide: Node, narrow: Node) -> bool:
-    return wide[0] == narrow[0] and all(
-        wide[index] in (ANY, narrow[index]) for index in (1, 2)
-    )
+    return wide[0] == narrow[0] and all(wide[index] in (ANY, narrow[index]) for index in (1, 2))
 
 
 def _overlaps(one: Node, other: Node) -> bool:

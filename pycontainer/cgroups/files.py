@@ -35,6 +35,8 @@ def write_text(path: str, value: str) -> None:
 def subdirectories(path: str) -> list[str]:
     """The child cgroups' directories; none when the cgroup is gone."""
     try:
+        if posix.stat(path).st_nlink == 2:  # cgroupfs counts child directories there
+            return []
         with posix.scandir(path) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):

@@ -71,7 +71,7 @@ class Hierarchy:
 
 
 class Layout:
-    """The hierarchies of the host: `mode` is "v1", "hybrid" (v1 plus a v2 mount), "v2" or "none"."""
+    """The host's hierarchies; `mode` is "v1", "hybrid" (v1 plus a v2 mount), "v2" or "none"."""
 
     __slots__ = ("mode", "hierarchies")
 
@@ -85,7 +85,7 @@ class Layout:
     def find(self, controller: str) -> Hierarchy | None:
         """The v1 hierarchy of `controller`; for "" the v2 hierarchy."""
         for hierarchy in self.hierarchies:
-            if controller in hierarchy.controllers or (not controller and not hierarchy.controllers):
+            if controller in (hierarchy.controllers or ("",)):
                 return hierarchy
         return None
 

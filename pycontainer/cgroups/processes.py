@@ -34,11 +34,10 @@ def main_directory(paths: CgroupPaths) -> str:
     return directories[-1] if directories else ""
 
 
-def all_pids(paths: CgroupPaths) -> list[int]:
-    """The processes in any hierarchy, without ourselves."""
-    found: set[int] = set()
-    for directory in paths.all_directories():
-        found.update(processes(directory))
+def members(paths: CgroupPaths) -> list[int]:
+    """The container's processes, without ourselves."""
+    directory = main_directory(paths)
+    found = set(processes(directory)) if directory else set()
     found.discard(posix.getpid())
     return sorted(found)
 
@@ -146,18 +145,15 @@ def _wait_event(directory: str, line: str, deadline_s: float) -> bool:
 
 def signal_all(paths: CgroupPaths, signal: int) -> int:
     """Send the signal to every process once; how many were there."""
-    pids = all_pids(paths)
+    pids = members(paths)
     if signal == SIGKILL:
         _kill_everything(paths, pids)
         return len(pids)
     thaw_after = False
     if len(pids) > 1 and not frozen(paths):
-        try:  # so that no child escapes between the look and the signal
-            freeze(paths, 0.1)
-            thaw_after = True
-        except OperationError:
-            pass  # better signalled one by one than not at all
-        pids = all_pids(paths)
+        # So that no child escapes between the look and the signal.
+        thaw_after = _try_freeze(paths)
+        pids = members(paths)
     try:
         _signal(pids, signal)
     finally:
@@ -166,27 +162,34 @@ def signal_all(paths: CgroupPaths, signal: int) -> int:
     return len(pids)
 
 
-def _kill_everything(paths: CgroupPaths, pids: list[int]) -> None:
-    killed = False
+def _kill_everything(paths: CgroupPaths, pids: list[int]) -> bool:
+    """SIGKILL; True when the kernel did it for the whole v2 directory at once."""
+    at_once = False
     if paths.unified:
         try:
             write_text(paths.unified + "/cgroup.kill", "1")
-            killed = True
+            at_once = True
         except OSError as error:
             if error.errno not in GONE:  # before kernel 5.14
                 raise _failed("kill", error) from None
-    if not killed and len(pids) > 1:
-        try:
-            freeze(paths, 0.1)
-        except OperationError:
-            pass
-        pids = all_pids(paths)
+    if not at_once and len(pids) > 1 and _try_freeze(paths):
+        pids = members(paths)
     try:
         # What v1 lists beyond the v2 directory was moved there by someone; it is ours to end too.
-        if not killed or paths.mode != "v2":
+        if not at_once or paths.mode != "v2":
             _signal(pids, SIGKILL)
     finally:
         thaw(paths)  # a process that the v1 freezer holds does not even die
+    return at_once
+
+
+def _try_freeze(paths: CgroupPaths) -> bool:
+    """Freeze for a moment; signalling one by one is better than not at all."""
+    try:
+        freeze(paths, 0.1)
+    except OperationError:
+        return False
+    return True
 
 
 def _signal(pids: list[int], signal: int) -> None:
@@ -205,11 +208,21 @@ def _signal(pids: list[int], signal: int) -> None:
 
 
 def kill(paths: CgroupPaths, signal: int, deadline_s: float) -> list[int]:
-    """Signal all and wait for an empty cgroup; SIGKILL is repeated for processes that appear."""
-    signal_all(paths, signal)
+    """Signal all and wait for an empty cgroup; SIGKILL is repeated for processes that appear.
+
+    Returns the pids that are still there at the deadline.
+    """
     end = monotonic() + deadline_s
     delay = FIRST_DELAY_S
-    while pids := all_pids(paths):
+    if signal != SIGKILL:
+        signal_all(paths, signal)
+    elif _kill_everything(paths, members(paths)):
+        try:
+            _wait_event(paths.unified, "populated 0", deadline_s)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise _failed("kill", error) from None
+    while pids := members(paths):
         left = end - monotonic()
         if left <= 0:
             return pids
@@ -217,7 +230,7 @@ def kill(paths: CgroupPaths, signal: int, deadline_s: float) -> list[int]:
             sleep(delay)  # gone as processes, and about to leave the cgroup
             delay = min(delay * 2, LAST_DELAY_S)
         if signal == SIGKILL:
-            _kill_everything(paths, all_pids(paths))
+            _kill_everything(paths, members(paths))
     return []
 
 

@@ -123,9 +123,7 @@ def compile_resources(
             from .device_bpf import compile_program
 
             program = compile_program(rules)
-    return ResourcePlan(
-        writes, device_writes, program, bool(resources.get("devices")), warnings
-    )
+    return ResourcePlan(writes, device_writes, program, bool(resources.get("devices")), warnings)
 
 
 # -- what v1.py and v2.py share ------------------------------------------------------------

@@ -46,7 +46,6 @@ THROTTLE = (
 )
 
 
-
 def compile_writes(resources: dict, warnings: list[str]) -> list[Write]:
     """All limits in the order of runc's subsystems; ConfigError for what v1 cannot do."""
     if resources.get("unified"):
@@ -127,9 +126,7 @@ def _swappiness(memory: dict) -> list[Write]:
             field=ROOT + ".memory.swappiness",
             clause="config-linux.md#memory",
         )
-    return [
-        Write("memory", "memory.swappiness", str(int(value)), ROOT + ".memory.swappiness")
-    ]
+    return [Write("memory", "memory.swappiness", str(int(value)), ROOT + ".memory.swappiness")]
 
 
 def _cpu(resources: dict) -> list[Write]:
@@ -181,18 +178,14 @@ def _blkio(resources: dict) -> list[Write]:
 
 def _weight(pattern: str, value: str, field: str) -> Write:
     """A weight, for whichever scheduler has one: CFQ, or (since kernel 5.0) BFQ."""
-    return Write(
-        "blkio", pattern % "", value, field, alternatives=((pattern % "bfq.", value),)
-    )
+    return Write("blkio", pattern % "", value, field, alternatives=((pattern % "bfq.", value),))
 
 
 def _network(resources: dict) -> list[Write]:
     network = section_of(resources, "network")
     writes = []
     if class_id := integer(network, "classID"):
-        writes.append(
-            Write("net_cls", "net_cls.classid", str(class_id), ROOT + ".network.classID")
-        )
+        writes.append(Write("net_cls", "net_cls.classid", str(class_id), ROOT + ".network.classID"))
     for index, entry in enumerate(network.get("priorities") or ()):
         value = f"{entry['name']} {int(entry['priority'])}"
         writes.append(

@@ -98,9 +98,7 @@ def swap_max(swap: int, limit: int) -> str:
             "unable to set swap limit without memory limit", field=field, clause=clause
         )
     if swap < limit:
-        raise ConfigError(
-            "memory+swap limit should be >= memory limit", field=field, clause=clause
-        )
+        raise ConfigError("memory+swap limit should be >= memory limit", field=field, clause=clause)
     return str(swap - limit)
 
 
