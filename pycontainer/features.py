@@ -23,8 +23,8 @@ HOOKS = (
     "poststart",
     "poststop",
 )
-CGROUP = {"v1": True, "v2": False, "systemd": False, "systemdUser": False, "rdma": False}
-APPARMOR = False
+CGROUP = {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}
+APPARMOR = True
 SELINUX = False
 INTEL_RDT = {"enabled": False, "schemata": False, "monitoring": False}
 NET_DEVICES = False
@@ -51,12 +51,33 @@ def document() -> dict[str, Any]:
             "mountExtensions": {"idmap": {"enabled": IDMAP}},
             "netDevices": {"enabled": NET_DEVICES},
         },
-        "annotations": {
-            "io.github.pycontainer.version": __version__,
-            "org.opencontainers.runc.checkpoint.enabled": "false",
-        },
+        "annotations": _annotations(),
         "potentiallyUnsafeConfigAnnotations": list(UNSAFE_ANNOTATIONS),
     }
+
+
+def libseccomp_version() -> str:
+    """The version of the libseccomp that a profile would be compiled with; "" without one."""
+    try:
+        from pycontainer._shim import lib
+    except ImportError:  # not built yet
+        return ""
+    if lib.shim_seccomp_open() < 0:
+        return ""
+    number = lib.shim_seccomp_version()
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def _annotations() -> dict[str, str]:
+    """Ours, and those that runc made known (its types/features)."""
+    annotations = {
+        "io.github.pycontainer.version": __version__,
+        "org.opencontainers.runc.checkpoint.enabled": "false",
+    }
+    library = libseccomp_version()
+    if library:
+        annotations["io.github.seccomp.libseccomp.version"] = library
+    return annotations
 
 
 def _seccomp() -> dict[str, Any]:

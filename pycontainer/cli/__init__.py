@@ -28,6 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from pycontainer.container import Container
+
 COMMANDS = (
     "create",
     "delete",
@@ -156,6 +158,20 @@ def load(name: str) -> Any:
     module = f"{__name__}.{name}"
     __import__(module)
     return sys.modules[module]
+
+
+def named(arguments: Arguments) -> str:
+    """The id of the container on the command line; the store checks its form."""
+    if not arguments.words[0]:
+        raise UsageError("container id cannot be empty")
+    return arguments.words[0]
+
+
+def find(settings: Settings, arguments: Arguments) -> Container:
+    """The container on the command line; StateError when there is none."""
+    from pycontainer.container import Container
+
+    return Container.load(settings, named(arguments))
 
 
 def _trait(command: Any, name: str) -> Any:

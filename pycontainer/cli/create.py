@@ -24,7 +24,7 @@ runs; "start" lets it run. CONTAINER is a name of your choice, unique on this ma
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import named
+    from pycontainer.cli import named
     from pycontainer.container import Container
 
     Container.create(settings, named(arguments), create_options(arguments))

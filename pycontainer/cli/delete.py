@@ -21,12 +21,12 @@ Deletes a stopped or a created container; any other one needs --force.
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import container, named
+    from pycontainer.cli import find, named
     from pycontainer.errors import CLIENT_TEXTS, StateError
 
     force = arguments["force"]
     try:
-        container(settings, arguments).delete(force=force)
+        find(settings, arguments).delete(force=force)
     except StateError as error:
         if error.message != CLIENT_TEXTS["does_not_exist"]:
             raise

@@ -45,11 +45,11 @@ option says otherwise. Exits with its status, or with 255 when it could not be s
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import container
+    from pycontainer.cli import find
     from pycontainer.container import ExecOptions
     from pycontainer.settings import absolute
 
-    target = container(settings, arguments)
+    target = find(settings, arguments)
     process = _process(arguments["process"]) if arguments["process"] else None
     options = ExecOptions(
         process=process,

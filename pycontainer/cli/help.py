@@ -14,8 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.cli.options import Table
 
-SPEC_VERSION = "1.3.0"
-
 PROGRAM = f"""\
 Run containers from OCI bundles: a directory with a config.json and a root filesystem.
 
@@ -57,12 +55,17 @@ def version() -> int:
     """Print the version; engines parse the first line, then `commit:` and `spec:`."""
     import sys
 
+    from pycontainer import features
+
     lines = [f"{NAME} version {__version__}"]
     commit = _commit()
     if commit:
         lines.append(f"commit: {commit}")
-    lines.append(f"spec: {SPEC_VERSION}")
+    lines.append(f"spec: {features.SPEC_VERSION}")
     lines.append("python: " + ".".join(str(part) for part in sys.version_info[:3]))
+    library = features.libseccomp_version()
+    if library:
+        lines.append(f"libseccomp: {library}")
     emit("\n".join(lines) + "\n")
     return 0
 

@@ -22,11 +22,11 @@ SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import container
+    from pycontainer.cli import find
     from pycontainer.errors import CLIENT_TEXTS, StateError
     from pycontainer.tables.signals import SIGTERM, parse_signal
 
-    target = container(settings, arguments)
+    target = find(settings, arguments)
     word = arguments.words[1] if len(arguments.words) > 1 else ""
     number = parse_signal(word) if word else SIGTERM
     try:

@@ -17,7 +17,7 @@ Freezes the container's cgroup; "resume" thaws it.
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import container
+    from pycontainer.cli import find
 
-    container(settings, arguments).pause()
+    find(settings, arguments).pause()
     return 0

@@ -23,11 +23,11 @@ The table is what ps(1) prints (by default "ps -ef"), less the processes of othe
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import container
+    from pycontainer.cli import find
     from pycontainer.cli.output import emit
     from pycontainer.errors import UsageError
 
-    pids = container(settings, arguments).pids()
+    pids = find(settings, arguments).pids()
     if arguments["format"] == "json":
         from pycontainer import jsonfast
 

@@ -30,7 +30,7 @@ Exits with the status of the container's program, or 128+n when signal n ended i
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import named
+    from pycontainer.cli import named
     from pycontainer.container import Container
 
     options = create_options(arguments)

@@ -17,7 +17,7 @@ HELP = """\
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.cli.lookup import container
+    from pycontainer.cli import find
 
-    container(settings, arguments).start()
+    find(settings, arguments).start()
     return 0

@@ -19,8 +19,8 @@ stopped), bundle, rootfs, created, annotations, owner.
 
 def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer import jsonfast
-    from pycontainer.cli.lookup import container
+    from pycontainer.cli import find
     from pycontainer.cli.output import emit_document
 
-    emit_document(jsonfast.dumps(container(settings, arguments).state(), 2))
+    emit_document(jsonfast.dumps(find(settings, arguments).state(), 2))
     return 0
