@@ -93,9 +93,14 @@ def _action(word: str, errno_ret: int | None, where: str, errno_where: str) -> i
         return action if limit is None else action | errno.EPERM
     if limit is None:
         raise _bad(f"{word} does not take an errno", errno_where)
-    if not 0 <= errno_ret <= limit:
-        raise _bad(f"{errno_ret} is not an errno for {word}, which takes 0 to {limit}", errno_where)
-    return action | errno_ret
+    return action | _number(errno_ret, limit, errno_where)
+
+
+def _number(value: int, limit: int, where: str) -> int:
+    """Check an integer of the config; 1.0, an integer to JSON's schemas, is none to us or runc."""
+    if not isinstance(value, int) or not 0 <= value <= limit:
+        raise _bad(f"{value} is not a number from 0 to {limit}", where)
+    return value
 
 
 def _rules(seccomp: dict) -> list[Rule]:
@@ -126,16 +131,12 @@ def _condition(arg: dict, where: str) -> tuple[int, ...]:
     operator = words.OPERATORS.get(word)
     if operator is None:
         raise _bad(f"string {word} is not a valid operator for seccomp", f"{where}.op")
-    index = arg.get("index") or 0
-    if not 0 <= index < ARGUMENTS:
-        raise _bad(f"syscalls only have up to {ARGUMENTS} arguments", f"{where}.index")
-    values = []
-    for key in ("value", "valueTwo"):
-        value = arg.get(key) or 0
-        if not 0 <= value <= UINT64_MAX:
-            raise _bad(f"{value} does not fit into 64 bits", f"{where}.{key}")
-        values.append(value)
-    return (index, operator, *values)
+    return (
+        _number(arg.get("index") or 0, ARGUMENTS - 1, f"{where}.index"),
+        operator,
+        _number(arg.get("value") or 0, UINT64_MAX, f"{where}.value"),
+        _number(arg.get("valueTwo") or 0, UINT64_MAX, f"{where}.valueTwo"),
+    )
 
 
 def _open_library() -> None:
@@ -232,6 +233,11 @@ def _add(context: object, default: int, rule: Rule) -> bool:
     for chain in chains:
         args = ffi.new("struct shim_seccomp_arg[]", chain) if chain else ffi.NULL
         code = lib.shim_seccomp_add_rule(context, rule.action, number, args, len(chain))
+        if code == -errno.EEXIST:
+            raise _bad(
+                f"{rule.word} for {rule.name}: a rule before says otherwise for the same",
+                rule.field,
+            )
         if code < 0:
             raise HostError(
                 f"add {rule.word} for {rule.name} to a seccomp filter: {os_reason(-code)}",

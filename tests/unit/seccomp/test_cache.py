@@ -16,7 +16,7 @@ import pytest
 
 from pycontainer.plan import seccomp, seccomp_compiler
 
-PROFILE = {
+PROFILE: dict = {
     "defaultAction": "SCMP_ACT_ERRNO",
     "syscalls": [{"names": ["getpid", "nonsense"], "action": "SCMP_ACT_ALLOW"}],
 }

@@ -47,7 +47,7 @@ def rule(action: str, *names: str, args: list | None = None, **more: int) -> dic
     return entry
 
 
-def arg(index: int, op: str, value: int, value_two: int | None = None) -> dict:
+def arg(index: int, op: str, value: float, value_two: int | None = None) -> dict:
     entry: dict = {"index": index, "op": op, "value": value}
     if value_two is not None:
         entry["valueTwo"] = value_two
@@ -296,12 +296,25 @@ BAD = [
     (
         allowing(rule("SCMP_ACT_LOG", "kill", args=[arg(6, "SCMP_CMP_EQ", 1)])),
         "syscalls[0].args[0].index",
-        "up to 6 arguments",
+        "6 is not a number from 0 to 5",
     ),
     (
         allowing(rule("SCMP_ACT_LOG", "kill", args=[arg(0, "SCMP_CMP_EQ", 2**64)])),
         "syscalls[0].args[0].value",
-        "64 bits",
+        "18446744073709551616 is not a number",
+    ),
+    (
+        allowing(rule("SCMP_ACT_LOG", "kill", args=[arg(0, "SCMP_CMP_EQ", 1.0)])),
+        "syscalls[0].args[0].value",
+        "1.0 is not a number",
+    ),
+    (
+        allowing(
+            rule("SCMP_ACT_LOG", "kill", args=[arg(0, "SCMP_CMP_EQ", 1)]),
+            rule("SCMP_ACT_KILL", "read", "kill", args=[arg(0, "SCMP_CMP_EQ", 1)]),
+        ),
+        "syscalls[1].names[1]",
+        "SCMP_ACT_KILL for kill: a rule before says otherwise",
     ),
     (allowing(rule("SCMP_ACT_KILL", "kill", errnoRet=1)), "syscalls[0].errnoRet", "errno"),
     (allowing(rule("SCMP_ACT_ERRNO", "kill", errnoRet=4096)), "syscalls[0].errnoRet", "4096"),
