@@ -24,9 +24,9 @@ def header_numbers(header: str) -> dict[str, int]:
     numbers: dict[str, int] = {}
     pending = []
     for line in found.stdout.splitlines():
-        _, name, *value = line.split(None, 2)
-        if value and "(" not in name:
-            pending.append((name, value[0]))
+        _, name, *rest = line.split(None, 2)
+        if rest and "(" not in name:
+            pending.append((name, rest[0]))
     for _ in range(4):  # names that stand for names
         for name, value in pending:
             spaced = value.replace("(", " ( ").replace(")", " ) ").replace("|", " | ")
