@@ -145,7 +145,8 @@ def execute(argv: list[str], session: Session) -> int:
     check_words(name, arguments.words, command.WORDS)
     session.open()
     settings = _settings(session, _trait(command, "STATE"))
-    session.debug(f"{NAME} {' '.join(argv)}")
+    # Not the options: --env may carry a secret.
+    session.debug(f"{NAME} {name} {' '.join(arguments.words[:1])}".rstrip())
     session.prefix, session.status = _trait(command, "FAILURE")
     status: int = command.run(settings, arguments)
     return status

@@ -8,6 +8,7 @@ from pycontainer import __version__
 from pycontainer.cli import COMMANDS, GLOBALS, load
 from pycontainer.cli.options import FLAG, HELP, NUMBERS, TEXTS
 from pycontainer.cli.output import emit
+from pycontainer.default_spec import SPEC_VERSION
 from pycontainer.settings import NAME, default_root
 
 TYPE_CHECKING = False
@@ -61,7 +62,7 @@ def version() -> int:
     commit = _commit()
     if commit:
         lines.append(f"commit: {commit}")
-    lines.append(f"spec: {features.SPEC_VERSION}")
+    lines.append(f"spec: {SPEC_VERSION}")
     lines.append("python: " + ".".join(str(part) for part in sys.version_info[:3]))
     library = features.libseccomp_version()
     if library:

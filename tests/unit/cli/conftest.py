@@ -24,7 +24,7 @@ def call(argv: list[str], **options: object) -> Done:
     options = {"stdin": subprocess.DEVNULL, "timeout": 60, "check": False, **options}
     if not {"stdout", "stderr", "capture_output"} & options.keys():
         options["capture_output"] = True
-    return subprocess.run(argv, encoding="utf-8", errors="surrogateescape", **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(argv, encoding="utf-8", errors="surrogateescape", **options)  # type: ignore[call-overload]
 
 
 @pytest.fixture
@@ -33,11 +33,13 @@ def pycontainer(tmp_path: Path) -> Command:
     root = tmp_path / "root"
     root.mkdir()
 
-    def run(*arguments: str, own_root: bool = True, **options: object) -> Done:
+    def run(
+        *arguments: str, own_root: bool = True, prefix: tuple[str, ...] = (), **options: object
+    ) -> Done:
         where = ["--root", str(root)] if own_root else []
         python = [sys.executable, "-IS", "-X", "utf8=0", "-c", MAIN]
         options = {"env": {**os.environ, "TZ": "UTC0"}, **options}
-        return call([*python, *where, *arguments], **options)
+        return call([*prefix, *python, *where, *arguments], **options)
 
     return run
 

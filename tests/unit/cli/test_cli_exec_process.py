@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pycontainer.cli import exec as exec_command
+from pycontainer.errors import UsageError
 from pycontainer.exec_process import merged
 
 NOTHING: dict[str, Any] = {
@@ -35,7 +37,7 @@ PLAIN = {**PROCESS, "args": ["ls"], "terminal": False}
 
 
 def merge(process: dict[str, Any] = PROCESS, **options: Any) -> dict[str, Any]:
-    return merged(process, SimpleNamespace(**{**NOTHING, **options}))  # type: ignore[arg-type]
+    return merged(process, SimpleNamespace(**{**NOTHING, **options}))
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,19 @@ def test_ambient_ones_need_inheritable_ones() -> None:
     process = {"args": [], "capabilities": {"inheritable": ["CAP_KILL"]}}
     sets = merge(process, caps=["CAP_CHOWN"])["capabilities"]
     assert sets["ambient"] == ["CAP_CHOWN"] and sets["inheritable"] == ["CAP_KILL"]
+
+
+@pytest.mark.parametrize("text", ["", "0", "1:2", "4294967294:0", "007"])
+def test_users_are_numbers(text: str) -> None:
+    assert exec_command._user(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    "abc 1: :1 : -1 1:-1 1x +5 0x0 1:2:3 99999999999 4294967295 1_0 1,2 \u0663 root".split()
+    + [" 1", "1 ", "1\n", "1:0\0"],
+)
+def test_anything_else_is_refused_and_never_root(text: str) -> None:
+    """CVE-2026-30892: what could not be parsed became uid 0."""
+    with pytest.raises(UsageError, match="must be a number"):
+        exec_command._user(text)

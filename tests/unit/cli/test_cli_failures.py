@@ -177,7 +177,7 @@ def test_closed_descriptors_are_not_reused(
         str(log),
         "state",
         "absent",
-        preexec_fn=lambda: [os.close(fd) for fd in closed],
+        preexec_fn=lambda: [os.close(fd) for fd in closed],  # type: ignore[func-returns-value]
     )
     assert done.returncode == 1
     assert len(RECORD.findall(log.read_text())) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_default_root(
     environ: dict[bytes, bytes],
     expected: tuple[str, bool],
 ) -> None:
-    monkeypatch.setattr(settings.posix, "geteuid", lambda: uid)
+    monkeypatch.setattr("posix.geteuid", lambda: uid)
     monkeypatch.setattr(settings, "in_user_namespace", lambda: user_namespace)
     assert default_root(environ) == expected
     assert Settings().rootless == (uid != 0 or user_namespace)
@@ -53,13 +54,19 @@ def test_absolute_is_normal(path: str) -> None:
     assert absolute(path) == expected.replace("//", "/")
 
 
-def test_the_runtime_directory_is_made_sticky(pycontainer: Any, tmp_path: Path) -> None:
-    """Seen from a user namespace, or without root: both use $XDG_RUNTIME_DIR."""
-    if os.geteuid() == 0 and not settings.in_user_namespace():
-        pytest.skip("root of the initial user namespace does not use $XDG_RUNTIME_DIR")
-    done = pycontainer(
-        "list", own_root=False, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
-    )
-    assert done.returncode == 0
-    mode = stat.S_IMODE((tmp_path / "pycontainer").stat().st_mode)
-    assert mode == 0o1700
+@pytest.mark.parametrize("command", ["list", "spec -b /nonexistent"])
+def test_the_runtime_directory_is_made_sticky(
+    pycontainer: Any, tmp_path: Path, command: str
+) -> None:
+    """As the root of a user namespace, who uses $XDG_RUNTIME_DIR; by whoever keeps state there."""
+    prefix = ("unshare", "--user", "--map-root-user")
+    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("cannot make a user namespace")
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    environ.pop("USER", None)
+    pycontainer(*command.split(), own_root=False, prefix=prefix, env=environ)
+    made = tmp_path / "pycontainer"
+    if command == "list":
+        assert stat.S_IMODE(made.stat().st_mode) == 0o1700
+    else:
+        assert not made.exists()

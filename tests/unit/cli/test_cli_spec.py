@@ -24,7 +24,8 @@ def normal(config: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("rootless", [False, True])
 def test_agrees_with_runc(pycontainer: Any, runc: Any, tmp_path: Path, rootless: bool) -> None:
-    configs, texts = [], []
+    configs: list[dict[str, Any]] = []
+    texts: list[str] = []
     for command in (pycontainer, runc):
         bundle = tmp_path / f"bundle{len(configs)}"
         bundle.mkdir()
