@@ -110,9 +110,15 @@ def _message(error: ValidationError) -> str:
 @cache
 def _validator(name: str) -> Any:
     registry = Registry().with_resources(
-        (file, DRAFT202012.create_resource(schemas.load(file))) for file in schemas.names()
+        (file, DRAFT202012.create_resource(undeclared(schemas.load(file))))
+        for file in schemas.names()
     )
     return strict(jsonschema.Draft202012Validator)({"$ref": name}, registry=registry)
+
+
+def undeclared(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without $schema, at which jsonschema would go over to its own validator class."""
+    return {key: value for key, value in schema.items() if key != "$schema"}
 
 
 def strict(base: Any) -> Any:
