@@ -1,6 +1,6 @@
 """Says what is wrong with a document that the compiled validator refused; never on the hot path.
 
-jsonschema finds every violation; the one to show is picked, put in words and given its clause. The
+jsonschema finds every violation; the topmost is picked, put in words and given its clause. The
 document's JSON types are the exact ones of compiler.py: no float is an integer, no bool either, and
 a pattern's `$` is the very end.
 """
@@ -20,7 +20,7 @@ from pycontainer.spec import schema as schemas
 offpath.enable()
 
 import jsonschema  # noqa: E402
-from jsonschema.exceptions import ValidationError, best_match  # noqa: E402
+from jsonschema.exceptions import ValidationError  # noqa: E402
 from referencing import Registry  # noqa: E402
 from referencing.jsonschema import DRAFT202012  # noqa: E402
 
@@ -51,9 +51,9 @@ def explain(name: str, document: Any, *, prefix: str = "") -> NoReturn:
     `prefix` comes before the field: process.json is a schema of its own, its fields are process.*.
     """
     errors = list(_validator(name).iter_errors(document))
-    best = best_match(errors)
-    if best is None:  # cannot be while compiler and jsonschema agree, which a test holds them to
+    if not errors:  # cannot be while compiler and jsonschema agree, which a test holds them to
         raise ConfigError("does not follow the schema", field=prefix)
+    best = min(errors, key=lambda error: len(error.absolute_path))
     path = list(best.absolute_path)
     if best.validator == "required":
         missing = next(key for key in best.validator_value if key not in best.instance)

@@ -144,11 +144,11 @@ def sysctls(subject: Subject) -> None:
         name = ".".join(parts)
         if name in _IPC_SYSCTLS or name.startswith("fs.mqueue."):
             kind = "ipc"
-        elif parts[0] == "net":
+        elif name.startswith("net."):
             kind = "network"
         elif name == "kernel.domainname":
             kind = "uts"
-        elif parts[0] == "user":
+        elif name.startswith("user."):
             kind = "user"
         elif name == "kernel.hostname":
             refuse(field, "is set by hostname, use that", _SYSCTL)

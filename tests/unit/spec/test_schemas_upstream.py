@@ -61,7 +61,9 @@ def test_random_documents(file: str, origin: str) -> None:
         if origin == "ours":
             document = Generator(rng, schema.resolve, odds).document(schema.load(file), file)
         else:
-            document = Generator(rng, upstream.resolve, odds).document(upstream.load(theirs), theirs)
+            document = Generator(rng, upstream.resolve, odds).document(
+                upstream.load(theirs), theirs
+            )
         if round_ % 4:
             document = damaged(rng, document)
         if file == schema.STATE and _custom_status(document):
