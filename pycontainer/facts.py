@@ -95,7 +95,7 @@ def parse_facts(data: bytes) -> Facts:
         raise ValueError("no version")
     if version > VERSION:
         raise ValueError(f"version {version} is of a newer release")
-    known = {}
+    known: dict[str, Any] = {}
     for name, (kind, default) in _MEMBERS.items():
         value = members.get(name, default)
         if type(value) is not kind:

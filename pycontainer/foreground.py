@@ -15,12 +15,11 @@ Nothing here runs asynchronously: one loop of poll(2) over the signals and the t
 
 from __future__ import annotations
 
+import _signal
 import errno
 import posix
-from sys import byteorder
-
-import _signal
 import select
+from sys import byteorder
 
 from ._shim import ffi, lib
 from .errors import OperationError, check

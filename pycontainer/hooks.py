@@ -8,11 +8,10 @@ poll(2) feeds stdin, reads both outputs and watches the end and the timeout; the
 
 from __future__ import annotations
 
-import posix
-from time import monotonic
-
 import _signal
+import posix
 import select
+from time import monotonic
 
 from .errors import OperationError, os_reason
 

@@ -40,7 +40,7 @@ class _Context:
     memo: dict[str, str] = {}
 
 
-_scan = _json.make_scanner(_Context())
+_scan: Any = _json.make_scanner(_Context())  # type: ignore[arg-type]
 
 
 def loads(data: bytes | str, *, surrogates: bool = False) -> Any:

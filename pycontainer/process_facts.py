@@ -8,11 +8,10 @@ the numbers in between have to be used up first.
 
 from __future__ import annotations
 
-import posix
-from time import monotonic, sleep
-
 import _signal
+import posix
 import select
+from time import monotonic, sleep
 
 _STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted from the third
 _DEAD = b"ZXx"  # zombie and dead: nothing runs any more, only the entry is left

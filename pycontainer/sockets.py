@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import posix
 from sys import byteorder
-
-import _socket
 
 from .errors import OperationError, os_reason
 

@@ -20,14 +20,13 @@ Rules that make every crash harmless, wherever between two system calls it happe
 
 from __future__ import annotations
 
+import _socket
+import _stat
 import errno
+import fcntl
 import posix
 from posix import O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY
 from time import monotonic, sleep
-
-import _socket
-import _stat
-import fcntl
 
 from .errors import CLIENT_TEXTS, HostError, StateError, os_reason
 from .facts import Facts, parse_facts

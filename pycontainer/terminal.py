@@ -12,14 +12,13 @@ Newlines: the container's terminal gets ONLCR cleared and ours keeps OPOST, as w
 
 from __future__ import annotations
 
-import errno
-import posix
-from time import monotonic
-
 import _stat
+import errno
 import fcntl
+import posix
 import select
 import termios
+from time import monotonic
 
 from .errors import OperationError, os_reason
 
@@ -143,13 +142,17 @@ class Terminal:
         """The process has ended: bring what it wrote to stdout, however slow that takes it.
 
         Gives up when `abort` becomes readable. An empty master is really empty: the kernel's
-        read flushes the terminal's queues before it says EAGAIN (n_tty, Linux 4.5).
+        read flushes the terminal's queues before it says EAGAIN (n_tty, Linux 4.5). And those
+        hold some 12 KiB; after `_FULL` bytes we read what others write who survived the process.
         """
         poller = select.poll()
         poller.register(self._stdout, select.POLLOUT)
         poller.register(abort, select.POLLIN)
+        left = _FULL
         while True:
-            more = len(self._to_stdout) >= _FULL or self._read_master()
+            before = len(self._to_stdout)
+            more = left > 0 and (before >= _FULL or self._read_master())
+            left -= len(self._to_stdout) - before
             if not self._to_stdout:
                 if not more:
                     return

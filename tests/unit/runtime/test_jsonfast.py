@@ -76,7 +76,7 @@ def test_any_bytes_are_a_value_or_one_line(data: bytes) -> None:
     ],
 )
 def test_refusals(data: str | bytes, message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:
         jsonfast.loads(data)
     assert str(caught.value) == message
     assert type(caught.value) is ValueError
@@ -104,7 +104,7 @@ def test_values_without_json_form() -> None:
         deep = [deep]
     for value in (float("nan"), {1, 2}, b"x", deep):
         for indent in (None, 2):
-            with pytest.raises(ValueError):  # noqa: PT011
+            with pytest.raises(ValueError):
                 jsonfast.dumps({"a": value}, indent)
 
 
