@@ -18,14 +18,15 @@ def config(**members: Any) -> dict[str, Any]:
 REFUSED = [
     (
         config(process={"cwd": "/", "rlimits": [{"type": "NOFILE", "soft": 1, "hard": 1}]}),
-        'process.rlimits[0].type: is "NOFILE", must match ^RLIMIT_[A-Z]+$ [config.md#posix-process]',
+        'process.rlimits[0].type: is "NOFILE", must match ^RLIMIT_[A-Z]+$'
+        " [config.md#posix-process]",
     ),
     (config(process={}), "process.cwd: is required but missing [config.md#process]"),
     (config(process=None), "process: is null (null), must be an object [config.md#process]"),
     (
         config(linux={"namespaces": [{"type": "net"}, {"type": "networks"}]}),
         'linux.namespaces[0].type: is "net", must be one of mount, pid, network, uts, ipc, user,'
-        " cgroup, time [config-linux.md#namespaces]; 1 more like this",
+        " cgroup, time (did you mean network?) [config-linux.md#namespaces]; 1 more like this",
     ),
     (
         config(linux={"namespaces": [{"type": "networks"}]}),
