@@ -66,6 +66,7 @@ class Terminal:
             modes[1] &= ~termios.ONLCR
             termios.tcsetattr(master, termios.TCSANOW, modes)
         except (OSError, termios.error) as error:
+            self.restore()
             raise OperationError(f"set up terminal: {os_reason(error.args[0])}") from None
         self.resize()
         self.make_raw()

@@ -302,8 +302,9 @@ def test_not_a_terminal() -> None:
     from pycontainer.errors import OperationError
     from pycontainer.terminal import Terminal
 
+    before = os.listdir("/proc/self/fd")
     reading, writing = os.pipe()
     with pytest.raises(OperationError, match="set up terminal: inappropriate ioctl for device"):
         Terminal(reading)
-    os.close(reading)
     os.close(writing)
+    assert os.listdir("/proc/self/fd") == before  # it closes what it takes over
