@@ -32,7 +32,7 @@ help: ## show this list
 
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(MAKE) -s --no-print-directory $(COMMAND)
-	@$(MAKE) -s -k --no-print-directory -C csrc PYTHON=$(PY)
+	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
 
 demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh

@@ -35,7 +35,6 @@ PYTHON
 }
 
 title "1. A bundle without an image: the host's /usr, read-only, around an empty root"
-mkdir "$bundle"
 show pycontainer spec --host --bundle "$bundle"
 
 title "2. The plan: every operation that this container takes, before any of it is done"
@@ -66,6 +65,6 @@ show pycontainer delete --force "$id"
 
 title "Done: nothing is left. Yours to try:"
 cat <<'TEXT'
-  mkdir /tmp/b && build/pycontainer spec --host --bundle /tmp/b
+  build/pycontainer spec --host --bundle /tmp/b
   build/pycontainer run --bundle /tmp/b mine
 TEXT
