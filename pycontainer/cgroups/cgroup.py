@@ -89,6 +89,8 @@ class Cgroup:
         """Try the file and its alternatives; None when done or when it may be missing."""
         directory = self.paths.directory(write.controller)
         if not directory:
+            if write.optional:
+                return None
             from .hints import missing_controller
 
             raise missing_controller(write, self.paths)
@@ -150,6 +152,8 @@ class Cgroup:
             return []
         try:
             if self.paths.mode == "v2":
+                if not plan.device_program:
+                    return []
                 from .device_bpf import attach
 
                 attach(self.paths.unified, plan.device_program)

@@ -44,8 +44,7 @@ def write_failed(write: Write, paths: CgroupPaths, error: OSError) -> OperationE
 
 
 def _hint(write: Write, paths: CgroupPaths, directory: str, number: int) -> str:
-    # cgroup2 gives EACCES for files that do not exist when a creating open was tried, too.
-    if number in (ENOENT, EACCES, EPERM) and paths.mode == "v2":
+    if number == ENOENT and paths.mode == "v2":
         if hint := _unavailable(write.controller, directory):
             return hint
     if number == ENOENT and write.file.startswith("memory.memsw"):
@@ -64,13 +63,13 @@ def _hint(write: Write, paths: CgroupPaths, directory: str, number: int) -> str:
 def _value_hint(write: Write, directory: str, number: int) -> str:
     """Why this value, of this file, is not acceptable."""
     if number == EBUSY and write.controller == "memory":
-        usage = _number(f"{directory}/memory.usage_in_bytes")
-        peak = _number(f"{directory}/memory.max_usage_in_bytes")
+        usage = _text(f"{directory}/memory.usage_in_bytes")
+        peak = _text(f"{directory}/memory.max_usage_in_bytes")
         return f"current usage is {usage} bytes, peak usage {peak} bytes"
     if write.controller == "cpuset" and number in (EACCES, EINVAL, ERANGE, ENODEV):
         parent = directory[: directory.rindex("/")]
         for name in (write.file, write.file + ".effective"):
-            if value := _number(f"{parent}/{name}"):
+            if value := _text(f"{parent}/{name}"):
                 return f"the parent cgroup has {value}"
         return "no such cpu or memory node"
     if "rt_" in write.file and number in (EINVAL, EOPNOTSUPP):
@@ -88,7 +87,7 @@ def _unavailable(controller: str, directory: str) -> str:
     """Whether the v2 cgroup lacks the controller, in words."""
     if controller == "cgroup":
         return ""
-    available = _number(f"{directory}/cgroup.controllers").split()
+    available = _text(f"{directory}/cgroup.controllers").split()
     if controller in available:
         return ""
     return (
@@ -97,7 +96,7 @@ def _unavailable(controller: str, directory: str) -> str:
     )
 
 
-def _number(path: str) -> str:
+def _text(path: str) -> str:
     try:
         return read_text(path).strip()
     except OSError:

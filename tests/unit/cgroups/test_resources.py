@@ -161,7 +161,9 @@ def test_nothing_asked_nothing_written(resources, mode):
 @pytest.mark.parametrize(("limit", "value"), [(-1, "max"), (-5, "max"), (0, "1"), (7, "7")])
 @pytest.mark.parametrize("mode", ["v1", "v2"])
 def test_pids(mode, limit, value):
-    assert lines(compile_resources({"pids": {"limit": limit}}, mode)) == [f"pids pids.max = {value}"]
+    assert lines(compile_resources({"pids": {"limit": limit}}, mode)) == [
+        f"pids pids.max = {value}"
+    ]
 
 
 def test_v1_unlimited_memory_frees_swap_too():
