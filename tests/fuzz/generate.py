@@ -68,7 +68,8 @@ class _Builder:
         self.rootfs = rootfs
         self.later = later
         self.kinds = self._kinds()
-        self.dev = rng.random() < 0.85
+        # Without a /dev of its own, a user namespace meets the device nodes of other containers.
+        self.dev = "user" in self.kinds or rng.random() < 0.85
 
     def often(self, odds: float) -> bool:
         return self.rng.random() < odds
@@ -211,6 +212,8 @@ class _Builder:
         kind = self.rng.choice(["bind", "rbind"])
         propagation = self.rng.choice([[], ["rprivate"], ["rslave"], ["private"]])
         options = [kind, *propagation, *self.some(("ro", "nosuid", "nodev"))]
+        if source == "/etc/passwd":
+            destination += "-file"  # what is once made in a shared rootfs keeps its type
         return _mount(destination, self.rng.choice(["bind", "none"]), source, options)
 
     def _linux(self) -> dict[str, Any]:
