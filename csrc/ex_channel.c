@@ -29,7 +29,8 @@ int channel_send(uint32_t type, int error, const char *text, size_t length, int 
 {
     struct message_head head = {
         .type = type,
-        .index = ex.now ? ex.now->index : 0,
+        .kind = ex.now ? (uint16_t)ex.now->kind : 0,
+        .index = ex.now ? (uint16_t)ex.now->index : 0,
         .error = -error,
         .length = (uint32_t)length,
     };

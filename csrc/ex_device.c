@@ -176,19 +176,17 @@ int do_reopen_null(void)
     return 0;
 }
 
-/* The user's program may reopen its stdio by path: it has to be the user's. The null device and
- * what refuses a new owner (sockets, read-only or foreign files) stay as they are. */
+/* The user's program may reopen its stdio by path: it has to be the user's. Character devices stay
+ * as they are (a caller's terminal is not ours to give away), and so does what refuses a new owner:
+ * sockets, read-only or foreign files. */
 int do_chown_stdio(void)
 {
     struct statx st;
     for (int fd = 0; fd < 3; fd++) {
-        if (xstatx(fd, "", AT_EMPTY_PATH, &st))
+        if (xstatx(fd, "", AT_EMPTY_PATH, &st) || (st.stx_mode & S_IFMT) == S_IFCHR)
             continue;
-        int null = (st.stx_mode & S_IFMT) == S_IFCHR && st.stx_rdev_major == 1 &&
-                   st.stx_rdev_minor == 3;
-        if (null || st.stx_uid == (uint32_t)INT(CHOWN_STDIO, uid))
-            continue;
-        sys3(__NR_fchown, fd, INT(CHOWN_STDIO, uid), -1);
+        if (st.stx_uid != (uint32_t)INT(CHOWN_STDIO, uid))
+            sys3(__NR_fchown, fd, INT(CHOWN_STDIO, uid), -1);
     }
     return 0;
 }

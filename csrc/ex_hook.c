@@ -154,12 +154,15 @@ static void append_number(size_t *at, int value)
     append(at, text);
 }
 
-/* "exit status 1, stdout: ..., stderr: ..." */
+/* "#0: exit status 1, stdout: ..., stderr: ..." */
 static int judge(struct hook_run *run, int status, int timed_out)
 {
     size_t at = 0;
     if (!timed_out && status == 0)
         return 0;
+    append(&at, "#");
+    append_number(&at, (int)INT(HOOK, index));
+    append(&at, ": ");
     if (timed_out) {
         append(&at, "timed out after ");
         append_number(&at, (int)INT(HOOK, timeout_ms));

@@ -46,7 +46,8 @@ struct header {
 
 struct message_head {
     uint32_t type;
-    uint32_t index;
+    uint16_t kind; /* of the operation, and its number in the whole plan */
+    uint16_t index;
     int32_t error;
     uint32_t length;
 };

@@ -278,8 +278,3 @@ int shim_capabilities(unsigned long *permitted, unsigned long *bounding)
     }
     return 0;
 }
-
-int shim_set_subreaper(int on)
-{
-    return prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)on, 0, 0, 0) < 0 ? -errno : 0;
-}

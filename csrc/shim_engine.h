@@ -27,6 +27,5 @@ int shim_setns(int fd, int nstype);
 int shim_namespace_type(int fd);
 int shim_prlimit(int pid, int resource, unsigned long soft, unsigned long hard);
 int shim_capabilities(unsigned long *permitted, unsigned long *bounding);
-int shim_set_subreaper(int on);
 
 #endif

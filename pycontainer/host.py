@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posix
 
-
 ALL_CAPABILITIES = (1 << 41) - 1
 
 

@@ -28,9 +28,9 @@ An error of "create" or "run" names the operation by the same number.
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
+    import pycontainer.plan.describe as describe
     from pycontainer import container, jsonfast
     from pycontainer.cli.output import emit
-    from pycontainer.plan import describe
 
     options = container.CreateOptions(
         bundle=arguments.words[0] if arguments.words else ".",

@@ -39,9 +39,7 @@ class CgroupPlan:
         field = "linux.cgroupsPath" if self.paths.explicit else ""
         sketch.add("cgroup_create", " ".join(directories), field=field)
         for write in self.resources.writes:
-            sketch.add(
-                "cgroup_write", write.controller, write.file, write.value, field=write.field
-            )
+            sketch.add("cgroup_write", write.controller, write.file, write.value, field=write.field)
         entrances = [(sketch.slot(), path) for path in self.paths.v1_directories()]
         for slot, path in entrances:
             sketch.add("open_cgroup", slot, f"{path}/tasks", field=field)

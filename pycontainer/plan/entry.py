@@ -85,8 +85,7 @@ def _process(sketch: Sketch, inputs: EntryInputs) -> None:
     user = sketch.process.get("user") or {}
     cwd = sketch.process.get("cwd") or "/"
     mask = user.get("umask")
-    if mask is not None:
-        sketch.add("umask", mask, field="process.user.umask")
+    sketch.add("umask", process.DEFAULT_UMASK if mask is None else mask, field="process.user.umask")
     sketch.add("enter_cwd", 0, cwd, field="process.cwd")
     process.scheduling(sketch)
     process.labels(sketch)

@@ -98,9 +98,7 @@ class Mounts:
             raise ConfigError("a bind mount needs a source", field=f"{field}.source")
         return source if source.startswith("/") else f"{self.bundle}/{source}"
 
-    def _bind(
-        self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
-    ) -> None:
+    def _bind(self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions) -> None:
         field = f"mounts[{index}]"
         # mount(2) remounts when any flag is named, and then sets exactly the named ones; the rest
         # is cleared softly: a flag that an outer user namespace has locked stays.

@@ -10,6 +10,10 @@ becomes the container's init. Integers travel as 64 bits, texts as bytes with a 
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 RUNTIME = "runtime"
 CONTAINER = "container"
 
@@ -123,7 +127,7 @@ class Op:
         """Who does it: RUNTIME or CONTAINER."""
         return TABLE[self.kind][0]
 
-    def __getitem__(self, name: str) -> int | bytes:
+    def __getitem__(self, name: str) -> Any:
         _, ints, texts = TABLE[self.kind]
         if name in ints:
             return self.ints[ints.index(name)]

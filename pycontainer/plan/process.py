@@ -42,9 +42,7 @@ def labels(sketch: Sketch) -> None:
     if profile:
         _require(sketch.host.apparmor, "AppArmor", "process.apparmorProfile")
         value = f"exec {profile}"
-        sketch.add(
-            "self_write", "attr/apparmor/exec", value, field="process.apparmorProfile"
-        )
+        sketch.add("self_write", "attr/apparmor/exec", value, field="process.apparmorProfile")
     label = sketch.process.get("selinuxLabel")
     if label:
         _require(sketch.host.selinux, "SELinux", "process.selinuxLabel")

@@ -1,0 +1,99 @@
+"""The channel to the executor: one SEQPACKET socket, a closed set of messages (csrc/executor.h)."""
+
+from __future__ import annotations
+
+import posix
+from _struct import Struct
+from errno import EINTR, EPIPE
+
+from pycontainer._shim import ffi, lib
+from pycontainer.errors import HostError, OperationError, check
+
+MSG_PLAN, MSG_SYNC, MSG_GO, MSG_CHILD, MSG_CONSOLE, MSG_FAILED = range(1, 7)
+HEAD = Struct("<IHHiI")  # type, kind and number of the operation, errno, length of the text
+ROOM = HEAD.size + 2048
+MAX_FDS = 252  # what one message can carry, less the plan itself (SCM_MAX_FD)
+
+
+class ExecutorFailed(Exception):
+    """A FAILED message: the operation's number in the plan, its errno, and the details."""
+
+    def __init__(self, step: int, errno: int, detail: str) -> None:
+        super().__init__(step, errno, detail)
+        self.step = step
+        self.errno = errno
+        self.detail = detail
+
+
+class ExecutorGone(Exception):
+    """The other end is closed, without a word."""
+
+
+class Channel:
+    """Our end of the channel, `ours`; `theirs` is the executor's until it has been started."""
+
+    __slots__ = ("ours", "theirs")
+
+    def __init__(self) -> None:
+        pair = ffi.new("int[2]")
+        check(lib.shim_channel(pair, pair + 1), "make the channel")
+        self.ours, self.theirs = pair[0], pair[1]
+
+    def drop_theirs(self) -> None:
+        """After the clone: from now on the executor's death ends the channel."""
+        fd, self.theirs = self.theirs, -1
+        if fd >= 0:
+            posix.close(fd)
+
+    def close(self) -> None:
+        """Give both ends up."""
+        self.drop_theirs()
+        fd, self.ours = self.ours, -1
+        if fd >= 0:
+            posix.close(fd)
+
+    def hand_over(self, packed: bytes, slots: list[int]) -> None:
+        """Send the plan, and the descriptors that its operations call slots."""
+        if len(slots) > MAX_FDS:
+            raise HostError(f"the plan needs {len(slots)} descriptors, over {MAX_FDS}")
+        memfd = check(lib.shim_memfd(b"pycontainer-plan", packed, len(packed), 0), "keep the plan")
+        try:
+            self.send(MSG_PLAN, [memfd, *slots])
+        finally:
+            posix.close(memfd)
+
+    def send(self, kind: int, fds: list[int] | None = None) -> None:
+        """Send a message; what the executor said before it went is raised instead of EPIPE."""
+        data = HEAD.pack(kind, 0, 0, 0, 0)
+        result = lib.shim_send(self.ours, data, len(data), fds or ffi.NULL, len(fds or ()))
+        if result == -EPIPE:
+            self.receive()
+            raise ExecutorGone
+        check(result, "talk to the executor")
+
+    def receive(self) -> tuple[int, int]:
+        """The next message's type and descriptor (-1 for none); type 0 at the end."""
+        room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]"), ffi.new("int *")
+        while True:
+            count[0] = 1
+            got = lib.shim_receive(self.ours, room, ROOM, fds, count)
+            if got != -EINTR:
+                break
+        check(got, "listen to the executor")
+        if got < HEAD.size:
+            return 0, -1
+        data = bytes(ffi.buffer(room, got))
+        kind, _, step, errno, length = HEAD.unpack_from(data)
+        if kind == MSG_FAILED:
+            text = data[HEAD.size :][:length].decode("utf-8", "replace")
+            raise ExecutorFailed(step, errno, text)
+        return kind, fds[0] if count[0] else -1
+
+    def expect(self, wanted: int) -> int:
+        """The descriptor of the next message, which must be of this type."""
+        kind, fd = self.receive()
+        if kind == 0:
+            raise ExecutorGone
+        if kind != wanted:
+            raise OperationError(f"the executor said {kind} instead of {wanted}")
+        return fd

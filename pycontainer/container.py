@@ -1,0 +1,293 @@
+"""The lifecycle of one container, for the command line and for programs.
+
+    settings = Settings(root="/run/pycontainer")
+    container = Container.create(settings, "web1", CreateOptions(bundle="bundle"))
+    container.start()
+    container.kill(15)
+    container.delete()
+
+Each method takes the container from one state of runtime.md#state to the next, or raises a
+ContainerError that says why it cannot. What only some commands need is imported by them.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer.errors import CLIENT_TEXTS, ContainerError, StateError
+from pycontainer.process_facts import alive, signal_process, wait_gone
+from pycontainer.requests import CreateOptions as CreateOptions
+from pycontainer.requests import ExecOptions as ExecOptions
+from pycontainer.store import GATE, Store, status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.cgroups.cgroup import Cgroup
+    from pycontainer.facts import Facts
+    from pycontainer.plan.sketch import Plan
+    from pycontainer.settings import Settings
+    from pycontainer.store import Entry
+
+    Pids = list[int]  # `list` is a method's name in the class
+
+SIGKILL = 9
+PATIENCE_MS = 10_000  # for a killed process to go
+
+
+def plan_of(settings: Settings, options: CreateOptions, container_id: str = "container") -> Plan:
+    """What `create` would do with this bundle; nothing is made or changed."""
+    from pycontainer.creation import Creation
+
+    options.detach = True
+    return Creation(settings, container_id, options, gated=True, dry=True).compile()
+
+
+class Container:
+    """A container that exists: its entry in the store, and the facts as they were when read."""
+
+    __slots__ = ("_cgroup", "entry", "facts", "id", "settings")
+
+    def __init__(self, settings: Settings, entry: Entry, facts: Facts) -> None:
+        self.settings = settings
+        self.id = facts.id
+        self.entry = entry
+        self.facts = facts
+        self._cgroup: Cgroup | None = None
+
+    # -- getting one ----------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, settings: Settings, container_id: str, options: CreateOptions) -> Container:
+        """Make everything but the program, which waits for `start` (runtime.md#create)."""
+        from pycontainer.creation import Creation
+
+        creation = Creation(settings, container_id, options, gated=True)
+        started = creation.carry_out()
+        posix.close(started.pidfd)
+        creation.entry.unlock()
+        return cls(settings, creation.entry, creation.facts)
+
+    @classmethod
+    def run(cls, settings: Settings, container_id: str, options: CreateOptions) -> int:
+        """Create and start; wait for the end, and delete, unless `options` say otherwise.
+
+        Returns the program's exit status, 128 + n when signal n ended it; 0 when detached.
+        """
+        from pycontainer.creation import Creation
+
+        creation = Creation(settings, container_id, options, gated=False)
+        attachment = creation.attachment
+        if attachment.stays and not options.no_subreaper:
+            from pycontainer.foreground import become_subreaper
+
+            become_subreaper()
+        started = creation.carry_out()
+        creation.entry.unlock()
+        container = cls(settings, creation.entry, creation.facts)
+        try:
+            posix.close(started.pidfd)
+            container._started(creation.config)
+            if not attachment.stays:
+                return 0
+            exit_status = attachment.wait(started.pid, reap_all=not options.no_subreaper)
+        finally:
+            attachment.close()
+        if not options.keep:
+            container.delete(force=True)
+        return exit_status
+
+    @classmethod
+    def load(cls, settings: Settings, container_id: str) -> Container:
+        """The container of that id; StateError when there is none, or its facts are damaged."""
+        entry = Store(settings.root).open(container_id)
+        try:
+            return cls(settings, entry, entry.read_facts())
+        except BaseException:
+            entry.close()
+            raise
+
+    @classmethod
+    def list(cls, settings: Settings) -> list[dict[str, Any]]:
+        """All containers as `runc list` describes them; one with damaged facts says so."""
+        from pycontainer.listing import rows
+
+        return rows(settings)
+
+    # -- looking at it --------------------------------------------------------------------------
+
+    def status(self) -> str:
+        """creating, created, running, paused or stopped, as of now."""
+        return status(self.entry, self.facts, self._frozen)
+
+    def state(self) -> dict[str, Any]:
+        """The state document of runtime.md#state, with what runc adds; pid 0 once stopped."""
+        from pycontainer.listing import OCI_VERSION
+
+        facts, now = self.facts, self.status()
+        document = {
+            "ociVersion": OCI_VERSION,
+            "id": facts.id,
+            "pid": 0 if now == "stopped" else facts.pid,
+            "status": now,
+            "bundle": facts.bundle,
+            "rootfs": facts.rootfs,
+            "created": facts.created,
+        }
+        if facts.annotations:
+            document["annotations"] = facts.annotations
+        document["owner"] = ""
+        return document
+
+    def pids(self) -> Pids:
+        """The host's pids of all its processes, sorted."""
+        found = self.cgroup.pids()
+        if not found and alive(self.facts.pid, self.facts.start_time):
+            return [self.facts.pid]  # without a cgroup, init is all that we know of
+        return found
+
+    @property
+    def cgroup(self) -> Cgroup:
+        """Its cgroup, which may be gone."""
+        if self._cgroup is None:
+            from pycontainer.cgroups import load
+
+            self._cgroup = load(self.facts.cgroup)
+        return self._cgroup
+
+    def config(self) -> dict[str, Any]:
+        """The config that it was created with."""
+        from pycontainer.jsonfast import loads
+
+        return loads(self.entry.read_config())
+
+    # -- its life -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run the program of a created container (runtime.md#start)."""
+        self.entry.lock()
+        try:
+            self.facts = self.entry.read_facts()
+            now = self.status()
+            if now != "created":
+                raise StateError(_START_REFUSALS.get(now, f"cannot start a {now} container"))
+            from pycontainer.gate import open_gate
+
+            try:
+                open_gate(self.entry.dir_fd, GATE)
+            except ContainerError:
+                self._destroy(force=True)
+                raise
+            posix.unlink(GATE, dir_fd=self.entry.dir_fd)
+            if b'"poststart"' in self.entry.read_config():
+                self._started(self.config())
+        finally:
+            self.entry.unlock()
+
+    def _started(self, config: dict[str, Any]) -> None:
+        """poststart hooks; one that fails ends the container (runtime.md#lifecycle)."""
+        hooks = (config.get("hooks") or {}).get("poststart")
+        if not hooks:
+            return
+        from pycontainer.hooks import run_hooks
+
+        try:
+            run_hooks("poststart", hooks, self._hook_state("running"), cwd=self.facts.bundle)
+        except ContainerError:
+            self._destroy(force=True)
+            raise
+
+    def kill(self, signal: int, all: bool = False) -> None:
+        """Send a signal to init, or to `all` processes; StateError once it has stopped."""
+        facts = self.facts
+        if all:
+            if self.cgroup.signal_all(signal) == 0 and not self._signal_init(signal):
+                raise StateError(CLIENT_TEXTS["not_running"])
+        elif not self._signal_init(signal):
+            raise StateError(CLIENT_TEXTS["not_running"])
+        elif signal == SIGKILL and not self._own_pids():
+            self.cgroup.signal_all(signal)  # nobody else ends what init leaves behind
+        if signal == SIGKILL and facts.cgroup and self._frozen():
+            self.cgroup.thaw()  # on v1 a frozen process does not even die
+
+    def _signal_init(self, signal: int) -> bool:
+        return signal_process(self.facts.pid, self.facts.start_time, signal)
+
+    def _own_pids(self) -> bool:
+        """True when a pid namespace of its own ends with init, and all in it."""
+        return bool(self.facts.namespaces.get("pid", True))
+
+    def pause(self) -> None:
+        """Freeze all its processes."""
+        if self.status() not in ("running", "created"):
+            raise StateError(CLIENT_TEXTS["not_running"])
+        self.cgroup.freeze()
+
+    def resume(self) -> None:
+        """Thaw a paused container."""
+        if self.status() != "paused":
+            raise StateError(CLIENT_TEXTS["not_paused"])
+        self.cgroup.thaw()
+
+    def delete(self, force: bool = False) -> None:
+        """Remove it and all that it holds (runtime.md#delete); `force` kills it first."""
+        self.entry.lock()
+        try:
+            self.facts = self.entry.read_facts()
+            now = self.status()
+            if not force and now not in ("stopped", "created"):
+                raise StateError(f"cannot delete container {self.id} that is not stopped: {now}")
+            self._destroy(force=now != "stopped")
+        finally:
+            self.entry.close()
+
+    def exec(self, options: ExecOptions) -> int:
+        """Run one more process; its exit status, 0 when detached."""
+        from pycontainer.joining import run_exec
+
+        return run_exec(self, options)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _destroy(self, force: bool) -> None:
+        facts = self.facts
+        if force and self._signal_init(SIGKILL):
+            if facts.cgroup and self._frozen():
+                self.cgroup.thaw()
+            if not wait_gone(facts.pid, facts.start_time, PATIENCE_MS):
+                from pycontainer.listing import stuck
+
+                raise StateError(f"{CLIENT_TEXTS['still_running']}: {stuck(facts.pid)}")
+        if facts.cgroup:
+            if self.cgroup.exists():
+                self.cgroup.kill()
+            self.cgroup.delete()
+        config = self.entry.read_config()
+        if b'"poststop"' in config:
+            from pycontainer.creation import run_poststop, state_document
+
+            state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)
+            run_poststop(self.config(), state, facts.bundle, self.settings)
+        self.entry.remove()
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def _frozen(self) -> bool:
+        return bool(self.facts.cgroup) and self.cgroup.frozen()
+
+    def _hook_state(self, now: str) -> bytes:
+        from pycontainer.creation import state_document
+        from pycontainer.jsonfast import dumps
+
+        facts = self.facts
+        return dumps(
+            state_document(self.id, now, facts.pid, facts.bundle, facts.annotations)
+        ).encode()
+
+
+_START_REFUSALS = {
+    "running": CLIENT_TEXTS["already_started"],
+    "paused": CLIENT_TEXTS["already_started"],
+    "stopped": CLIENT_TEXTS["start_stopped"],
+}

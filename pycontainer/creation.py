@@ -1,0 +1,251 @@
+"""`create` and `run`: from a bundle to a container whose program waits, or runs.
+
+The one place that knows the order of the big steps: load and validate, reserve the id, compile the
+plan, carry it out, and take everything back when that fails.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer import cgroups, engine, jsonfast, spec
+from pycontainer.attachment import Attachment
+from pycontainer.errors import ConfigError, ContainerError
+from pycontainer.facts import Facts, rfc3339_nano
+from pycontainer.host import probe
+from pycontainer.listing import OCI_VERSION
+from pycontainer.plan.cgroup import CgroupPlan
+from pycontainer.plan.create import Inputs, compile_create
+from pycontainer.process_facts import start_time
+from pycontainer.settings import absolute
+from pycontainer.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.cgroups.cgroup import Cgroup
+    from pycontainer.engine import Started
+    from pycontainer.plan.seccomp import Filter
+    from pycontainer.plan.sketch import Plan
+    from pycontainer.requests import CreateOptions
+    from pycontainer.settings import Settings
+
+
+class Creation:
+    """One container on its way into being."""
+
+    __slots__ = (
+        "attachment",
+        "bundle",
+        "cgroup_plan",
+        "config",
+        "entry",
+        "facts",
+        "gated",
+        "hooks_ran",
+        "id",
+        "options",
+        "plan",
+        "raw",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        container_id: str,
+        options: CreateOptions,
+        *,
+        gated: bool,
+        dry: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.id = container_id
+        self.options = options
+        self.gated = gated
+        self.hooks_ran = False
+        self.bundle = absolute(options.bundle)
+        self.config, self.raw = spec.load_config(options.config or f"{self.bundle}/config.json")
+        for warning in spec.validate(self.config, self.raw):
+            settings.log.warning(warning)
+        if not (self.config.get("process") or {}).get("args"):
+            raise ConfigError("is required", field="process.args", clause="runtime.md#create")
+        tty = bool(self.config["process"].get("terminal")) and not dry
+        self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
+        self._add_environment()
+
+    def compile(self) -> Plan:
+        """The plan; touches nothing."""
+        host = probe(self.settings.rootless)
+        driver = cgroups.open_driver(systemd=self.settings.systemd_cgroup)
+        paths = driver.plan_path(self.config, self.id)
+        resources = driver.compile(self.config)
+        self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
+        inputs = Inputs(
+            host,
+            self.cgroup_plan,
+            bundle=self.bundle,
+            rootfs=self.rootfs,
+            state=self._state("creating"),
+            filter=seccomp_filter(self.config, self.settings),
+            gated=self.gated,
+            keyring=not self.options.no_new_keyring,
+            no_pivot=self.options.no_pivot,
+            listen_fds=bool(self.attachment.listen_fds),
+        )
+        self.plan = compile_create(self.config, inputs)
+        self.plan.warnings += resources.warnings
+        return self.plan
+
+    @property
+    def rootfs(self) -> str:
+        """root.path, relative to the bundle; symlinks are the host's own."""
+        path = (self.config.get("root") or {}).get("path") or ""
+        return absolute(path if path.startswith("/") else f"{self.bundle}/{path}")
+
+    def carry_out(self) -> Started:
+        """Make the container; after a failure nothing of it is left."""
+        self.entry = Store(self.settings.root).reserve(self.id)
+        cgroup: Cgroup | None = None
+        started: Started | None = None
+        try:
+            self.compile()
+            cgroup = self._cgroup()
+            self._first_facts()
+            self.attachment.prepare()
+            around = engine.Surroundings(
+                self._record,
+                cgroup=cgroup,
+                resources=self.cgroup_plan.resources,
+                hooks=self._run_hooks,
+                console=self.attachment.take_console,
+                gate_dir=self.entry.dir_fd,
+                preserve=self.attachment.preserve,
+            )
+            started = engine.execute(self.plan, around)
+            self.attachment.announce(started)
+        except BaseException:
+            self._take_back(cgroup, started)
+            raise
+        for warning in self.plan.warnings:
+            self.settings.log.warning(warning)
+        return started
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _cgroup(self) -> Cgroup:
+        cgroup = cgroups.Driver(self.cgroup_plan.layout).cgroup(self.cgroup_plan.paths)
+        return cgroup
+
+    def _first_facts(self) -> None:
+        self.facts = Facts(
+            id=self.id,
+            oci_version=self.config.get("ociVersion", ""),
+            phase="creating",
+            created=rfc3339_nano(),
+            owner=posix.geteuid(),
+            bundle=self.bundle,
+            rootfs=self.rootfs,
+            cgroup=self.cgroup_plan.paths.to_dict(),
+            annotations=self.config.get("annotations") or {},
+            namespaces={"pid": self._has_pid_namespace()},
+        )
+        self.entry.write_config(self.raw)
+        self.entry.write_facts(self.facts)
+
+    def _has_pid_namespace(self) -> bool:
+        """A pid namespace of its own, new: one that ends with init."""
+        spaces = (self.config.get("linux") or {}).get("namespaces") or ()
+        return any(s["type"] == "pid" and not s.get("path") for s in spaces)
+
+    def _record(self, phase: str, pid: int) -> None:
+        started = start_time(pid) or 0
+        self.facts = self.facts.replace(phase=phase, pid=pid, start_time=started)
+        self.entry.write_facts(self.facts)
+
+    def _state(self, status: str, pid: int = 0) -> dict[str, Any]:
+        return state_document(
+            self.id, status, pid, self.bundle, self.config.get("annotations") or {}
+        )
+
+    def _run_hooks(self, stage: str, pid: int) -> None:
+        from pycontainer.hooks import run_hooks
+
+        self.hooks_ran = True
+        state = jsonfast.dumps(self._state("creating", pid)).encode()
+        run_hooks(stage, self.config["hooks"][stage], state, cwd=self.bundle)
+
+    def _add_environment(self) -> None:
+        added = self.attachment.environment()
+        if added:
+            process = self.config["process"]
+            self.config["process"] = {**process, "env": [*(process.get("env") or ()), *added]}
+
+    def _take_back(self, cgroup: Cgroup | None, started: Started | None) -> None:
+        """Undo what was done; the first failure is the one to be reported."""
+        self.attachment.close()
+        if started is not None:
+            try:
+                posix.kill(started.pid, 9)
+                posix.waitpid(started.pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass  # it ended by itself
+        if cgroup is not None and cgroup.made:
+            try:
+                cgroup.kill()
+                cgroup.undo()
+            except ContainerError as error:
+                self.settings.log.warning(f"after the failure: {error}")
+        if self.hooks_ran:
+            run_poststop(self.config, self._state("stopped"), self.bundle, self.settings)
+        self.entry.remove()
+        self.entry.close()
+
+
+def state_document(
+    container_id: str, status: str, pid: int, bundle: str, annotations: dict[str, str]
+) -> dict[str, Any]:
+    """The state of runtime.md#state, as hooks and `state` give it; no pid when there is none."""
+    document: dict[str, Any] = {"ociVersion": OCI_VERSION, "id": container_id, "status": status}
+    if pid:
+        document["pid"] = pid
+    document["bundle"] = bundle
+    if annotations:
+        document["annotations"] = annotations
+    return document
+
+
+def seccomp_filter(config: dict[str, Any], settings: Settings) -> Filter | None:
+    """The compiled filter of linux.seccomp, from the cache under the state directory."""
+    seccomp = (config.get("linux") or {}).get("seccomp")
+    if not seccomp:
+        return None
+    from pycontainer.errors import HostError
+    from pycontainer.plan.seccomp import compile
+
+    # No container can be called so: "~" is not in the alphabet of ids.
+    compiled = compile(seccomp, f"{settings.root}/~seccomp")
+    if compiled is None:
+        return None
+    if compiled.notify:
+        raise HostError("SCMP_ACT_NOTIFY is not supported yet", field="linux.seccomp")
+    for warning in compiled.warnings:
+        settings.log.warning(warning)
+    for line in compiled.debug:
+        settings.log.debug(line)
+    return compiled
+
+
+def run_poststop(
+    config: dict[str, Any], state: dict[str, Any], bundle: str, settings: Settings
+) -> None:
+    """poststop hooks: a failure is a warning, runtime.md#lifecycle."""
+    hooks = (config.get("hooks") or {}).get("poststop")
+    if not hooks:
+        return
+    from pycontainer.hooks import run_hooks_tolerant
+
+    document = jsonfast.dumps(state).encode()
+    for line in run_hooks_tolerant("poststop", hooks, document):
+        settings.log.warning(line)

@@ -1,0 +1,380 @@
+"""Carries a plan out: starts the executor, hands the plan over, does the runtime's own operations.
+
+Enters: a Plan, and `Surroundings`, what the plan's operations are about (the store's entry, the
+cgroup, the hooks). Leaves: a Started, with the executor waiting at the gate or the user's program
+running; or an error that names the operation, and then no process is left.
+
+The list is walked once, in order. An operation of the runtime is done on the spot; those of the
+executor only mark the way, because it works through its own list at the same time. At a `sync` it
+waits for us: what stands between a `sync` and the next container operation is done while it does.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import ECANCELED
+
+from pycontainer import program
+from pycontainer._shim import ffi, lib
+from pycontainer.channel import (
+    MSG_CHILD,
+    MSG_CONSOLE,
+    MSG_GO,
+    MSG_SYNC,
+    Channel,
+    ExecutorFailed,
+    ExecutorGone,
+)
+from pycontainer.errors import CLIENT_TEXTS, HostError, OperationError
+from pycontainer.plan import wire
+from pycontainer.plan.op import CONTAINER, TABLE, Op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pycontainer.cgroups.cgroup import Cgroup
+    from pycontainer.cgroups.resources import ResourcePlan
+    from pycontainer.plan.sketch import Plan
+
+CLONE_NEWPID = 0x20000000
+_NULL = posix.O_RDWR | posix.O_CLOEXEC
+
+
+class Surroundings:
+    """What a plan's operations refer to.
+
+    `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
+    namespace; `console(master)` hands a terminal on; `gate_dir` is the state directory's fd.
+    """
+
+    __slots__ = ("cgroup", "console", "gate_dir", "hooks", "preserve", "record", "resources")
+
+    def __init__(
+        self,
+        record: Callable[[str, int], None],
+        *,
+        cgroup: Cgroup | None = None,
+        resources: ResourcePlan | None = None,
+        hooks: Callable[[str, int], None] | None = None,
+        console: Callable[[int], None] | None = None,
+        gate_dir: int = -1,
+        preserve: int = 0,
+    ) -> None:
+        self.record = record
+        self.cgroup = cgroup
+        self.resources = resources
+        self.hooks = hooks
+        self.console = console
+        self.gate_dir = gate_dir
+        self.preserve = preserve
+
+
+class Started:
+    """What came of it: the init's `pid` as we see it, its `pidfd`."""
+
+    __slots__ = ("pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+
+
+def execute(plan: Plan, around: Surroundings) -> Started:
+    """Carry `plan` out; OperationError, HostError or ConfigError when it fails."""
+    run = _Run(plan, around)
+    try:
+        try:
+            run.walk()
+        except ExecutorFailed as failed:
+            raise run.failure(failed.step, failed.errno, failed.detail) from None
+        except ExecutorGone:
+            raise run.died() from None
+        started, run.pidfd = Started(run.pid, run.pidfd), -1
+        return started
+    except BaseException:
+        run.abandon()
+        raise
+    finally:
+        run.close()
+
+
+class _Run:
+    """One walk over one plan."""
+
+    __slots__ = (
+        "around",
+        "channel",
+        "limited",
+        "master",
+        "op",
+        "pid",
+        "pidfd",
+        "plan",
+        "sent",
+        "slots",
+        "step",
+        "waits",
+    )
+
+    def __init__(self, plan: Plan, around: Surroundings) -> None:
+        self.plan = plan
+        self.around = around
+        self.pid = 0
+        self.pidfd = self.master = -1
+        self.channel: Channel | None = None
+        self.slots = [-1] * plan.slots
+        self.sent = False  # the plan
+        self.waits = False  # the executor, for GO
+        self.limited = False  # the cgroup's limits are written
+        self.step = 0
+        self.op: Op = plan.ops[0]
+
+    def walk(self) -> None:
+        for step, op in enumerate(self.plan.ops, 1):
+            self.step, self.op = step, op
+            if TABLE[self.op.kind][0] == CONTAINER:
+                if not self.sent:
+                    self._hand_over()
+                self._release()
+                if self.op.kind == "await_start":
+                    return
+                if self.op.kind in _MEETINGS:
+                    _MEETINGS[self.op.kind](self)
+            else:
+                _HANDLERS[self.op.kind](self, self.op)
+        self._release()
+        self._wait_for_exec()
+
+    # -- the executor ------------------------------------------------------------------------
+
+    def _clone(self, op: Op) -> None:
+        flags, into_cgroup, pid_slot = op.ints
+        cgroup, before = -1, -1
+        pidfd = ffi.new("int *")
+        exe = program.sealed()
+        try:
+            self.channel = channel = Channel()
+            if into_cgroup and self.around.cgroup is not None:
+                cgroup = self.around.cgroup.fd_for_clone()
+            if pid_slot >= 0:
+                before = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
+                self._check(lib.shim_setns(self.slots[pid_slot], CLONE_NEWPID))
+            pid = lib.shim_spawn(exe, channel.theirs, flags, cgroup, self.around.preserve, pidfd)
+            if pid < 0:
+                self._check(pid)
+            self.pid, self.pidfd = pid, pidfd[0]
+        finally:
+            if before >= 0:
+                lib.shim_setns(before, CLONE_NEWPID)
+            for fd in (exe, cgroup, before):
+                if fd >= 0:
+                    posix.close(fd)
+            if self.channel is not None:
+                self.channel.drop_theirs()
+
+    def _hand_over(self) -> None:
+        self._talk().hand_over(wire.pack(self.plan.ops), self.slots)
+        self.sent = True
+        for number, fd in enumerate(self.slots):
+            posix.close(fd)
+            self.slots[number] = -1
+
+    def _talk(self) -> Channel:
+        if self.channel is None:
+            raise HostError("the plan has no clone before its container operations")
+        return self.channel
+
+    def _release(self) -> None:
+        if self.waits:
+            self.waits = False
+            self._talk().send(MSG_GO)
+
+    def _meet(self) -> None:
+        self._talk().expect(MSG_SYNC)
+        self.waits = True
+
+    def _follow_child(self) -> None:
+        """A child goes on with the plan; the process that we cloned has ended."""
+        pidfd = self._talk().expect(MSG_CHILD)
+        posix.waitpid(self.pid, 0)
+        posix.close(self.pidfd)
+        self.pidfd, self.pid = pidfd, program.pid_of(pidfd)
+        self.around.record("creating", self.pid)
+        self._talk().send(MSG_GO)
+
+    def _take_console(self) -> None:
+        self.master = self._talk().expect(MSG_CONSOLE)
+
+    def _wait_for_exec(self) -> None:
+        """The channel is closed by a successful exec, or by a death that nobody reported."""
+        kind, _ = self._talk().receive()
+        if kind:
+            raise OperationError(f"the executor said {kind} after its last operation")
+        cgroup = self.around.cgroup
+        if cgroup is not None and cgroup.oom_kills() and not self._runs():
+            raise self.died()
+
+    def _runs(self) -> bool:
+        from pycontainer.process_facts import start_time
+
+        return start_time(self.pid) is not None
+
+    # -- failure -------------------------------------------------------------------------------
+
+    def failure(self, index: int, errno: int, detail: str) -> OperationError:
+        from pycontainer.plan import describe
+
+        op = self.plan.ops[index]
+        message, hint = describe.failure(op, errno, detail)
+        return OperationError(
+            f"{CLIENT_TEXTS['start_failed']}: {message}",
+            errno=0 if errno == ECANCELED else errno,
+            step=index + 1,
+            total=len(self.plan.ops),
+            kind=op.kind,
+            field=op.field,
+            hint=hint,
+        )
+
+    def died(self) -> OperationError:
+        """The executor is gone without a word: killed, most likely for its memory."""
+        posix.kill(self.pid, 9)
+        _, status = posix.waitpid(self.pid, 0)
+        reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
+        hint = ""
+        cgroup = self.around.cgroup
+        if cgroup is not None and cgroup.oom_kills():
+            reason += ", out of memory"
+            hint = "raise linux.resources.memory.limit"
+        self.pid = 0
+        return OperationError(
+            f"{CLIENT_TEXTS['start_failed']}: the container's init died ({reason})", hint=hint
+        )
+
+    def _check(self, result: int) -> int:
+        """A result of our own operation, raised like one of the executor's."""
+        if result < 0:
+            raise self.failure(self.step - 1, -result, "")
+        return result
+
+    def abandon(self) -> None:
+        """After a failure: no process may stay."""
+        if self.pid:
+            try:
+                posix.kill(self.pid, 9)
+                posix.waitpid(self.pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass  # it has ended already, and somebody has reaped it
+
+    def close(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+        for fd in (self.pidfd, self.master, *self.slots):
+            if fd >= 0:
+                posix.close(fd)
+
+    # -- the runtime's operations ----------------------------------------------------------------
+
+    def _cgroup(self) -> Cgroup:
+        cgroup = self.around.cgroup
+        if cgroup is None:
+            raise HostError("the plan has a cgroup, its surroundings have none")
+        return cgroup
+
+    def _cgroup_create(self, op: Op) -> None:
+        self.plan.warnings += self._cgroup().create(self.around.resources)
+
+    def _cgroup_write(self, op: Op) -> None:
+        """All limits at once: a value may be refused until its neighbour has been written."""
+        if not self.limited and self.around.resources is not None:
+            self.limited = True
+            self.plan.warnings += self._cgroup().apply(self.around.resources.writes)
+
+    def _cgroup_devices(self, op: Op) -> None:
+        if self.around.resources is not None:
+            self.plan.warnings += self._cgroup().apply_devices(self.around.resources)
+
+    def _open_cgroup(self, op: Op) -> None:
+        (slot,), path = op.ints, op.texts[0]
+        around = self.around
+        if around.cgroup is not None and around.resources is not None:
+            directory = path.decode().rpartition("/")[0]
+            if directory not in around.cgroup.paths.all_directories():
+                # Left out for lack of privilege: there is nothing to enter.
+                self.slots[slot] = posix.open("/dev/null", _NULL)
+                return
+        self.slots[slot] = self._open(path, posix.O_WRONLY)
+
+    def _open(self, path: bytes, flags: int) -> int:
+        try:
+            return posix.open(path, flags | posix.O_CLOEXEC)
+        except OSError as error:
+            raise self.failure(self.step - 1, error.errno or 0, "") from None
+
+    def _open_tree(self, op: Op) -> None:
+        slot, recursive = op.ints
+        self.slots[slot] = self._check(lib.shim_open_tree(op.texts[0], recursive))
+
+    def _open_namespace(self, op: Op) -> None:
+        slot, nstype = op.ints
+        self.slots[slot] = fd = self._open(op.texts[0], posix.O_RDONLY)
+        if lib.shim_namespace_type(fd) != nstype:
+            from pycontainer.tables.namespaces import NAMES_OF_FLAGS
+
+            name = NAMES_OF_FLAGS[nstype]
+            raise OperationError(
+                f"{CLIENT_TEXTS['start_failed']}: {op.texts[0].decode()} is no {name} namespace",
+                step=self.step,
+                total=len(self.plan.ops),
+                field=op.field,
+            )
+
+    def _open_gate(self, op: Op) -> None:
+        self.slots[op.ints[0]] = self._check(
+            lib.shim_listen_at(self.around.gate_dir, b"start.sock")
+        )
+
+    def _setgroups_deny(self, op: Op) -> None:
+        self._write(f"/proc/{self.pid}/setgroups", b"deny")
+
+    def _id_map(self, op: Op) -> None:
+        file, lines = op.texts
+        self._write(f"/proc/{self.pid}/{file.decode()}", lines)
+
+    def _oom_score_adj(self, op: Op) -> None:
+        self._write(f"/proc/{self.pid}/oom_score_adj", str(op.ints[0]).encode())
+
+    def _write(self, path: str, data: bytes) -> None:
+        fd = self._open(path.encode(), posix.O_WRONLY)
+        try:
+            posix.write(fd, data)
+        except OSError as error:
+            raise self.failure(self.step - 1, error.errno or 0, "") from None
+        finally:
+            posix.close(fd)
+
+    def _record(self, op: Op) -> None:
+        self.around.record(op.texts[0].decode(), self.pid)
+
+    def _rlimit(self, op: Op) -> None:
+        self._check(lib.shim_prlimit(self.pid, *op.ints))
+
+    def _run_hooks(self, op: Op) -> None:
+        if self.around.hooks is not None:
+            self.around.hooks(op.texts[0].decode(), self.pid)
+
+    def _deliver_console(self, op: Op) -> None:
+        if self.around.console is not None:
+            self.around.console(self.master)
+
+
+_HANDLERS: dict[str, Any] = {
+    kind: getattr(_Run, f"_{kind}") for kind, row in TABLE.items() if row[0] != CONTAINER
+}
+_MEETINGS: dict[str, Any] = {
+    "sync": _Run._meet,
+    "respawn": _Run._follow_child,
+    "console": _Run._take_console,
+}

@@ -1,0 +1,158 @@
+"""`exec`: one more process in a container, by the same plan, engine and executor as its init."""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer import engine, spec
+from pycontainer.attachment import Attachment
+from pycontainer.errors import CLIENT_TEXTS, ConfigError, StateError
+from pycontainer.host import probe
+from pycontainer.plan.entry import EntryInputs, compile_exec
+from pycontainer.process_facts import alive
+from pycontainer.tables.namespaces import FILES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.cgroups.placement import Placement
+    from pycontainer.container import Container
+    from pycontainer.engine import Started
+    from pycontainer.requests import ExecOptions
+
+
+def run_exec(container: Container, options: ExecOptions) -> int:
+    """Start the process; wait for it unless detached. Its exit status, 0 when detached."""
+    _check_status(container, options)
+    config = container.config()
+    process = _process(config, options)
+    attachment = Attachment(options, bool(process.get("terminal")), stays=not options.detach)
+    added = attachment.environment()
+    if added:
+        process = {**process, "env": [*(process.get("env") or ()), *added]}
+    try:
+        attachment.prepare()
+        started = _start(container, {**config, "process": process}, options, attachment)
+        try:
+            attachment.announce(started)
+        except BaseException:
+            posix.kill(started.pid, 9)
+            posix.waitpid(started.pid, 0)
+            raise
+        finally:
+            posix.close(started.pidfd)
+        if not attachment.stays:
+            return 0
+        return attachment.wait(started.pid, reap_all=False)
+    finally:
+        attachment.close()
+
+
+def _check_status(container: Container, options: ExecOptions) -> None:
+    now = container.status()
+    if now == "paused" and not options.ignore_paused:
+        raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
+    if now in ("stopped", "creating"):
+        raise StateError(f"cannot exec in a {now} container: {CLIENT_TEXTS['not_running']}")
+
+
+def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
+    """The process document: the caller's own, or the container's with the caller's changes."""
+    if options.process is not None:
+        process = options.process
+    else:
+        from pycontainer.exec_process import merged
+
+        process = merged(config.get("process") or {}, options)
+    spec.validate_process(process)
+    if not process.get("args"):
+        raise ConfigError("must not be empty", field="process.args")
+    return process
+
+
+def _start(
+    container: Container, config: dict[str, Any], options: ExecOptions, attachment: Attachment
+) -> Started:
+    from pycontainer.creation import seccomp_filter
+
+    facts = container.facts
+    # The directory stays the process's own: with init gone, nothing in it opens any more.
+    init = posix.open(f"/proc/{facts.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    try:
+        if not alive(facts.pid, facts.start_time):
+            raise StateError(CLIENT_TEXTS["not_running"])
+        placement = _placement(container, options)
+        spaces = _spaces(config, init)
+        inputs = EntryInputs(
+            probe(container.settings.rootless),
+            container.id,
+            spaces,
+            entrances=tuple(f"{path}/tasks" for path in placement.v1),
+            into_cgroup=bool(placement.unified),
+            filter=seccomp_filter(config, container.settings),
+            listen_fds=bool(attachment.listen_fds),
+            setgroups=_setgroups(spaces, facts.pid),
+        )
+        plan = compile_exec(config, inputs)
+        for warning in plan.warnings:
+            container.settings.log.warning(warning)
+        around = engine.Surroundings(
+            _nothing,
+            cgroup=_Doorway(container, placement),  # type: ignore[arg-type]
+            console=attachment.take_console,
+            preserve=attachment.preserve,
+        )
+        return engine.execute(plan, around)
+    finally:
+        posix.close(init)
+
+
+def _nothing(phase: str, pid: int) -> None:
+    """The store keeps facts about init only."""
+
+
+class _Doorway:
+    """The part of a cgroup that the engine needs to let a process in."""
+
+    __slots__ = ("_container", "_placement")
+
+    def __init__(self, container: Container, placement: Placement) -> None:
+        self._container = container
+        self._placement = placement
+
+    def fd_for_clone(self) -> int:
+        """The v2 directory for clone3, or -1."""
+        return self._placement.clone_fd()
+
+    def oom_kills(self) -> int:
+        """For an error that says so."""
+        return self._container.cgroup.oom_kills()
+
+
+def _placement(container: Container, options: ExecOptions) -> Placement:
+    cgroup = container.cgroup
+    if not options.cgroup:
+        moved = cgroup.init_placement(container.facts.pid)
+        if moved is not None:
+            return moved
+    return cgroup.placement(options.cgroup)
+
+
+def _spaces(config: dict[str, Any], init: int) -> list[dict[str, Any]]:
+    """The container's namespaces as init has them, through its open /proc directory."""
+    linux = config.get("linux") or {}
+    return [
+        {"type": entry["type"], "path": f"/proc/self/fd/{init}/ns/{FILES[entry['type']]}"}
+        for entry in linux.get("namespaces") or ()
+    ]
+
+
+def _setgroups(spaces: list[dict[str, Any]], pid: int) -> bool:
+    if not any(entry["type"] == "user" for entry in spaces):
+        return True
+    fd = posix.open(f"/proc/{pid}/setgroups", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        return posix.read(fd, 16).strip() != b"deny"
+    finally:
+        posix.close(fd)

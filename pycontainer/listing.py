@@ -1,0 +1,72 @@
+"""`list`, and what else is said about containers: one damaged state must not hide the others."""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer.errors import ContainerError
+from pycontainer.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.settings import Settings
+
+OCI_VERSION = "1.3.0"
+
+
+def rows(settings: Settings) -> list[dict[str, Any]]:
+    """One row for each container, in runc's order of keys."""
+    from pycontainer.container import Container
+
+    result = []
+    for name in Store(settings.root).ids():
+        try:
+            container = Container.load(settings, name)
+            with container.entry:
+                row = container.state()
+                row["owner"] = owner_name(container.facts.owner)
+        except ContainerError as error:
+            settings.log.warning(f"load container {name}: {error}")
+            row = _broken(settings, name)
+        result.append(row)
+    return result
+
+
+def _broken(settings: Settings, name: str) -> dict[str, Any]:
+    return {
+        "ociVersion": OCI_VERSION,
+        "id": name,
+        "pid": 0,
+        "status": "broken",
+        "bundle": "",
+        "rootfs": "",
+        "created": "",
+        "owner": "",
+    }
+
+
+def owner_name(uid: int) -> str:
+    """The user's name, "#1234" without one, as runc prints it."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
+
+
+def stuck(pid: int) -> str:
+    """Where a process that does not die hangs: its state and the kernel function it waits in."""
+    facts = []
+    for name in ("comm", "wchan"):
+        try:
+            fd = posix.open(f"/proc/{pid}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            facts.append(f"{name} {posix.read(fd, 256).decode(errors='replace').strip()}")
+        finally:
+            posix.close(fd)
+    return f"process {pid} ({', '.join(facts) or 'no more is known'})"
