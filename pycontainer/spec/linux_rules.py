@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pycontainer.spec.subject import Subject, quote, ranges, refuse
-from pycontainer.tables import seccomp_names
 
 _DEVICES = "config-linux.md#devices"
 _RDT = "config-linux.md#intelrdt"
@@ -122,6 +121,8 @@ def seccomp(subject: Subject) -> None:
 
 
 def _errno(action: str, number: int, field: str) -> None:
+    from pycontainer.tables import seccomp_names
+
     most = seccomp_names.DATA_LIMITS.get(action)
     if most is None:
         refuse(field, f"is set, but {action} has no error number", _SECCOMP)

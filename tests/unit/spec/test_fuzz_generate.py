@@ -1,4 +1,4 @@
-"""The fuzzer's configurations are what it says: valid and varied, or refused with one clear line."""
+"""The fuzzer's configurations are what it says: valid and varied, or refused with one line."""
 
 from __future__ import annotations
 
