@@ -2,6 +2,7 @@
 #include "executor.h"
 
 #include <linux/keyctl.h>
+#include <linux/prctl.h>
 
 /* A thread that writes "0" to a v1 `tasks` file moves itself, with no lock to wait for; the file
  * was opened by the runtime, whose right to write it counts (Linux 5.6). */
@@ -20,7 +21,12 @@ int do_setns(void)
 
 int do_unshare(void)
 {
-    return (int)sys1(__NR_unshare, INT(UNSHARE, flags));
+    int64_t flags = INT(UNSHARE, flags);
+    /* Only the files of a dumpable process belong to its user, who is to write the id maps; nobody
+     * else is in the new user namespace yet. */
+    if (flags & CLONE_NEWUSER)
+        sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    return (int)sys1(__NR_unshare, flags);
 }
 
 /* Joining a pid or time namespace moves only children: the rest of the plan is a child's, made
@@ -47,7 +53,10 @@ int do_become_root(void)
     int error = INT(BECOME_ROOT, setgroups) ? (int)sys2(__NR_setgroups, 0, NULL) : 0;
     if (!error)
         error = (int)sys3(__NR_setresgid, 0, 0, 0);
-    return error ? error : (int)sys3(__NR_setresuid, 0, 0, 0);
+    if (!error)
+        error = (int)sys3(__NR_setresuid, 0, 0, 0);
+    sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return error;
 }
 
 int do_setsid(void)

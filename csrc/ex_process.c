@@ -3,7 +3,6 @@
 
 #include <linux/capability.h>
 #include <linux/prctl.h>
-#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <linux/signal.h>
 
@@ -178,12 +177,28 @@ static const char *find_home(const char *passwd, int64_t uid, size_t *length)
     return "/";
 }
 
+static int is_regular(int fd)
+{
+    struct statx st;
+    return fd >= 0 && !xstatx(fd, "", AT_EMPTY_PATH, &st) && (st.stx_mode & S_IFMT) == S_IFREG;
+}
+
+/* The container's passwd, or -1. Opening a device or a fifo could have effects, or never end. */
+static int open_passwd(void)
+{
+    SCOPED_FD look = path_open("/etc/passwd", O_PATH);
+    if (!is_regular(look))
+        return -1;
+    SCOPED_FD fd = path_open("/etc/passwd", O_RDONLY | O_NOCTTY | O_NONBLOCK);
+    return is_regular(fd) ? keep(&fd) : -1;
+}
+
 /* HOME from the container's passwd, "/" when it doesn't say; read before the user is changed. */
 int do_home(void)
 {
     enum { ROOM = 1 << 20 };
     size_t used = 0, length = 0;
-    SCOPED_FD fd = xopenat(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NOCTTY | 04000 /* O_NONBLOCK */, 0);
+    SCOPED_FD fd = open_passwd();
     char *text = take_memory(ROOM + PATH_MAX);
     if (!text)
         return -ENOMEM;
@@ -263,25 +278,23 @@ static void die_of_signal(int number)
     xexit(128 + number);
 }
 
-#if defined(__x86_64__)
-void restore_after_signal(void);
-__asm__("restore_after_signal:\n mov $15,%eax\n syscall\n");
-#define RESTORER 0x04000000ul
-#endif
-
 static void accept_signals(void)
 {
     static const unsigned char fatal[] = { SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGUSR1, SIGUSR2,
-                                           SIGPIPE, SIGALRM, SIGTERM };
-    struct sigaction action;
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = die_of_signal;
-#if defined(__x86_64__)
-    action.sa_flags = RESTORER;
-    action.sa_restorer = restore_after_signal;
-#endif
+                                           SIGALRM, SIGTERM };
     for (size_t i = 0; i < sizeof(fatal); i++)
-        sys4(__NR_rt_sigaction, fatal[i], &action, NULL, 8);
+        on_signal(fatal[i], die_of_signal);
+}
+
+/* Nothing of the host stays within reach of who waits here, and of the hooks that follow. */
+static void close_all_but(int gate)
+{
+    for (int i = 0; i < ex.slot_count; i++)
+        if (ex.slots[i] != gate)
+            xclose(keep(&ex.slots[i]));
+    xclose(keep(&ex.rootfs));
+    xclose(keep(&ex.proc));
+    xclose(keep(&ex.masked_dir));
 }
 
 /* Connections that close without a word only ask whether we still wait. */
@@ -292,9 +305,12 @@ int do_await_start(void)
     if (gate < 0)
         return gate;
     accept_signals();
+    close_all_but(gate);
     while (word != 'S') {
         xclose(ex.channel);
         ex.channel = (int)RETRY(sys4(__NR_accept4, gate, NULL, NULL, SOCK_CLOEXEC));
+        if (ex.channel == -ECONNABORTED)
+            continue;
         if (ex.channel < 0)
             return ex.channel;
         if (xread(ex.channel, &word, 1) != 1)
@@ -304,14 +320,10 @@ int do_await_start(void)
     return 0;
 }
 
-int do_seccomp(void)
+int do_rlimit(void)
 {
-    struct {
-        unsigned short count;
-        const void *filter;
-    } program = { (unsigned short)(TEXT_LENGTH(SECCOMP, filter) / 8), TEXT(SECCOMP, filter) };
-    long result = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, INT(SECCOMP, flags), &program);
-    return result < 0 ? (int)result : 0;
+    uint64_t limit[2] = { (uint64_t)INT(RLIMIT, soft), (uint64_t)INT(RLIMIT, hard) };
+    return (int)sys4(__NR_prlimit64, 0, INT(RLIMIT, resource), limit, NULL);
 }
 
 /* A list of strings joined by NUL as the array that execve takes, with room for `more` entries. */
@@ -320,7 +332,7 @@ const char **pointer_list(const char *list, size_t length, size_t more)
     size_t count = 0, next = 0;
     for (size_t i = 0; i < length; i++)
         count += list[i] == 0;
-    const char **pointers = take_memory((count + more + 1) * sizeof(char *));
+    const char **pointers = take_memory((count + more + 2) * sizeof(char *));
     for (size_t at = 0; pointers && at < length; at += text_length(list + at) + 1)
         pointers[next++] = list + at;
     return pointers;

@@ -256,9 +256,17 @@ int shim_namespace_type(int fd)
     return type < 0 ? -errno : type;
 }
 
-int shim_prlimit(int pid, int resource, unsigned long soft, unsigned long hard)
+int shim_raise_limit(int pid, int resource, long soft, long hard)
 {
-    struct rlimit limit = { soft, hard };
+    struct rlimit limit;
+    if (prlimit(pid, resource, NULL, &limit) < 0)
+        return -errno;
+    if (limit.rlim_cur >= (rlim_t)soft && limit.rlim_max >= (rlim_t)hard)
+        return 0;
+    if (limit.rlim_cur < (rlim_t)soft)
+        limit.rlim_cur = (rlim_t)soft;
+    if (limit.rlim_max < (rlim_t)hard)
+        limit.rlim_max = (rlim_t)hard;
     return prlimit(pid, resource, &limit, NULL) < 0 ? -errno : 0;
 }
 

@@ -25,7 +25,8 @@ int shim_connect_at(int dir, const char *name);
 int shim_open_tree(const char *path, int recursive);
 int shim_setns(int fd, int nstype);
 int shim_namespace_type(int fd);
-int shim_prlimit(int pid, int resource, unsigned long soft, unsigned long hard);
+/* Raise a process's limit to what is given; what is higher already stays (prlimit(2)). */
+int shim_raise_limit(int pid, int resource, long soft, long hard);
 int shim_capabilities(unsigned long *permitted, unsigned long *bounding);
 
 #endif

@@ -358,8 +358,8 @@ class _Run:
     def _record(self, op: Op) -> None:
         self.around.record(op.texts[0].decode(), self.pid)
 
-    def _rlimit(self, op: Op) -> None:
-        self._check(lib.shim_prlimit(self.pid, *op.ints))
+    def _raise_rlimit(self, op: Op) -> None:
+        self._check(lib.shim_raise_limit(self.pid, *op.ints))
 
     def _run_hooks(self, op: Op) -> None:
         if self.around.hooks is not None:

@@ -97,7 +97,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     score = sketch.process.get("oomScoreAdj")
     if score is not None:
         sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
-    namespaces.maps(sketch)
+    process.raise_limits(sketch)
     mounts.open_sources()
     root_slot = -1
     if sketch.spaces.user:
@@ -196,12 +196,12 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     process.program(sketch, env)
     sketch.add("sync", "ready")
     inputs.cgroup.devices(sketch)
-    process.limits(sketch)
     sketch.add("record", "created")
     if inputs.gated:
         gate = next(item.ints[0] for item in sketch.ops if item.kind == "open_gate")
         sketch.add("await_start", gate)
     hooks.container(sketch, "startContainer", dict(inputs.state, status="created"))
+    process.limits(sketch)
     if inputs.filter:
         sketch.add("seccomp", inputs.filter.flags, inputs.filter.bpf, field="linux.seccomp")
     process.execute(sketch, env, inputs.listen_fds)

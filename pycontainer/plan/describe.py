@@ -200,7 +200,7 @@ def _user(op: Op) -> str:
 
 
 def _limit(value: Any) -> str:
-    return "unlimited" if value == (1 << 64) - 1 else str(value)
+    return "unlimited" if value == -1 else str(value & (1 << 64) - 1)
 
 
 def _bounding(op: Op) -> str:
@@ -244,9 +244,10 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "id_map": lambda op: f"write {_text(op, 'file')}: {', '.join(_text(op, 'lines').splitlines())}",
     "oom_score_adj": lambda op: f"set oom_score_adj to {op['value']}",
     "record": lambda op: f"record the state: {_text(op, 'phase')}",
-    "rlimit": lambda op: (
-        f"set {_text(op, 'type')} to {_limit(op['soft'])}, at most {_limit(op['hard'])}"
-    ),
+    "raise_rlimit": lambda op: f"make room for {_text(op, 'type')} "
+    f"up to {_limit(op['hard'])}",
+    "rlimit": lambda op: f"set {_text(op, 'type')} to {_limit(op['soft'])}, "
+    f"at most {_limit(op['hard'])}",
     "run_hooks": lambda op: f"run {op['count']} {_text(op, 'stage')} hooks",
     "deliver_console": lambda op: "hand the terminal over",
     "cgroup_join": lambda op: f"enter cgroup {_text(op, 'path')}",

@@ -69,6 +69,7 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     score = sketch.process.get("oomScoreAdj")
     if score is not None:
         sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+    process.raise_limits(sketch)
     joined = namespaces.open_joined(sketch)
     for slot, path in slots:
         sketch.add("cgroup_join", slot, path)
@@ -99,8 +100,8 @@ def _process(sketch: Sketch, inputs: EntryInputs) -> None:
     sketch.add("chdir", cwd, field="process.cwd")
     process.program(sketch, env)
     sketch.add("sync", "ready")
-    process.limits(sketch)
     sketch.add("record", "created")
+    process.limits(sketch)
     if inputs.filter:
         sketch.add("seccomp", inputs.filter.flags, inputs.filter.bpf, field="linux.seccomp")
     process.execute(sketch, env, inputs.listen_fds)

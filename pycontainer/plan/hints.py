@@ -16,7 +16,7 @@ _HINTS = {
     ("clone", EPERM): "new namespaces need root, or a user namespace",
     ("clone", EINVAL): "the kernel lacks one of the namespaces",
     ("pivot_root", EINVAL): "a root on initramfs needs --no-pivot",
-    ("rlimit", EPERM): "raising a hard limit needs CAP_SYS_RESOURCE",
+    ("raise_rlimit", EPERM): "raising a hard limit needs CAP_SYS_RESOURCE",
     ("sysctl", ENOENT): "the kernel has no such setting",
     ("hostname", EPERM): "needs a uts namespace",
     ("loopback_up", EPERM): "needs a network namespace of its own",

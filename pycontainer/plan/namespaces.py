@@ -1,10 +1,11 @@
 """Namespaces: which are new, which are joined by path, and in what order all of that happens.
 
 Two ways lead in. Usually the clone makes all new namespaces at once, and the executor joins the
-others. That fails where the order matters: a new namespace belongs to the user namespace that its
-maker is in, and a namespace of the host can be joined only before we give up the host's
-privileges. Then the plan is staged: join, make the user namespace, make the rest, and let a child
-go on where pid or time namespaces move only children.
+others. With a user namespace the order matters: a new namespace belongs to the user namespace that
+its maker is in, a namespace of the host can be joined only before we give up the host's
+privileges, and an exec in a user namespace without maps loses all capabilities, so the executor
+must be there first. Then the plan is staged: join, make the user namespace, make the rest, and let
+a child go on where pid or time namespaces move only children.
 """
 
 from __future__ import annotations
@@ -56,13 +57,8 @@ class Spaces:
     @property
     def staged(self) -> bool:
         """True when the clone alone cannot make it: see the head of this file."""
-        others = [kind for kind in self.joined if kind not in ("user", "pid")]
-        user_first = "user" in self.joined and self.new & ~CLONE_NEWCGROUP
-        return bool(
-            self.new & CLONE_NEWTIME
-            or (self.new & CLONE_NEWUSER and (others or "pid" in self.joined))
-            or user_first
-        )
+        joins_user = "user" in self.joined and self.new & ~CLONE_NEWCGROUP
+        return bool(self.new & (CLONE_NEWTIME | CLONE_NEWUSER) or joins_user)
 
 
 def clone(sketch: Sketch, into_cgroup: int) -> None:
@@ -76,13 +72,6 @@ def clone(sketch: Sketch, into_cgroup: int) -> None:
     field = "linux.namespaces" if flags else ""
     sketch.add("clone", flags, into_cgroup, pid_slot, field=field)
     sketch.add("record", "creating")
-
-
-def maps(sketch: Sketch) -> None:
-    """The mappings of a user namespace that the clone has made."""
-    spaces: Spaces = sketch.spaces
-    if not spaces.staged and spaces.new & CLONE_NEWUSER:
-        _write_maps(sketch)
 
 
 def open_joined(sketch: Sketch) -> dict[str, int]:
@@ -109,8 +98,6 @@ def enter(sketch: Sketch, slots: dict[str, int]) -> None:
             sketch.add("become_root", int(spaces.setgroups), field=field)
     if spaces.staged:
         _enter_staged(sketch)
-    elif spaces.new & CLONE_NEWUSER:
-        sketch.add("become_root", int(spaces.setgroups), field="linux.uidMappings")
     if not spaces.staged and "pid" in slots:
         sketch.add("respawn", 0, field=spaces.joined["pid"][1])
 

@@ -37,7 +37,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "id_map": (RUNTIME, (), ("file", "lines")),
     "oom_score_adj": (RUNTIME, ("value",), ()),
     "record": (RUNTIME, (), ("phase",)),
-    "rlimit": (RUNTIME, ("resource", "soft", "hard"), ("type",)),
+    "raise_rlimit": (RUNTIME, ("resource", "soft", "hard"), ("type",)),
     "run_hooks": (RUNTIME, ("count",), ("stage",)),
     "deliver_console": (RUNTIME, (), ()),
     # -- done by the executor
@@ -98,6 +98,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "home": (CONTAINER, ("uid",), ()),
     "find_program": (CONTAINER, (), ("name", "search")),
     "await_start": (CONTAINER, ("slot",), ()),
+    "rlimit": (CONTAINER, ("resource", "soft", "hard"), ("type",)),
     "seccomp": (CONTAINER, ("flags",), ("filter",)),
     "exec": (CONTAINER, ("listen_pid",), ("args", "env")),
 }

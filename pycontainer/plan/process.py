@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 CAP_SYS_ADMIN = 1 << 21
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
-_INFINITY = (1 << 64) - 1
 _PERSONALITIES = {"LINUX": 0, "LINUX32": 8}
 
 
@@ -54,14 +53,33 @@ def _require(present: bool, name: str, field: str) -> None:
         raise HostError(f"{name.lower()} is not enabled on this host", field=field)
 
 
-def limits(sketch: Sketch) -> None:
-    """What the runtime sets from outside, right before the program runs."""
+def raise_limits(sketch: Sketch) -> None:
+    """Room for the limits, while the process still is what we are: later nobody may give more."""
     for index, limit in enumerate(sketch.process.get("rlimits") or ()):
-        kind, field = limit["type"], f"process.rlimits[{index}]"
-        if kind not in NUMBERS:
-            raise ConfigError(f"unknown limit {kind}", field=f"{field}.type")
-        soft, hard = limit["soft"] & _INFINITY, limit["hard"] & _INFINITY
-        sketch.add("rlimit", NUMBERS[kind], soft, hard, kind, field=field)
+        number, soft, hard = _limit(limit, f"process.rlimits[{index}].type")
+        sketch.add(
+            "raise_rlimit", number, soft, hard, limit["type"], field=f"process.rlimits[{index}]"
+        )
+
+
+def limits(sketch: Sketch) -> None:
+    """The limits themselves, last: a process may always lower its own, and nothing of ours (the
+    descriptors of a hook, say) is limited by what is meant for the program."""
+    for index, limit in enumerate(sketch.process.get("rlimits") or ()):
+        number, soft, hard = _limit(limit, "")
+        sketch.add("rlimit", number, soft, hard, limit["type"], field=f"process.rlimits[{index}]")
+
+
+def _limit(limit: dict[str, Any], field: str) -> tuple[int, int, int]:
+    """(number, soft, hard), the values as the signed 64 bits of the wire; -1 is unlimited."""
+    if limit["type"] not in NUMBERS:
+        raise ConfigError(f"unknown limit {limit['type']}", field=field)
+    soft, hard = limit["soft"], limit["hard"]
+    return (
+        NUMBERS[limit["type"]],
+        soft if soft < 1 << 63 else soft - (1 << 64),
+        hard if hard < 1 << 63 else hard - (1 << 64),
+    )
 
 
 def scheduling(sketch: Sketch) -> None:
