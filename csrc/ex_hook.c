@@ -38,7 +38,7 @@ static int64_t now_ms(void)
 }
 
 /* Runs in the child, on the parent's stack and memory: nothing but system calls. */
-static _Noreturn void become_hook(const int *stdio, const char *path, const char **args,
+static _Noreturn __attribute__((noinline)) void become_hook(const int *stdio, const char *path, const char **args,
                                   const char **env, volatile int *error)
 {
     for (int fd = 0; fd < 3; fd++)
@@ -91,6 +91,11 @@ static int take_output(struct stream *s)
     s->length += (size_t)got;
     s->text[s->length] = 0;
     return 1;
+}
+
+static void pass_over(int number)
+{
+    (void)number;
 }
 
 /* A hook that does not read its input is no error; its end (EPIPE) only ends the writing. */
@@ -201,6 +206,7 @@ int do_hook(void)
     static struct hook_run run;
     int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 }, status = 0;
     memset(&run, 0, sizeof(run));
+    on_signal(SIGPIPE, pass_over);
     int error = compose_state(&run);
     if (!error)
         error = (int)sys2(__NR_pipe2, in, O_CLOEXEC | O_NONBLOCK);

@@ -51,9 +51,10 @@ const char *text_of(int number)
     return (const char *)ex.plan + ex.header->arena + ex.now->texts[number].offset;
 }
 
+/* The fd of a slot, which is the caller's from now on: each one is used once. */
 int slot_fd(int64_t number)
 {
-    return number >= 0 && number < ex.slot_count ? ex.slots[number] : -EBADF;
+    return number >= 0 && number < ex.slot_count ? keep(&ex.slots[number]) : -EBADF;
 }
 
 /* Zeroed memory for pointer arrays and the like: whole pages, never given back. */
@@ -84,9 +85,21 @@ int because(int error, const char *words, const char *what)
     return error;
 }
 
+/* A seccomp filter that is loaded already may forbid sendmsg, but hardly write. */
 void say_failed(int error)
 {
-    channel_send(MSG_FAILED, error, ex.detail, text_length(ex.detail), -1);
+    struct {
+        struct message_head head;
+        char detail[DETAIL_MAX];
+    } message = { .head = { .type = MSG_FAILED, .error = -error } };
+    size_t length = text_length(ex.detail);
+    if (!channel_send(MSG_FAILED, error, ex.detail, length, -1) || ex.channel < 0 || !ex.now)
+        return;
+    message.head.kind = (uint16_t)ex.now->kind;
+    message.head.index = (uint16_t)ex.now->index;
+    message.head.length = (uint32_t)length;
+    memcpy(message.detail, ex.detail, length);
+    xwrite(ex.channel, &message, sizeof(message.head) + length);
 }
 
 /* Every offset and length was made by our own runtime, and is checked all the same. */
@@ -100,12 +113,14 @@ static int check_plan(uint64_t size)
     if (h->arena != sizeof(*h) + h->records * sizeof(struct record) || h->arena > size)
         return -EPROTO;
     const struct record *r = (const struct record *)(ex.plan + sizeof(*h));
+    if (h->arena == size || ex.plan[size - 1]) /* even a text that nobody gave has its end */
+        return -EPROTO;
     for (uint32_t i = 0; i < h->records; i++, r++) {
         if (r->kind >= PLAN_KINDS)
             return -EPROTO;
         for (int t = 0; t < PLAN_TEXTS; t++) {
             uint64_t end = (uint64_t)r->texts[t].offset + r->texts[t].length;
-            if (r->texts[t].length && (end >= size - h->arena || ex.plan[h->arena + end]))
+            if (end >= size - h->arena || (end && ex.plan[h->arena + end]))
                 return -EPROTO;
         }
     }
@@ -143,6 +158,7 @@ static int run_plan(void)
     const struct record *r = (const struct record *)(ex.plan + sizeof(struct header));
     for (uint32_t i = 0; i < ex.header->records; i++) {
         ex.now = r + i;
+        ex.detail[0] = 0; /* of an earlier failure that did not matter */
         if (!HANDLERS[ex.now->kind])
             return -EPROTO;
         int error = HANDLERS[ex.now->kind]();
@@ -163,6 +179,25 @@ static void reset_signals(void)
         if (number != SIGKILL && number != SIGSTOP)
             sys4(__NR_rt_sigaction, number, &action, NULL, 8);
     sys4(__NR_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
+}
+
+#if defined(__x86_64__)
+void restore_after_signal(void);
+__asm__("restore_after_signal:\n mov $15,%eax\n syscall\n");
+#define RESTORER 0x04000000ul
+#endif
+
+/* Catch a signal. An execve gives it its default action back, in a hook as in the program. */
+int on_signal(int number, void (*handler)(int))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+#if defined(__x86_64__)
+    action.sa_flags = RESTORER;
+    action.sa_restorer = restore_after_signal;
+#endif
+    return (int)sys4(__NR_rt_sigaction, number, &action, NULL, 8);
 }
 
 static int number_of(const char *s)

@@ -329,7 +329,7 @@ static int new_mask(void)
     SCOPED_FD fs = (int)sys2(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (fs < 0)
         return fs;
-    int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "size", "0", 0);
+    int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
     if (!error)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
     if (!error)

@@ -8,14 +8,14 @@
  * was opened by the runtime, whose right to write it counts (Linux 5.6). */
 int do_cgroup_join(void)
 {
-    int fd = slot_fd(INT(CGROUP_JOIN, slot));
+    SCOPED_FD fd = slot_fd(INT(CGROUP_JOIN, slot));
     long written = fd < 0 ? fd : xwrite(fd, "0", 1);
     return written < 0 ? (int)written : 0;
 }
 
 int do_setns(void)
 {
-    int fd = slot_fd(INT(SETNS, slot));
+    SCOPED_FD fd = slot_fd(INT(SETNS, slot));
     return fd < 0 ? fd : (int)sys2(__NR_setns, fd, INT(SETNS, nstype));
 }
 

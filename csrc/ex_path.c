@@ -179,11 +179,18 @@ int proc_handle(void)
     }
     SCOPED_FD fd = xopenat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
     long buffer[32]; /* struct statfs begins with the magic number */
+    char self[24], number[24];
     if (fd < 0)
         return fd;
     int error = (int)sys2(__NR_fstatfs, fd, buffer);
     if (error || buffer[0] != PROC_SUPER_MAGIC)
         return error ? error : because(-EXDEV, "/proc is no procfs", NULL);
+    /* Another pid namespace's would call somebody else by our number. */
+    long length = sys4(__NR_readlinkat, fd, "self", self, sizeof(self) - 1);
+    self[length > 0 ? length : 0] = 0;
+    put_number(number, sys0(__NR_getpid));
+    if (!same_text(self, number))
+        return because(-EXDEV, "/proc is that of another pid namespace", NULL);
     return ex.proc = keep(&fd);
 }
 

@@ -287,11 +287,10 @@ static void accept_signals(void)
 }
 
 /* Nothing of the host stays within reach of who waits here, and of the hooks that follow. */
-static void close_all_but(int gate)
+static void close_the_rest(void)
 {
     for (int i = 0; i < ex.slot_count; i++)
-        if (ex.slots[i] != gate)
-            xclose(keep(&ex.slots[i]));
+        xclose(keep(&ex.slots[i]));
     xclose(keep(&ex.rootfs));
     xclose(keep(&ex.proc));
     xclose(keep(&ex.masked_dir));
@@ -305,7 +304,7 @@ int do_await_start(void)
     if (gate < 0)
         return gate;
     accept_signals();
-    close_all_but(gate);
+    close_the_rest();
     while (word != 'S') {
         xclose(ex.channel);
         ex.channel = (int)RETRY(sys4(__NR_accept4, gate, NULL, NULL, SOCK_CLOEXEC));

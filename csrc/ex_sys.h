@@ -131,10 +131,12 @@ static inline int xstatx(int fd, const char *path, int flags, struct statx *out)
     return (int)sys5(__NR_statx, fd, path, flags, STATX_BASIC_STATS, out);
 }
 
+/* A seccomp filter may forbid to exit; it cannot forbid to crash. */
 static inline _Noreturn void xexit(int status)
 {
-    for (;;)
-        sys1(__NR_exit_group, status);
+    sys1(__NR_exit_group, status);
+    sys1(__NR_exit, status);
+    __builtin_trap();
 }
 
 static inline size_t text_length(const char *s)

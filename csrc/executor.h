@@ -9,6 +9,7 @@
  *         | ---- GO --------------------------->  |
  *         | <--- CHILD + pidfd ----------------  |   after `respawn`: who goes on
  *         | <--- CONSOLE + pty master ---------  |   after `console`
+ *         | <--- LISTENER + seccomp's fd --------  |   of a seccomp filter; waits for GO
  *         | <--- FAILED {operation, errno} ----  |   and exits with 1
  *         | <--- (end of file) ----------------  |   the user's program runs, or nothing does
  *
@@ -21,10 +22,18 @@
 #include "ex_sys.h"
 #include "plan_ops.h"
 
-enum message { MSG_PLAN = 1, MSG_SYNC, MSG_GO, MSG_CHILD, MSG_CONSOLE, MSG_FAILED };
+enum message {
+    MSG_PLAN = 1,
+    MSG_SYNC,
+    MSG_GO,
+    MSG_CHILD,
+    MSG_CONSOLE,
+    MSG_FAILED,
+    MSG_LISTENER,
+};
 
 #define DETAIL_MAX 1024
-#define MAX_SLOTS 200
+#define MAX_SLOTS 252 /* SCM_MAX_FD, less the plan itself */
 
 struct record {
     uint32_t kind;
@@ -81,6 +90,7 @@ void *take_memory(size_t size);
 /* Explain a failure beyond its errno: `words` and, unless NULL, the path or name concerned. */
 int because(int error, const char *words, const char *what);
 void say_failed(int error);
+int on_signal(int number, void (*handler)(int));
 
 /* ex_channel.c */
 int channel_send(uint32_t type, int error, const char *text, size_t length, int fd);
