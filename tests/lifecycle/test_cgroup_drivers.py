@@ -656,29 +656,47 @@ def bundle(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_same_settings_as_runc(made, bundle, name):
-    config = json.loads((bundle / "config.json").read_text())
+def created_by_runc(made, bundle, config) -> dict[str, str] | None:
+    """Have runc create a container of this config; its state's cgroup paths, or None if it refuses.
+
+    The container is still there; `runc_delete` ends it.
+    """
     config["process"].update(terminal=False, args=["/bin/busybox", "true"])
     config["root"]["path"] = str(bundle / "rootfs")
-    config["linux"]["resources"] = CONFIGS[name]
-    config["linux"]["cgroupsPath"] = f"/{made.name}-runc"
     work = bundle / made.name
     work.mkdir()
     (work / "config.json").write_text(json.dumps(config))
-    runc = ["runc", "--root", str(work / "state")]
-    subprocess.run(
-        [*runc, "create", "--bundle", str(work), made.name],
-        check=True,
+    done = subprocess.run(
+        ["runc", "--root", str(work / "state"), "create", "--bundle", str(work), made.name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        check=False,
     )
+    if done.returncode:
+        return None
+    return json.loads((work / "state" / made.name / "state.json").read_text())["cgroup_paths"]
+
+
+def runc_delete(made, bundle) -> None:
+    state = str(bundle / made.name / "state")
+    subprocess.run(["runc", "--root", state, "delete", "--force", made.name], check=True)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_same_settings_as_runc(made, bundle, name):
+    config = json.loads((bundle / "config.json").read_text())
+    config["linux"]["resources"] = CONFIGS[name]
+    config["linux"]["cgroupsPath"] = f"/{made.name}-runc"
+    paths = created_by_runc(made, bundle, config)
     try:
-        state = json.loads((work / "state" / made.name / "state.json").read_text())
-        theirs = settings_of(state["cgroup_paths"])
+        theirs = settings_of(paths) if paths else None
     finally:
-        subprocess.run([*runc, "delete", "--force", made.name], check=True)
+        runc_delete(made, bundle)
     config["linux"]["cgroupsPath"] = f"/{made.name}"
+    if theirs is None:  # what this kernel cannot do for runc, it cannot do for us
+        with pytest.raises((HostError, OperationError)):
+            made.cgroup(config)
+        return
     cgroup = made.cgroup(config)
     cgroup.apply_devices(made.driver.compile(config))
     assert settings_of(cgroup.paths.directories) == theirs
@@ -687,33 +705,18 @@ def test_same_settings_as_runc(made, bundle, name):
 @pytest.mark.parametrize("path", [None, "relative/c", "/absolute/c", "../../up/c", "/../x/./c"])
 def test_same_directories_as_runc(made, bundle, path):
     config = json.loads((bundle / "config.json").read_text())
-    config["process"].update(terminal=False, args=["/bin/busybox", "true"])
-    config["root"]["path"] = str(bundle / "rootfs")
     config["linux"]["resources"] = {}
     if path:
-        # Unique at the end and at the top: both runtimes make the same parents.
-        path = path.replace("c", made.name, 1) if path.endswith("/c") else path
-        config["linux"]["cgroupsPath"] = path
-    work = bundle / made.name
-    work.mkdir()
-    (work / "config.json").write_text(json.dumps(config))
-    runc = ["runc", "--root", str(work / "state")]
+        config["linux"]["cgroupsPath"] = path.removesuffix("c") + made.name
     before = parents(made, config)
-    subprocess.run(
-        [*runc, "create", "--bundle", str(work), made.name],
-        check=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        state = json.loads((work / "state" / made.name / "state.json").read_text())
-    finally:
-        subprocess.run([*runc, "delete", "--force", made.name], check=True)
-        for directory in before:
-            if directory.is_dir():
-                directory.rmdir()
-    ours = made.driver.plan_path(config, made.name)
-    assert ours.directories == state["cgroup_paths"]
+    theirs = created_by_runc(made, bundle, config)
+    runc_delete(made, bundle)
+    for directory in before:
+        if directory.is_dir():
+            directory.rmdir()
+    ours = made.driver.plan_path(config, made.name).directories
+    ours.pop("misc", None)  # newer than Debian's runc
+    assert ours == theirs
 
 
 def parents(made, config) -> list[Path]:
