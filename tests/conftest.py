@@ -1,0 +1,47 @@
+"""Fixtures for tests that run containers: each one gets a box, and must leave it empty."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.box import Box
+from tests.support.bundles import CACHE
+from tests.support.runtimes import COMMAND, Runtime
+
+IMAGES = ("busybox", "debian")
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    """A place for containers; deletes them all, and fails the test if something is left."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    assert COMMAND.exists(), f"{COMMAND} is not built: make build"
+    made = Box(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=IMAGES)
+def image(request: pytest.FixtureRequest) -> str:
+    """Each of the two root file systems in turn."""
+    return request.param
+
+
+@pytest.fixture
+def pyc(box: Box) -> Runtime:
+    """Our runtime."""
+    return box.pycontainer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test with the Debian root has to make it, or to wait for it: minutes."""
+    if (CACHE / "debian.stamp").exists():
+        return
+    for item in items:
+        if "image" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(900))

@@ -1,0 +1,114 @@
+"""Runtimes behind one face: `pycontainer` of this checkout, and Debian's `runc` to compare with.
+
+A runtime writes to files, not to pipes: a detached container keeps its stdout open, and reading a
+pipe to its end would wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+COMMAND = CHECKOUT / "build" / "pycontainer"
+PATIENCE = 60  # seconds for one command; a command that hangs is a failure, not a hang
+
+
+class Done:
+    """How a command ended."""
+
+    def __init__(self, argv: list[str], status: int, out: str, err: str) -> None:
+        self.argv = argv
+        self.status = status
+        self.out = out
+        self.err = err
+
+    def __repr__(self) -> str:
+        return f"{' '.join(self.argv)}: status {self.status}\nout: {self.out}\nerr: {self.err}"
+
+    def ok(self) -> Done:
+        """Itself, when the status is 0."""
+        assert self.status == 0, repr(self)
+        return self
+
+    def fails(self, *words: str, status: int = 1) -> Done:
+        """Itself, when it failed with `status`, in one line that has all `words`."""
+        assert self.status == status, repr(self)
+        assert "Traceback" not in self.err, repr(self)
+        for word in words:
+            assert word.lower() in self.err.lower(), f"{word!r} is not in\n{self!r}"
+        return self
+
+
+class Runtime:
+    """One runtime with a state directory of its own below `directory`."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self.directory = directory
+        self.root = directory / f"{name}-root"
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.command = str(COMMAND) if name == "pycontainer" else name
+        self._count = 0
+
+    def argv(self, *arguments: Any) -> list[str]:
+        """The command line, with global options from `arguments` first."""
+        return [self.command, "--root", str(self.root), *map(str, arguments)]
+
+    def __call__(self, *arguments: Any, **options: Any) -> Done:
+        """Run a command; `input` is given on stdin, which is /dev/null without."""
+        self._count += 1
+        argv = self.argv(*arguments)
+        out = self.directory / f"{self.name}-{self._count}.out"
+        err = self.directory / f"{self.name}-{self._count}.err"
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            options = {"stdout": stdout, "stderr": stderr, "timeout": PATIENCE, **options}
+            ended = subprocess.run(argv, check=False, **options)
+        return Done(argv, ended.returncode, _text(out), _text(err))
+
+    def start_process(self, *arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        """Run a command in the background; the caller reaps it."""
+        return subprocess.Popen(self.argv(*arguments), **options)
+
+    def state(self, container: str) -> dict[str, Any]:
+        """The state document."""
+        return json.loads(self("state", container).ok().out)
+
+    def status(self, container: str) -> str:
+        """created, running, ...; "gone" when there is no such container."""
+        done = self("state", container)
+        return json.loads(done.out)["status"] if done.status == 0 else "gone"
+
+    def wait_for(self, container: str, status: str, seconds: float = 10) -> None:
+        """Until the container has this status."""
+        eventually(lambda: self.status(container) == status, f"{container} {status}", seconds)
+
+    def sweep(self) -> None:
+        """Delete every container there is."""
+        for entry in sorted(self.root.iterdir()):
+            if not entry.name.startswith("~"):
+                self("delete", "--force", entry.name)
+
+
+def eventually(condition: Any, what: str, seconds: float = 10) -> None:
+    """Wait until `condition()` holds; AssertionError with `what` when it doesn't in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
+def has_runc() -> bool:
+    """Whether there is something to compare with."""
+    return os.geteuid() == 0 and shutil.which("runc") is not None
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "replace")
