@@ -14,6 +14,8 @@ VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
 LIBDIR := $(PREFIX)/lib/pycontainer
 COMMAND := build/pycontainer
+# The same with the interpreter and the package in one file: built anew when a module changes.
+FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
 SYSTEM_TEST := runc crun busybox-static debootstrap strace
@@ -33,6 +35,7 @@ help: ## show this list
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(MAKE) -s --no-print-directory $(COMMAND)
 	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
+	@$(MAKE) -s --no-print-directory $(FAST)
 
 demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
@@ -68,6 +71,9 @@ install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s "$(DESTDIR)" $(DESTDIR)$(LIBDIR)
 	$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(LIBDIR) > $(DESTDIR)$(PREFIX)/bin/pycontainer
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/pycontainer
+	$$($(BASE_PYTHON)) tools/fast.py --destdir "$(DESTDIR)" $(DESTDIR)$(LIBDIR)/command $(LIBDIR)
+	! test -e $(DESTDIR)$(LIBDIR)/command || \
+		mv $(DESTDIR)$(LIBDIR)/command $(DESTDIR)$(PREFIX)/bin/pycontainer
 
 uninstall: ## remove what `make install` put there
 	rm -rf $(DESTDIR)$(LIBDIR)
@@ -116,3 +122,7 @@ $(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
 	@$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))" > $@.new
 	@chmod 755 $@.new
 	@mv $@.new $@
+
+$(FAST): tools/fast.py tools/image.py tools/embed.py tools/boot.py csrc/interpreter.c \
+		$(shell find pycontainer -name '*.py') $(VENV)/run.done
+	@$$($(BASE_PYTHON)) tools/fast.py $@ $(CURDIR) "$$($(SITE_PACKAGES))"

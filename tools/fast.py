@@ -1,0 +1,79 @@
+"""Build the fast command: `fast.py OUTPUT [--destdir DIR] DIRECTORY...`.
+
+An interpreter with the package inside (csrc/interpreter.c), linked with the static libpython of
+the interpreter that runs this. The first DIRECTORY holds the package as it will be found at run
+time (below --destdir while it is being installed), the others what else belongs on the path.
+Where there is no static libpython, nothing is built, which is said, and the launcher script does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from embed import header
+from image import image
+
+SOURCE = Path(__file__).resolve().parent.parent / "csrc" / "interpreter.c"
+
+
+def static_library() -> Path | None:
+    """libpython as an archive; Debian keeps it in libpython3-dev."""
+    names = sysconfig.get_config_vars("LIBPL", "LIBDIR", "LIBRARY")
+    if not all(names):
+        return None
+    found = [Path(directory, names[2]) for directory in names[:2]]
+    return next((path for path in found if path.is_file()), None)
+
+
+def command_line(archive: Path, work: Path, output: Path) -> list[str]:
+    """The compiler call; extension modules need the interpreter's symbols (-export-dynamic)."""
+    libraries = f"{sysconfig.get_config_var('LIBS')} {sysconfig.get_config_var('SYSLIBS')}"
+    return [
+        os.environ.get("CC", "cc"),
+        *"-std=gnu11 -O2 -Wall -Wextra -no-pie -s".split(),
+        f"-I{sysconfig.get_path('include')}",
+        f"-I{work}",
+        f'-DIMAGE="{work}/image"',
+        "-o",
+        str(output),
+        str(SOURCE),
+        str(archive),
+        *shlex.split(libraries),
+        "-lz",
+        "-lexpat",
+        "-Wl,-export-dynamic,-z,noexecstack,-z,relro",
+    ]
+
+
+def build(output: Path, directories: list[str], destdir: str) -> bool:
+    """Write `output`; False when this interpreter has no static library."""
+    archive = static_library()
+    if archive is None:
+        output.unlink(missing_ok=True)
+        print("no static libpython here: the command is the launcher script", file=sys.stderr)
+        return False
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        work.joinpath("image").write_bytes(image(Path(destdir + directories[0])))
+        work.joinpath("interpreter_data.h").write_text(header(directories, destdir))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        new = output.with_suffix(".new")
+        subprocess.run(command_line(archive, work, new), check=True)
+        new.rename(output)
+    return True
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("output", type=Path)
+    parser.add_argument("directories", nargs="+")
+    parser.add_argument("--destdir", default="")
+    arguments = parser.parse_args()
+    build(arguments.output, arguments.directories, arguments.destdir)
