@@ -146,7 +146,7 @@ class Cgroup:
         """Restrict devices: the v1 lists, or the v2 filter program.
 
         After the mounts were made: a block device that is mounted is opened by the process that
-        mounts it. Unprivileged, failures are left out with a warning.
+        mounts it. Unprivileged, a failure is a warning if the config has rules.
         """
         if self.paths.mode == "none":
             return []
@@ -167,6 +167,9 @@ class Cgroup:
         except (OperationError, HostError) as error:
             if not rootless:
                 raise
+            # The default rules are nobody's wish; unprivileged nodes cannot be made anyway.
+            if not plan.explicit_devices:
+                return []
             return [f"device rules are not enforced: {error.message}"]
 
     def delegate(self, uid: int) -> None:
