@@ -234,12 +234,12 @@ static int may_execute(const char *path)
     return error == -ENOSYS ? (int)sys3(__NR_faccessat, AT_FDCWD, path, 1) : error;
 }
 
-/* Each directory of PATH in turn; an empty one is the current directory. */
+/* Each directory of PATH in turn; an empty one is the current directory. A file that may not be
+ * executed counts as none: engines make 127 of that, as they do with runc. */
 static int search_path(const char *name, const char *search)
 {
     static char found[PATH_MAX];
     size_t tail = text_length(name);
-    int denied = 0;
     for (const char *at = search; at;) {
         const char *end = find_char(at, ':');
         size_t length = end ? (size_t)(end - at) : text_length(at);
@@ -248,16 +248,14 @@ static int search_path(const char *name, const char *search)
             if (length)
                 found[length++] = '/';
             memcpy(found + length, name, tail + 1);
-            int error = may_execute(found);
-            if (!error) {
+            if (!may_execute(found)) {
                 ex.program = found;
                 return 0;
             }
-            denied |= error == -EACCES;
         }
         at = end ? end + 1 : NULL;
     }
-    return denied ? -EACCES : -ENOENT;
+    return -ENOENT;
 }
 
 int do_find_program(void)

@@ -9,3 +9,13 @@ STATUS_DIFFERENCES: dict[tuple[str, str], tuple[tuple[int, str], str]] = {
         "runc freezes and thaws around the signals, and so ends a pause that nobody has ended",
     ),
 }
+
+# (command, what is wrong with the program): what runc answers: (exit status, words, why we don't).
+_EISDIR = "runc built with a newer Go says EISDIR too; engines map both to 126"
+_LATE = "exec failures are 255; runc 1.1 has told its parent by then that all is well"
+FAILURE_DIFFERENCES: dict[tuple[str, str], tuple[int, str, str]] = {
+    ("run", "directory"): (1, "permission denied", _EISDIR),
+    ("exec", "directory"): (255, "permission denied", _EISDIR),
+    ("exec", "exec format error"): (1, "exec format error", _LATE),
+    ("exec", "no interpreter"): (1, "no such file or directory", _LATE),
+}
