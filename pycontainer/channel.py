@@ -9,7 +9,7 @@ from errno import EINTR, EPIPE
 from pycontainer._shim import ffi, lib
 from pycontainer.errors import HostError, OperationError, check
 
-MSG_PLAN, MSG_SYNC, MSG_GO, MSG_CHILD, MSG_CONSOLE, MSG_FAILED = range(1, 7)
+MSG_PLAN, MSG_SYNC, MSG_GO, MSG_CHILD, MSG_CONSOLE, MSG_FAILED, MSG_LISTENER = range(1, 8)
 HEAD = Struct("<IHHiI")  # type, kind and number of the operation, errno, length of the text
 ROOM = HEAD.size + 2048
 MAX_FDS = 252  # what one message can carry, less the plan itself (SCM_MAX_FD)

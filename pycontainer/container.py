@@ -22,6 +22,7 @@ from pycontainer.store import GATE, Store, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pycontainer.cgroups.cgroup import Cgroup
@@ -175,7 +176,7 @@ class Container:
             from pycontainer.gate import open_gate
 
             try:
-                open_gate(self.entry.dir_fd, GATE)
+                open_gate(self.entry.dir_fd, GATE, self._listener())
             except ContainerError:
                 self._destroy(force=True)
                 raise
@@ -184,6 +185,20 @@ class Container:
                 self._started(self.config())
         finally:
             self.entry.unlock()
+
+    def _listener(self) -> Callable[[int], None] | None:
+        """What hands a seccomp listener on, if the container has one."""
+        if not self.facts.extra.get("notifies"):
+            return None
+        from pycontainer.creation import state_document
+        from pycontainer.seccomp_agent import messenger
+
+        facts = self.facts
+        tell = messenger(
+            self.config(),
+            lambda pid: state_document(self.id, "created", pid, facts.bundle, facts.annotations),
+        )
+        return lambda fd: tell(fd, facts.pid)
 
     def _started(self, config: dict[str, Any]) -> None:
         """poststart hooks; one that fails ends the container (runtime.md#lifecycle)."""

@@ -22,6 +22,7 @@ from pycontainer.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pycontainer.cgroups.cgroup import Cgroup
@@ -45,6 +46,7 @@ class Creation:
         "gated",
         "hooks_ran",
         "id",
+        "notifies",
         "options",
         "plan",
         "raw",
@@ -65,6 +67,7 @@ class Creation:
         self.options = options
         self.gated = gated
         self.hooks_ran = False
+        self.notifies = False  # a seccomp agent
         self.bundle = absolute(options.bundle)
         self.config, self.raw = spec.load_config(options.config or f"{self.bundle}/config.json")
         for warning in spec.validate(self.config, self.raw):
@@ -82,13 +85,15 @@ class Creation:
         paths = driver.plan_path(self.config, self.id)
         resources = driver.compile(self.config)
         self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
+        filter = seccomp_filter(self.config, self.settings)
+        self.notifies = filter is not None and filter.notify
         inputs = Inputs(
             host,
             self.cgroup_plan,
             bundle=self.bundle,
             rootfs=self.rootfs,
             state=self._state("creating"),
-            filter=seccomp_filter(self.config, self.settings),
+            filter=filter,
             gated=self.gated,
             keyring=not self.options.no_new_keyring,
             no_pivot=self.options.no_pivot,
@@ -120,6 +125,7 @@ class Creation:
                 resources=self.cgroup_plan.resources,
                 hooks=self._run_hooks,
                 console=self.attachment.take_console,
+                listener=self._listener(),
                 gate_dir=self.entry.dir_fd,
                 preserve=self.attachment.preserve,
             )
@@ -150,6 +156,7 @@ class Creation:
             cgroup=self.cgroup_plan.paths.to_dict(),
             annotations=self.config.get("annotations") or {},
             namespaces={"pid": self._has_pid_namespace()},
+            extra={"notifies": True} if self.notifies else {},
         )
         self.entry.write_config(self.raw)
         self.entry.write_facts(self.facts)
@@ -175,6 +182,14 @@ class Creation:
         self.hooks_ran = True
         state = jsonfast.dumps(self._state("creating", pid)).encode()
         run_hooks(stage, self.config["hooks"][stage], state, cwd=self.bundle)
+
+    def _listener(self) -> Callable[[int, int], None] | None:
+        """What hands a seccomp listener on when the program does not wait for `start`."""
+        if self.gated or not self.notifies:
+            return None
+        from pycontainer.seccomp_agent import messenger
+
+        return messenger(self.config, lambda pid: self._state("created", pid))
 
     def _add_environment(self) -> None:
         added = self.attachment.environment()
@@ -221,15 +236,12 @@ def seccomp_filter(config: dict[str, Any], settings: Settings) -> Filter | None:
     seccomp = (config.get("linux") or {}).get("seccomp")
     if not seccomp:
         return None
-    from pycontainer.errors import HostError
     from pycontainer.plan.seccomp import compile
 
     # No container can be called so: "~" is not in the alphabet of ids.
     compiled = compile(seccomp, f"{settings.root}/~seccomp")
     if compiled is None:
         return None
-    if compiled.notify:
-        raise HostError("SCMP_ACT_NOTIFY is not supported yet", field="linux.seccomp")
     for warning in compiled.warnings:
         settings.log.warning(warning)
     for line in compiled.debug:

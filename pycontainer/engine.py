@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pycontainer.plan.sketch import Plan
 
 CLONE_NEWPID = 0x20000000
+NEW_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NULL = posix.O_RDWR | posix.O_CLOEXEC
 
 
@@ -46,10 +47,20 @@ class Surroundings:
     """What a plan's operations refer to.
 
     `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
-    namespace; `console(master)` hands a terminal on; `gate_dir` is the state directory's fd.
+    namespace; `console(master)` hands a terminal on; `listener(fd, pid)` the descriptor of a
+    seccomp filter that notifies; `gate_dir` is the state directory's fd.
     """
 
-    __slots__ = ("cgroup", "console", "gate_dir", "hooks", "preserve", "record", "resources")
+    __slots__ = (
+        "cgroup",
+        "console",
+        "gate_dir",
+        "hooks",
+        "listener",
+        "preserve",
+        "record",
+        "resources",
+    )
 
     def __init__(
         self,
@@ -59,6 +70,7 @@ class Surroundings:
         resources: ResourcePlan | None = None,
         hooks: Callable[[str, int], None] | None = None,
         console: Callable[[int], None] | None = None,
+        listener: Callable[[int, int], None] | None = None,
         gate_dir: int = -1,
         preserve: int = 0,
     ) -> None:
@@ -67,6 +79,7 @@ class Surroundings:
         self.resources = resources
         self.hooks = hooks
         self.console = console
+        self.listener = listener
         self.gate_dir = gate_dir
         self.preserve = preserve
 
@@ -207,6 +220,13 @@ class _Run:
     def _take_console(self) -> None:
         self.master = self._talk().expect(MSG_CONSOLE)
 
+    def _hand_listener_on(self) -> None:
+        """A filter that notifies: its agent gets the descriptor before the program runs."""
+        if self.op.ints[0] & NEW_LISTENER:
+            from pycontainer import rare_operations
+
+            rare_operations.hand_listener_on(self)
+
     def _wait_for_exec(self) -> None:
         """The channel is closed by a successful exec, or by a death that nobody reported."""
         kind, _ = self._talk().receive()
@@ -239,19 +259,10 @@ class _Run:
         )
 
     def died(self) -> OperationError:
-        """The executor is gone without a word: killed, most likely for its memory."""
-        posix.kill(self.pid, 9)
-        _, status = posix.waitpid(self.pid, 0)
-        reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
-        hint = ""
-        cgroup = self.around.cgroup
-        if cgroup is not None and cgroup.oom_kills():
-            reason += ", out of memory"
-            hint = "raise linux.resources.memory.limit"
-        self.pid = 0
-        return OperationError(
-            f"{CLIENT_TEXTS['start_failed']}: the container's init died ({reason})", hint=hint
-        )
+        """The executor is gone without a word."""
+        from pycontainer import rare_operations
+
+        return rare_operations.obituary(self)
 
     def _check(self, result: int) -> int:
         """A result of our own operation, raised like one of the executor's."""
@@ -331,6 +342,11 @@ class _Run:
                 field=op.field,
             )
 
+    def _rare(self, op: Op) -> None:
+        from pycontainer import rare_operations
+
+        rare_operations.HANDLERS[op.kind](self, op)
+
     def _open_gate(self, op: Op) -> None:
         self.slots[op.ints[0]] = self._check(
             lib.shim_listen_at(self.around.gate_dir, b"start.sock")
@@ -371,10 +387,13 @@ class _Run:
 
 
 _HANDLERS: dict[str, Any] = {
-    kind: getattr(_Run, f"_{kind}") for kind, row in TABLE.items() if row[0] != CONTAINER
+    kind: getattr(_Run, f"_{kind}", _Run._rare)
+    for kind, row in TABLE.items()
+    if row[0] != CONTAINER
 }
 _MEETINGS: dict[str, Any] = {
     "sync": _Run._meet,
     "respawn": _Run._follow_child,
     "console": _Run._take_console,
+    "seccomp": _Run._hand_listener_on,
 }

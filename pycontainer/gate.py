@@ -13,20 +13,29 @@ from errno import ECONNREFUSED, ENOENT
 from pycontainer._shim import lib
 from pycontainer.errors import CLIENT_TEXTS, OperationError, StateError, check
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _HEAD = Struct("<IHHiI")  # as in executor.h: type, kind, operation, errno, length
 _MSG_FAILED = 6
 
 
-def open_gate(dir_fd: int, name: str) -> None:
+def open_gate(dir_fd: int, name: str, listener: Callable[[int], None] | None = None) -> None:
     """Start the container; OperationError when a hook or the exec failed, StateError when no
-    init waits."""
+    init waits. `listener` is told the descriptor of a seccomp filter that notifies."""
     connection = lib.shim_connect_at(dir_fd, name.encode())
     if connection in (-ECONNREFUSED, -ENOENT):
         raise StateError(CLIENT_TEXTS["not_running"])
     check(connection, f"connect to {name}")
     try:
         posix.write(connection, b"S")
-        answer = _read(connection)
+        early = b""
+        if listener is not None:
+            from pycontainer.seccomp_agent import answer as answer_agent
+
+            early = answer_agent(connection, listener)
+        answer = early + _read(connection)
     except (BrokenPipeError, ConnectionResetError):
         raise StateError(CLIENT_TEXTS["not_running"]) from None
     finally:

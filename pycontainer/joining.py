@@ -14,6 +14,7 @@ from pycontainer.tables.namespaces import FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pycontainer.cgroups.placement import Placement
@@ -84,13 +85,14 @@ def _start(
             raise StateError(CLIENT_TEXTS["not_running"])
         placement = _placement(container, options)
         spaces = _spaces(config, init)
+        filter = seccomp_filter(config, container.settings)
         inputs = EntryInputs(
             probe(container.settings.rootless),
             container.id,
             spaces,
             entrances=tuple(f"{path}/tasks" for path in placement.v1),
             into_cgroup=bool(placement.unified),
-            filter=seccomp_filter(config, container.settings),
+            filter=filter,
             listen_fds=bool(attachment.listen_fds),
             setgroups=_setgroups(spaces, facts.pid),
         )
@@ -101,11 +103,24 @@ def _start(
             _nothing,
             cgroup=_Doorway(container, placement),  # type: ignore[arg-type]
             console=attachment.take_console,
+            listener=_listener(container, config) if filter and filter.notify else None,
             preserve=attachment.preserve,
         )
         return engine.execute(plan, around)
     finally:
         posix.close(init)
+
+
+def _listener(container: Container, config: dict[str, Any]) -> Callable[[int, int], None]:
+    """What hands a seccomp listener on: with the new process's pid, and the container's state."""
+    from pycontainer.creation import state_document
+    from pycontainer.seccomp_agent import messenger
+
+    facts = container.facts
+    state = state_document(
+        container.id, container.status(), facts.pid, facts.bundle, facts.annotations
+    )
+    return messenger(config, lambda pid: state)
 
 
 def _nothing(phase: str, pid: int) -> None:
