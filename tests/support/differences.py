@@ -23,4 +23,16 @@ FAILURE_DIFFERENCES: dict[tuple[str, str], tuple[int, str, str]] = {
 # (case of tests/lifecycle/test_exec.py, a line of runc's): (our line, why)
 EXEC_DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
     ("process document", "0022"): ("0077", "runc 1.1 ignores user.umask in exec"),
+    ("process document", "0"): ("100", "runc 1.1 ignores oomScoreAdj in exec"),
+}
+
+# section of tests/lifecycle/test_inside.py: {pattern in runc's line: (what we have there, why)}
+INSIDE_DIFFERENCES: dict[str, dict[str, tuple[str, str]]] = {
+    "mounts": {
+        r"^(/sys/fs/cgroup is / )rw(.* tmpfs)": (r"\1ro\2", "read-only as its option says"),
+        r"^(/\w+/\w+ is / ro,relatime  - tmpfs) tmpfs ro": (r"\1 none rw,size=4k", "just a name"),
+    },
+    "readonly": {
+        r"(.*/sys/fs/cgroup/x: ).*": (r"\1Read-only file system", "see mounts"),
+    },
 }
