@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posix
 
+from pycontainer._shim import lib
 from pycontainer.channel import MSG_LISTENER
 from pycontainer.errors import CLIENT_TEXTS, OperationError
 
@@ -45,4 +46,20 @@ def obituary(run: Run) -> OperationError:
     )
 
 
-HANDLERS: dict[str, Callable[[Run, Op], None]] = {}
+def _idmap_tree(run: Run, op: Op) -> None:
+    """A source that is attached nowhere yet gets its ids mapped, by a namespace made for it."""
+    slot, recursive = op.ints
+    uids, gids, namespace, _ = op.texts
+    if namespace:
+        space = run._open(namespace, posix.O_RDONLY)
+    else:
+        space = run._check(lib.shim_user_namespace(uids, gids))
+    try:
+        run._check(lib.shim_idmap(run.slots[slot], space, recursive))
+    finally:
+        posix.close(space)
+
+
+HANDLERS: dict[str, Callable[[Run, Op], None]] = {
+    "idmap_tree": _idmap_tree,
+}

@@ -234,6 +234,16 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "cgroup_devices": lambda op: f"restrict devices: {_text(op, 'rules')}",
     "open_cgroup": lambda op: f"open {_text(op, 'path')}",
     "open_tree": lambda op: f"open the mount source {_text(op, 'path')}",
+    "idmap_tree": lambda op: (
+        f"map the ids of {_text(op, 'path')}"
+        + (" and below" if op["recursive"] else "")
+        + (
+            f" as namespace {_text(op, 'namespace')} does"
+            if op["namespace"]
+            else f": uids {', '.join(_text(op, 'uids').splitlines())};"
+            f" gids {', '.join(_text(op, 'gids').splitlines())}"
+        )
+    ),
     "open_namespace": lambda op: f"open {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
     "open_gate": lambda op: "listen on start.sock for the start",
     "clone": lambda op: (

@@ -13,6 +13,8 @@ _HINTS = {
     ("mount", ENODEV): "load the file system's kernel module",
     ("mount", EINVAL): "an option is not one of this file system",
     ("id_map", EPERM): "the mapping needs ranges in /etc/subuid and /etc/subgid",
+    ("idmap_tree", EINVAL): "its file system, or this kernel, has no id-mapped mounts",
+    ("idmap_tree", EPERM): "it takes root, and mappings that do not overlap",
     ("clone", EPERM): "new namespaces need root, or a user namespace",
     ("clone", EINVAL): "the kernel lacks one of the namespaces",
     ("pivot_root", EINVAL): "a root on initramfs needs --no-pivot",

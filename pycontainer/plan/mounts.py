@@ -40,17 +40,39 @@ class Mounts:
         self.opened: dict[int, int] = {}  # mount number: slot of its source
 
     def open_sources(self) -> None:
-        """Bind sources that the container's root cannot reach are opened by the runtime."""
-        if not self.sketch.spaces.user:
-            return
+        """Bind sources that the container's root cannot reach are opened by the runtime, and
+        those whose ids are to be mapped, which takes privileges over their file system."""
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             options = parse(mount.get("options") or ())
-            if options.bind and not options.remount:
-                slot = self.sketch.slot()
-                field = f"mounts[{index}]"
-                source = self._source(mount, field)
-                self.sketch.add("open_tree", slot, int(options.bind == RBIND), source, field=field)
-                self.opened[index] = slot
+            mapped = bool(options.idmap or mount.get("uidMappings"))
+            if not options.bind or options.remount or not (mapped or self.sketch.spaces.user):
+                continue
+            slot = self.sketch.slot()
+            field = f"mounts[{index}]"
+            source = self._source(mount, field)
+            self.sketch.add("open_tree", slot, int(options.bind == RBIND), source, field=field)
+            self.opened[index] = slot
+            if mapped:
+                self._map_ids(slot, mount, options, source, field)
+
+    def _map_ids(
+        self, slot: int, mount: dict[str, Any], options: ParsedOptions, source: str, field: str
+    ) -> None:
+        """The mount's own mappings, or those of the container's user namespace."""
+        owner, path, own = mount, "", bool(mount.get("uidMappings"))
+        if not own:
+            owner = self.sketch.linux
+            path = self.sketch.spaces.joined.get("user", ("", ""))[0]
+        uids, gids = map_lines(owner.get("uidMappings")), map_lines(owner.get("gidMappings"))
+        if not path and not (uids and gids):
+            raise ConfigError(
+                "idmap needs mappings, of the mount or of a user namespace",
+                field=f"{field}.options",
+                clause="config.md#linux-mount-options",
+            )
+        recursive = int(options.idmap == "ridmap")
+        field = f"{field}.uidMappings" if own else f"{field}.options"
+        self.sketch.add("idmap_tree", slot, recursive, uids, gids, path, source, field=field)
 
     def compile(self) -> None:
         """All mounts, in order."""
@@ -66,8 +88,6 @@ class Mounts:
         field = f"mounts[{index}]"
         target = clean(mount["destination"])
         options = parse(mount.get("options") or ())
-        if mount.get("uidMappings") or mount.get("gidMappings") or options.idmap:
-            raise HostError("idmapped mounts are not supported yet", field=field)
         if options.tmpcopyup:
             raise HostError("tmpcopyup is not supported yet", field=f"{field}.options")
         if options.remount:
@@ -170,6 +190,11 @@ def clean(path: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/" + "/".join(parts)
+
+
+def map_lines(mappings: list[dict[str, int]] | None) -> str:
+    """Mappings as the lines of uid_map and gid_map, user_namespaces(7)."""
+    return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings or ())
 
 
 def split_data(options: tuple[str, ...]) -> list[str]:

@@ -30,6 +30,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "cgroup_devices": (RUNTIME, (), ("rules",)),
     "open_cgroup": (RUNTIME, ("slot",), ("path",)),
     "open_tree": (RUNTIME, ("slot", "recursive"), ("path",)),
+    "idmap_tree": (RUNTIME, ("slot", "recursive"), ("uids", "gids", "namespace", "path")),
     "open_namespace": (RUNTIME, ("slot", "nstype"), ("path",)),
     "open_gate": (RUNTIME, ("slot",), ()),
     "clone": (RUNTIME, ("flags", "into_cgroup", "pid_slot"), ()),

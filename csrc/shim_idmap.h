@@ -1,0 +1,12 @@
+/* Id-mapped mounts (Linux 5.12). Also read by cffi: only plain declarations here. All functions
+ * return >= 0, or a negative errno. */
+#ifndef SHIM_IDMAP_H
+#define SHIM_IDMAP_H
+
+/* A user namespace with these maps (lines of user_namespaces(7)) and nobody in it, as an fd. */
+int shim_user_namespace(const char *uids, const char *gids);
+
+/* Map the ids of a mount that is attached nowhere, `recursive` with all below it. */
+int shim_idmap(int tree, int user_namespace, int recursive);
+
+#endif
