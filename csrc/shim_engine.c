@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -270,19 +269,12 @@ int shim_raise_limit(int pid, int resource, long soft, long hard)
     return prlimit(pid, resource, &limit, NULL) < 0 ? -errno : 0;
 }
 
-int shim_capabilities(unsigned long *permitted, unsigned long *bounding)
+int shim_capabilities(unsigned long *permitted)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[2];
-    *bounding = 0;
     if (syscall(SYS_capget, &head, data) < 0)
         return -errno;
     *permitted = data[0].permitted | (unsigned long)data[1].permitted << 32;
-    for (int cap = 0; cap < 64; cap++) {
-        int has = prctl(PR_CAPBSET_READ, cap);
-        if (has < 0)
-            break;
-        *bounding |= (unsigned long)has << cap;
-    }
     return 0;
 }

@@ -27,6 +27,6 @@ int shim_setns(int fd, int nstype);
 int shim_namespace_type(int fd);
 /* Raise a process's limit to what is given; what is higher already stays (prlimit(2)). */
 int shim_raise_limit(int pid, int resource, long soft, long hard);
-int shim_capabilities(unsigned long *permitted, unsigned long *bounding);
+int shim_capabilities(unsigned long *permitted);
 
 #endif

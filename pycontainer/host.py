@@ -14,14 +14,13 @@ ALL_CAPABILITIES = (1 << 41) - 1
 class Host:
     """Facts about the host.
 
-    `permitted`/`bounding`: capability masks of this process. `rootless`: this process has no
+    `permitted`: the capabilities of this process, as a mask. `rootless`: this process has no
     privileges over the host (another user, or a user namespace). `apparmor`, `selinux`: the LSM
     is there and enabled. `kcore`: /proc/kcore exists.
     """
 
     __slots__ = (
         "apparmor",
-        "bounding",
         "kcore",
         "permitted",
         "rootless",
@@ -35,7 +34,6 @@ class Host:
         uid: int = 0,
         rootless: bool = False,
         permitted: int = ALL_CAPABILITIES,
-        bounding: int = ALL_CAPABILITIES,
         apparmor: bool = False,
         selinux: bool = False,
         kcore: bool = True,
@@ -43,7 +41,6 @@ class Host:
         self.uid = uid
         self.rootless = rootless
         self.permitted = permitted
-        self.bounding = bounding
         self.apparmor = apparmor
         self.selinux = selinux
         self.kcore = kcore
@@ -54,13 +51,12 @@ def probe(rootless: bool = False) -> Host:
     from ._shim import ffi, lib
     from .errors import check
 
-    permitted, bounding = ffi.new("unsigned long *"), ffi.new("unsigned long *")
-    check(lib.shim_capabilities(permitted, bounding), "read our capabilities")
+    permitted = ffi.new("unsigned long *")
+    check(lib.shim_capabilities(permitted), "read our capabilities")
     return Host(
         uid=posix.geteuid(),
         rootless=rootless,
         permitted=permitted[0],
-        bounding=bounding[0],
         apparmor=_says_yes("/sys/module/apparmor/parameters/enabled"),
         selinux=posix.access("/sys/fs/selinux/enforce", posix.F_OK),
         kcore=posix.access("/proc/kcore", posix.F_OK),

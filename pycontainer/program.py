@@ -7,6 +7,8 @@ import posix
 from pycontainer._shim import lib
 from pycontainer.errors import HostError, check, os_reason
 
+ROOM = 1 << 16  # bytes; a test holds the executor well below it
+
 
 def sealed() -> int:
     """The executor as a sealed memfd: what the container runs is never a file of the host."""
@@ -16,7 +18,7 @@ def sealed() -> int:
     except OSError as error:
         raise HostError(f"open {path}: {os_reason(error.errno or 0)}", hint="run make") from None
     try:
-        data = posix.read(fd, 1 << 20)
+        data = posix.read(fd, ROOM)
     finally:
         posix.close(fd)
     return check(lib.shim_memfd(b"pycontainer", data, len(data), 1), "keep the executor in memory")
