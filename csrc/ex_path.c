@@ -49,11 +49,20 @@ static int open_existing(char *path, char **rest)
     }
 }
 
+static int is_proc(int dir)
+{
+    long buffer[32]; /* struct statfs begins with the magic number */
+    return !sys2(__NR_fstatfs, dir, buffer) && buffer[0] == PROC_SUPER_MAGIC;
+}
+
 /* A component exists but leads nowhere, so it is a dangling symlink: put its target in its place,
- * as the kernel would, and let the caller begin again. */
+ * as the kernel would, and let the caller begin again. What procfs says of a magic link is no path
+ * to follow. */
 static int expand_link(int dir, const char *name, char *path, size_t at, const char *after)
 {
     char target[PATH_MAX], result[PATH_MAX];
+    if (is_proc(dir))
+        return -ELOOP;
     long length = sys4(__NR_readlinkat, dir, name, target, sizeof(target) - 1);
     if (length < 0)
         return length == -EINVAL ? -ENOTDIR : (int)length;

@@ -103,7 +103,7 @@ def identity(sketch: Sketch, keep_admin: bool) -> None:
     user = sketch.process.get("user") or {}
     bounding = capabilities["bounding"]
     sketch.add("bounding", bounding, field="process.capabilities.bounding")
-    groups = user.get("additionalGids") or []
+    groups = [*dict.fromkeys(user.get("additionalGids") or ())]
     kept = int(not sketch.spaces.setgroups)
     if groups and kept:
         raise ConfigError(

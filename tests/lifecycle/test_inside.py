@@ -19,7 +19,7 @@ SECTIONS = {
     "identity": "id; hostname; pwd; umask; cat /proc/sys/kernel/domainname",
     "environment": "env | sort",
     "status": "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|Sig|Threads)' /proc/self/status",
-    "init": "cat /proc/1/comm; tr '\\0' ' ' < /proc/1/cmdline | head -c 12; cut -d' ' -f4-8 /proc/1/stat",
+    "init": "cut -d' ' -f4-8 /proc/1/stat; cat /proc/1/comm; head -c 12 /proc/1/cmdline; echo",
     "limits": "cat /proc/self/limits; cat /proc/self/oom_score_adj",
     "dev": "ls -lnR /dev | sed 's/ [A-Z][a-z][a-z] .[0-9] .....  */ /'",
     "dev nodes": "cd /dev; stat -c '%n %F %a %u %g %t:%T' * | sort",
@@ -67,7 +67,7 @@ def mount_lines(text: str) -> list[str]:
         fields, _, rest = line.partition(" - ")
         _, _, _, root, target, options, *tags = fields.split(" ")
         tags = [tag.partition(":")[0] for tag in tags]
-        root = re.sub(r"^/.*/(bundle\d+|pyt[0-9a-f]{12}[^/]*)", "OWN", root)
+        root = re.sub(r"^/(.*/)?(bundle\d+|pyt[0-9a-f]{12}[^/]*)", "OWN", root)
         fstype, source, super_options = rest.split(" ", 2)
         super_options = re.sub(r",(inode64|size=\d\d+k|nr_inodes=\d+)", "", super_options)
         kind = f"{fstype} {source} {super_options}"
