@@ -63,7 +63,9 @@ int do_mknod(void)
         return dir;
     if (INT(MKNOD, bind))
         return bind_device(dir, name, TEXT(MKNOD, source));
+    long mask = sys1(__NR_umask, 0);
     int error = (int)sys4(__NR_mknodat, dir, name, mode, kernel_device(device));
+    sys1(__NR_umask, mask);
     /* Without CAP_MKNOD over the host, its own node does: the same device, no new right. */
     if (error == -EPERM && TEXT_LENGTH(MKNOD, source))
         return bind_device(dir, name, TEXT(MKNOD, source));

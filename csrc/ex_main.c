@@ -219,6 +219,7 @@ __attribute__((used)) static void run(long *stack)
     sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     sys5(__NR_prctl, PR_SET_NAME, "pycontainer", 0, 0, 0);
     reset_signals();
+    sys1(__NR_umask, 0022); /* not the caller's: what is made in the root has to be usable */
     int error = map_plan();
     if (!error)
         error = run_plan();
