@@ -65,7 +65,7 @@ def loads(data: bytes | str, *, surrogates: bool = False) -> Any:
         raise ValueError(_located("unexpected text after the document", text, end))
     # Only an escape can make one: the decoder refuses encoded surrogates.
     if not surrogates and ("\\ud" in text or "\\uD" in text):
-        _refuse_surrogates(value)
+        _refuse_surrogates(value, text)
     return value
 
 
@@ -95,17 +95,25 @@ def _located(message: str, text: str, at: int) -> str:
 def _syntax_error(error: ValueError, text: str) -> str:
     at = getattr(error, "pos", -1)  # a JSONDecodeError has it; our own number errors do not
     if at < 0:
-        return "number is out of range" if "digits" in str(error) else str(error)
+        told = "number is out of range" if "digits" in str(error) else str(error)
+        return _offence(told, text)
     message = str(getattr(error, "msg", error)).removesuffix(" at")
     return _located(message[:1].lower() + message[1:], text, at)
 
 
-def _refuse_surrogates(value: object) -> None:
+def _offence(message: str, text: str) -> str:
+    from pycontainer.json_offence import position
+
+    at = position(text)
+    return message if at < 0 else _located(message, text, at)
+
+
+def _refuse_surrogates(value: object, text: str) -> None:
     try:
         dumped = "".join(_encoder(_json.encode_basestring)(value, 0))
         dumped.encode()
     except UnicodeEncodeError:
-        raise ValueError("a string holds a lone surrogate") from None
+        raise ValueError(_offence("a string holds a lone surrogate", text)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
