@@ -163,7 +163,8 @@ static int new_file_system(int target)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
     if (error)
         return fs_failed(fs, error);
-    int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(MOUNT, attr_set));
+    int64_t set = INT(MOUNT, attr_set) & ~(INT(MOUNT, copy_up) ? MOUNT_ATTR_RDONLY : 0);
+    int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, set);
     return fd < 0 ? fs_failed(fs, fd) : fd;
 }
 
@@ -202,6 +203,13 @@ static int classic_options(char *out, size_t room)
     return 0;
 }
 
+/* What is below the target shows through; then the mount may become read-only. */
+static int fill(int tree, int target)
+{
+    int error = copy_up(target, tree, INT(MOUNT, copy_up) == COPY_UP_OWNER);
+    return error ? error : set_attr(tree, 0, INT(MOUNT, attr_set) & MOUNT_ATTR_RDONLY, 0);
+}
+
 int do_mount(void)
 {
     static char options[PATH_MAX];
@@ -216,7 +224,14 @@ int do_mount(void)
                              INT(MOUNT, ms_flags), options);
     }
     SCOPED_FD tree = new_file_system(target);
-    return tree < 0 ? tree : attach(tree, target);
+    if (tree < 0)
+        return tree;
+    if (INT(MOUNT, copy_up)) {
+        int error = fill(tree, target);
+        if (error)
+            return error;
+    }
+    return attach(tree, target);
 }
 
 static int bind_attributes(int tree)

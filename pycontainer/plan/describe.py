@@ -153,7 +153,9 @@ def _mount(op: Op) -> str:
     options = [_attributes(op["attr_set"]), *_list(op, "sb_flags"), *_list(op, "options")]
     words = ",".join(dict.fromkeys(part for part in options if part))
     name = fstype if source in ("", fstype) else f"{fstype} {source}"
-    return f"mount {name} on {_text(op, 'target')}" + (f" ({words})" if words else "")
+    suffix = f" ({words})" if words else ""
+    filled = ", with a copy of what it covers" if op["copy_up"] else ""
+    return f"mount {name} on {_text(op, 'target')}{suffix}{filled}"
 
 
 def _bind(op: Op) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.errors import ConfigError, HostError
+from pycontainer.errors import ConfigError
 from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.mount_options import (
     ATTR_NODEV,
@@ -88,8 +88,12 @@ class Mounts:
         field = f"mounts[{index}]"
         target = clean(mount["destination"])
         options = parse(mount.get("options") or ())
-        if options.tmpcopyup:
-            raise HostError("tmpcopyup is not supported yet", field=f"{field}.options")
+        if options.tmpcopyup and (options.bind or mount.get("type") != "tmpfs"):
+            raise ConfigError(
+                "tmpcopyup is for mounts of type tmpfs",
+                field=f"{field}.options",
+                clause="config.md#linux-mount-options",
+            )
         if options.remount:
             data = ",".join(options.data)
             flags = options.ms_set | MS_REMOUNT
@@ -155,6 +159,8 @@ class Mounts:
             attributes &= ~ATTR_RDONLY
             flags = tuple([name for name in flags if name != "ro"])
             self.late.append((target, field))
+        if options.tmpcopyup:  # read-only, it could not be filled: the mount will be, not the files
+            flags = tuple([name for name in flags if name != "ro"])
         data = split_data(options.data)
         keep_mode = fstype == "tmpfs" and not any(o.startswith("mode=") for o in data)
         self.sketch.add(
@@ -162,7 +168,7 @@ class Mounts:
             options.ms_set if options.classic else 0,
             attributes,
             int(fstype in _PLAIN_DIRECTORY),
-            0,
+            _copy_up(data) if options.tmpcopyup else 0,
             int(keep_mode),
             fstype,
             mount.get("source") or "",
@@ -190,6 +196,11 @@ def clean(path: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/" + "/".join(parts)
+
+
+def _copy_up(data: list[str]) -> int:
+    """2 when the new root gets the owner of the directory too, 1 when the options name one."""
+    return 1 if any(option.startswith(("uid=", "gid=")) for option in data) else 2
 
 
 def map_lines(mappings: list[dict[str, int]] | None) -> str:
