@@ -71,9 +71,11 @@ static int expand_link(int dir, const char *name, char *path, size_t at, const c
         return -ENAMETOOLONG;
     memcpy(result, path, before);
     memcpy(result + before, target, (size_t)length);
-    result[before + (size_t)length] = '/';
-    memcpy(result + before + (size_t)length + 1, after, tail + 1);
-    memcpy(path, result, before + (size_t)length + tail + 2);
+    size_t at_after = before + (size_t)length;
+    if (tail)
+        result[at_after++] = '/';
+    memcpy(result + at_after, after, tail + 1);
+    memcpy(path, result, at_after + tail + 1);
     return 0;
 }
 
@@ -138,7 +140,7 @@ static int make_dir(const char *path, size_t length, int mode)
 /* Open the directory `path`, making what is missing of it. */
 int path_make_dir(const char *path, int mode)
 {
-    int fd = path_open(path, O_PATH);
+    int fd = path_open(path, O_PATH | O_DIRECTORY);
     return fd == -ENOENT || fd == -ELOOP ? make_dir(path, text_length(path), mode) : fd;
 }
 
@@ -157,20 +159,41 @@ int path_parent(const char *path, const char **name)
     return make_dir(path, start, 0755);
 }
 
-/* Open the file `path` for mounting over it, making an empty one if it is missing. */
-int path_make_file(const char *path, int mode)
+/* One attempt at making the file; 1 when it is a symlink to nowhere, which `path` then follows. */
+static int make_file_once(char *path, int mode, int *result)
 {
     const char *name;
-    int fd = path_open(path, O_PATH);
-    if (fd != -ENOENT)
-        return fd;
     SCOPED_FD dir = path_parent(path, &name);
     if (dir < 0)
         return dir;
     SCOPED_FD made = xopenat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode);
+    if (made == -EEXIST) {
+        int error = expand_link(dir, name, path, (size_t)(name - path), "");
+        return error ? error : 1;
+    }
     if (made < 0)
         return made;
-    return xopenat(dir, name, O_PATH | O_NOFOLLOW, 0);
+    *result = xopenat(dir, name, O_PATH | O_NOFOLLOW, 0);
+    return *result < 0 ? *result : 0;
+}
+
+/* Open the file `path` for mounting over it, making an empty one if it is missing. */
+int path_make_file(const char *path, int mode)
+{
+    char copy[PATH_MAX];
+    size_t length = text_length(path);
+    int fd = path_open(path, O_PATH);
+    if (fd != -ENOENT)
+        return fd;
+    if (length >= sizeof(copy))
+        return -ENAMETOOLONG;
+    memcpy(copy, path, length + 1);
+    for (int i = 0; i < LINKS_MAX; i++) {
+        int error = make_file_once(copy, mode, &fd);
+        if (error <= 0)
+            return error ? error : fd;
+    }
+    return -ELOOP;
 }
 
 /* A procfs that we mount for ourselves and never attach anywhere: what a container puts over its
