@@ -14,7 +14,8 @@ VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
 LIBDIR := $(PREFIX)/lib/pycontainer
 COMMAND := build/pycontainer
-# The same with the interpreter and the package in one file: built anew when a module changes.
+# As it is installed: a small C program (csrc/front.c), and beside it an interpreter with the
+# package inside, built anew when a module changes.
 FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
@@ -35,7 +36,7 @@ help: ## show this list
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(MAKE) -s --no-print-directory $(COMMAND)
 	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
-	@$(MAKE) -s --no-print-directory $(FAST)
+	@$(MAKE) -s --no-print-directory $(FAST)-python $(FAST)
 
 demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
@@ -51,7 +52,7 @@ lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 	for cc in gcc clang; do \
-		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/ex_*.c) || exit; \
+		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/ex_*.c csrc/front*.c) || exit; \
 		$$cc $(C_LINT) $(wildcard csrc/shim_*.c) || exit; \
 	done
 
@@ -69,11 +70,10 @@ install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 	cp -R pycontainer $(DESTDIR)$(LIBDIR)/
 	find $(DESTDIR)$(LIBDIR)/pycontainer -name __pycache__ -prune -exec rm -rf {} +
 	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s "$(DESTDIR)" $(DESTDIR)$(LIBDIR)
-	$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(LIBDIR) > $(DESTDIR)$(PREFIX)/bin/pycontainer
-	chmod 755 $(DESTDIR)$(PREFIX)/bin/pycontainer
-	$$($(BASE_PYTHON)) tools/fast.py --destdir "$(DESTDIR)" $(DESTDIR)$(LIBDIR)/command $(LIBDIR)
-	! test -e $(DESTDIR)$(LIBDIR)/command || \
-		mv $(DESTDIR)$(LIBDIR)/command $(DESTDIR)$(PREFIX)/bin/pycontainer
+	$$($(BASE_PYTHON)) tools/fast.py --destdir "$(DESTDIR)" \
+		$(DESTDIR)$(LIBDIR)/pycontainer-python $(LIBDIR)
+	$(MAKE) -s -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer \
+		INTERPRETER=$(LIBDIR)/pycontainer-python
 
 uninstall: ## remove what `make install` put there
 	rm -rf $(DESTDIR)$(LIBDIR)
@@ -123,6 +123,9 @@ $(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
 	@chmod 755 $@.new
 	@mv $@.new $@
 
-$(FAST): tools/fast.py tools/image.py tools/embed.py tools/boot.py csrc/interpreter.c \
+$(FAST): $(wildcard csrc/front*.[ch]) csrc/ex_memory.c csrc/ex_sys.h csrc/Makefile | $(FAST)-python
+	@$(MAKE) -s -C csrc front FRONT=$(CURDIR)/$@ INTERPRETER=$(CURDIR)/$@-python
+
+$(FAST)-python: tools/fast.py tools/launcher.py tools/image.py tools/embed.py tools/boot.py csrc/interpreter.c \
 		$(shell find pycontainer -name '*.py') $(VENV)/run.done
 	@$$($(BASE_PYTHON)) tools/fast.py $@ $(CURDIR) "$$($(SITE_PACKAGES))"

@@ -124,22 +124,10 @@ class Container:
 
     def state(self) -> dict[str, Any]:
         """The state document of runtime.md#state, with what runc adds; pid 0 once stopped."""
-        from pycontainer.listing import OCI_VERSION
+        from pycontainer.facts import document
 
-        facts, now = self.facts, self.status()
-        document = {
-            "ociVersion": OCI_VERSION,
-            "id": facts.id,
-            "pid": 0 if now == "stopped" else facts.pid,
-            "status": now,
-            "bundle": facts.bundle,
-            "rootfs": facts.rootfs,
-            "created": facts.created,
-        }
-        if facts.annotations:
-            document["annotations"] = facts.annotations
-        document["owner"] = ""
-        return document
+        now = self.status()
+        return document(self.facts, now, 0 if now == "stopped" else self.facts.pid)
 
     def pids(self) -> Pids:
         """The host's pids of all its processes, sorted."""
@@ -165,18 +153,23 @@ class Container:
 
     # -- its life -------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Run the program of a created container (runtime.md#start)."""
+    def start(self, connection: int = -1) -> None:
+        """Run the program of a created container (runtime.md#start).
+
+        With a `connection` the gate has been opened (csrc/front.c), and its answer is to be read.
+        """
         self.entry.lock()
         try:
             self.facts = self.entry.read_facts()
-            now = self.status()
+            now = self.status() if connection < 0 else "created"
             if now != "created":
                 raise StateError(_START_REFUSALS.get(now, f"cannot start a {now} container"))
-            from pycontainer.gate import open_gate
+            from pycontainer.gate import hear, open_gate
 
             try:
-                open_gate(self.entry.dir_fd, GATE, self._listener())
+                if connection < 0:
+                    connection = open_gate(self.entry.dir_fd, GATE)
+                hear(connection, self._listener())
             except ContainerError:
                 self._destroy(force=True)
                 raise

@@ -11,9 +11,8 @@ import posix
 from pycontainer import cgroups, engine, jsonfast, spec
 from pycontainer.attachment import Attachment
 from pycontainer.errors import ConfigError, ContainerError
-from pycontainer.facts import Facts, rfc3339_nano
+from pycontainer.facts import OCI_VERSION, Facts, rfc3339_nano
 from pycontainer.host import probe
-from pycontainer.listing import OCI_VERSION
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create
 from pycontainer.process_facts import start_time
@@ -156,13 +155,19 @@ class Creation:
             cgroup=self.cgroup_plan.paths.to_dict(),
             annotations=self.config.get("annotations") or {},
             namespaces={"pid": self._has_pid_namespace()},
-            extra={"notifies": True} if self.notifies else {},
+            extra=self._extra(),
         )
         self.entry.write_config(self.raw)
         self.entry.write_facts(self.facts)
 
     def _has_pid_namespace(self) -> bool:
         """A pid namespace of its own, new: one that ends with init."""
+    def _extra(self) -> dict[str, Any]:
+        """What later commands must heed; record.py leaves what it does not know to Python."""
+        hooks = self.config.get("hooks") or {}
+        extra: dict[str, Any] = {"hooks": [stage for stage, listed in hooks.items() if listed]}
+        return extra | {"notifies": True} if self.notifies else extra
+
         spaces = (self.config.get("linux") or {}).get("namespaces") or ()
         return any(s["type"] == "pid" and not s.get("path") for s in spaces)
 

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+OCI_VERSION = "1.3.0"  # of the state documents that we print
 VERSION = 1  # raised only when the meaning of a member changes
 PHASES = ("creating", "created")
 
@@ -104,6 +105,23 @@ def parse_facts(data: bytes) -> Facts:
     if known["phase"] not in PHASES or known["pid"] < 0:
         raise ValueError("phase or pid is out of range")
     return Facts(**known)
+
+
+def document(facts: Facts, status: str, pid: int) -> dict[str, Any]:
+    """The state of runtime.md#state with what runc adds to it, in runc's order."""
+    members: dict[str, Any] = {
+        "ociVersion": OCI_VERSION,
+        "id": facts.id,
+        "pid": pid,
+        "status": status,
+        "bundle": facts.bundle,
+        "rootfs": facts.rootfs,
+        "created": facts.created,
+    }
+    if facts.annotations:
+        members["annotations"] = facts.annotations
+    members["owner"] = ""
+    return members
 
 
 _NAMES = {str: "a string", int: "a number", dict: "an object"}

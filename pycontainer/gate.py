@@ -21,15 +21,26 @@ _HEAD = Struct("<IHHiI")  # as in executor.h: type, kind, operation, errno, leng
 _MSG_FAILED = 6
 
 
-def open_gate(dir_fd: int, name: str, listener: Callable[[int], None] | None = None) -> None:
-    """Start the container; OperationError when a hook or the exec failed, StateError when no
-    init waits. `listener` is told the descriptor of a seccomp filter that notifies."""
-    connection = lib.shim_connect_at(dir_fd, name.encode())
+def open_gate(dir_fd: int, name: str) -> int:
+    """Start the container; returns the connection. StateError when no init waits."""
+    connection: int = lib.shim_connect_at(dir_fd, name.encode())
     if connection in (-ECONNREFUSED, -ENOENT):
         raise StateError(CLIENT_TEXTS["not_running"])
     check(connection, f"connect to {name}")
     try:
         posix.write(connection, b"S")
+    except BrokenPipeError:
+        posix.close(connection)
+        raise StateError(CLIENT_TEXTS["not_running"]) from None
+    return connection
+
+
+def hear(connection: int, listener: Callable[[int], None] | None = None) -> None:
+    """Wait until the program runs, and close; OperationError when a hook or the exec failed.
+
+    `listener` is told the descriptor of a seccomp filter that notifies.
+    """
+    try:
         early = b""
         if listener is not None:
             from pycontainer.seccomp_agent import answer as answer_agent

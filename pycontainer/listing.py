@@ -5,6 +5,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer.errors import ContainerError
+from pycontainer.facts import OCI_VERSION
 from pycontainer.store import Store
 
 TYPE_CHECKING = False
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycontainer.settings import Settings
-
-OCI_VERSION = "1.3.0"
 
 
 def rows(settings: Settings) -> list[dict[str, Any]]:

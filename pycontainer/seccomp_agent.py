@@ -12,8 +12,8 @@ from _socket import MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET
 from sys import byteorder
 
 from pycontainer.errors import OperationError, os_reason
+from pycontainer.facts import OCI_VERSION
 from pycontainer.jsonfast import dumps
-from pycontainer.listing import OCI_VERSION
 from pycontainer.sockets import connect
 
 TYPE_CHECKING = False

@@ -1,6 +1,7 @@
 """The state directory: `<root>/<id>/` holds what is known about one container.
 
     state.json    the facts (class Facts), replaced atomically
+    record        the facts for csrc/front.c, see record.py
     config.json   the bundle's config, byte for byte
     start.sock    the gate: bound by the init that waits for `start`
 
@@ -196,8 +197,7 @@ class Entry:
         deadline, pause = monotonic() + wait, 0.001
         while not self.try_lock(exclusive):
             if monotonic() >= deadline:
-                holder = self._lock_holder()
-                raise StateError(f"lock container {self.id}: in use by {holder}")
+                raise StateError(f"lock container {self.id}: in use by {self._lock_holder()}")
             sleep(pause)
             pause = min(pause * 2, 0.02)
         if not self.exists() or not self.is_current():
@@ -269,7 +269,7 @@ class Entry:
 
     def write_facts(self, facts: Facts) -> None:
         """Replace the facts, all or nothing. The caller holds the lock."""
-        self._replace(FACTS, facts.dump())
+        self._replace(FACTS, facts.dump(), facts if facts.phase == "created" else None)
 
     def read_config(self) -> bytes:
         """config.json as the bundle had it when the container was created."""
@@ -282,7 +282,7 @@ class Entry:
         """Keep the bundle's config, byte for byte."""
         self._replace(CONFIG, raw)
 
-    def _replace(self, name: str, data: bytes) -> None:
+    def _replace(self, name: str, data: bytes, recorded: Facts | None = None) -> None:
         new = f".{name}.new"  # one name is enough: only the lock's holder writes
         try:
             # Mode 0600: a config's environment may hold secrets.
@@ -291,6 +291,10 @@ class Entry:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[posix.write(fd, rest) :]
+                if recorded:
+                    from .record import write
+
+                    write(self.dir_fd, recorded, posix.fstat(fd))
             finally:
                 posix.close(fd)
             posix.rename(new, name, src_dir_fd=self.dir_fd, dst_dir_fd=self.dir_fd)

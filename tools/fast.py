@@ -3,7 +3,7 @@
 An interpreter with the package inside (csrc/interpreter.c), linked with the static libpython of
 the interpreter that runs this. The first DIRECTORY holds the package as it will be found at run
 time (below --destdir while it is being installed), the others what else belongs on the path.
-Where there is no static libpython, nothing is built, which is said, and the launcher script does.
+Where there is no static libpython, which is said, OUTPUT is the launcher script.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from embed import header
 from image import image
+from launcher import launcher
 
 SOURCE = Path(__file__).resolve().parent.parent / "csrc" / "interpreter.c"
 
@@ -52,22 +53,22 @@ def command_line(archive: Path, work: Path, output: Path) -> list[str]:
     ]
 
 
-def build(output: Path, directories: list[str], destdir: str) -> bool:
-    """Write `output`; False when this interpreter has no static library."""
+def build(output: Path, directories: list[str], destdir: str) -> None:
+    """Write `output`."""
     archive = static_library()
+    new = output.with_suffix(".new")
+    output.parent.mkdir(parents=True, exist_ok=True)
     if archive is None:
-        output.unlink(missing_ok=True)
-        print("no static libpython here: the command is the launcher script", file=sys.stderr)
-        return False
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        work.joinpath("image").write_bytes(image(Path(destdir + directories[0])))
-        work.joinpath("interpreter_data.h").write_text(header(directories, destdir))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        new = output.with_suffix(".new")
-        subprocess.run(command_line(archive, work, new), check=True)
-        new.rename(output)
-    return True
+        print("no static libpython here: the launcher script does instead", file=sys.stderr)
+        new.write_text(launcher(os.path.realpath(sys.executable), directories))
+        new.chmod(0o755)
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            work = Path(name)
+            work.joinpath("image").write_bytes(image(Path(destdir + directories[0])))
+            work.joinpath("interpreter_data.h").write_text(header(directories, destdir))
+            subprocess.run(command_line(archive, work, new), check=True)
+    new.rename(output)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pycontainer.cli.options import NUMBER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.cli.options import Arguments
@@ -10,7 +12,8 @@ if TYPE_CHECKING:
 SUMMARY = "start the program of a created container"
 USAGE = "start CONTAINER"
 WORDS = (1, 1)
-OPTIONS = ()
+# Hidden: what csrc/front.c adds when init has said why it does not start.
+OPTIONS = (("connection", "", NUMBER, "FD", ""),)
 HELP = """\
    pycontainer start mybox
 """
@@ -19,5 +22,6 @@ HELP = """\
 def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.cli import find
 
-    find(settings, arguments).start()
+    connection = arguments["connection"] if "connection" in arguments else -1
+    find(settings, arguments).start(connection)
     return 0

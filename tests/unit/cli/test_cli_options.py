@@ -187,7 +187,8 @@ def test_tables_are_well_formed(name: str) -> None:
     taken = {word for option in (*GLOBALS, HELP) for word in option[:2] if word} - {"v"}
     assert len(set(own)) == len(own) and len(set(short)) == len(short)
     assert taken & {*own, *short} == ({"rootless"} if name == "spec" else set())  # as runc's
-    for _, letter, kind, placeholder, text in command.OPTIONS:
+    for option, letter, kind, placeholder, text in command.OPTIONS:
         assert len(letter) <= 1
         assert kind in (FLAG, TEXT, TEXTS, NUMBER, NUMBERS)
-        assert text and bool(placeholder) == (kind != FLAG)
+        assert bool(placeholder) == (kind != FLAG)
+        assert text or option == "connection"  # between the front and us
