@@ -253,6 +253,8 @@ static int open_like(const char *target, int tree)
         return error;
     int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
     int fd = directory ? path_make_dir(target, 0755) : path_make_file(target, 0755);
+    if (fd == -ENOTDIR && directory)
+        return because(fd, "the source is a directory, the target is a file:", target);
     if (fd < 0)
         return because(fd, "prepare the mount point", target);
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);
@@ -378,12 +380,16 @@ int do_mask(void)
     return error;
 }
 
-/* The old root ends up on top of the new one, both at "/": no directory for it is needed. */
+/* The old root ends up on top of the new one, both at "/": no directory for it is needed. But then
+ * "." is the lower one for mount(2), the upper one for umount2(2): a descriptor says which. */
 int do_pivot_root(void)
 {
-    int error = (int)sys1(__NR_fchdir, ex.rootfs);
+    SCOPED_FD old = xopenat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+    int error = old < 0 ? old : (int)sys1(__NR_fchdir, ex.rootfs);
     if (!error)
         error = (int)sys2(__NR_pivot_root, ".", ".");
+    if (!error)
+        error = (int)sys1(__NR_fchdir, old);
     if (!error) /* nothing of the detaching may travel to the host */
         error = (int)sys5(__NR_mount, NULL, ".", NULL, MS_SLAVE | MS_REC, NULL);
     if (!error)
