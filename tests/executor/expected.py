@@ -264,6 +264,7 @@ def mask(walk: Walk) -> None:
 def pivot_root(walk: Walk) -> None:
     walk.want("fchdir", _root("/"))
     walk.want("pivot_root", ".", ".")
+    walk.want("fchdir", Fd("host:/"))  # there is no other name for the old root now
     walk.want("mount", None, ".", None, 0x84000, None)  # MS_SLAVE | MS_REC
     walk.want("umount2", ".", 2)
     walk.want("chdir", "/")
