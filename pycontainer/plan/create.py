@@ -119,6 +119,8 @@ def _rootfs(sketch: Sketch, inputs: Inputs, slot: int) -> None:
     if private:
         # Nothing that we mount may travel to the host; rslave lets the host's mounts come in.
         name = sketch.linux.get("rootfsPropagation") or "rslave"
+        if name.endswith("unbindable"):  # for the new root alone: we bind from the old one
+            name = "rprivate"
         flags = PROPAGATION["r" + name.removeprefix("r")]
         sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
     sketch.add("rootfs", slot, int(private), inputs.rootfs, field="root.path")
