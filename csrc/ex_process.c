@@ -30,6 +30,21 @@ int do_scheduler(void)
     return (int)sys3(__NR_sched_setattr, 0, TEXT(SCHEDULER, attr), 0);
 }
 
+/* The kernel reads one bit less than it is told. */
+int do_memory_policy(void)
+{
+    size_t length = TEXT_LENGTH(MEMORY_POLICY, nodes);
+    const char *nodes = length ? TEXT(MEMORY_POLICY, nodes) : NULL;
+    return (int)sys3(__NR_set_mempolicy, INT(MEMORY_POLICY, mode), nodes, length * 8 + !!length);
+}
+
+int do_cpu_affinity(void)
+{
+    long result = sys3(__NR_sched_setaffinity, 0, TEXT_LENGTH(CPU_AFFINITY, cpus),
+                       TEXT(CPU_AFFINITY, cpus));
+    return result < 0 ? (int)result : 0;
+}
+
 int do_io_priority(void)
 {
     return (int)sys3(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, INT(IO_PRIORITY, value));

@@ -62,6 +62,9 @@ def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
     """The process document: the caller's own, or the container's with the caller's changes."""
     if options.process is not None:
         process = options.process
+        affinity = (config.get("process") or {}).get("execCPUAffinity")
+        if affinity and "execCPUAffinity" not in process:
+            process = {**process, "execCPUAffinity": affinity}
     else:
         from pycontainer.exec_process import merged
 
@@ -84,14 +87,16 @@ def _start(
         if not alive(facts.pid, facts.start_time):
             raise StateError(CLIENT_TEXTS["not_running"])
         placement = _placement(container, options)
+        # Nobody can be on other CPUs first who is born in the cgroup.
+        later = bool((config["process"].get("execCPUAffinity") or {}).get("initial"))
         spaces = _spaces(config, init)
         filter = seccomp_filter(config, container.settings)
         inputs = EntryInputs(
             probe(container.settings.rootless),
             container.id,
             spaces,
-            entrances=tuple(f"{path}/tasks" for path in placement.v1),
-            into_cgroup=bool(placement.unified),
+            entrances=_entrances(placement, later),
+            into_cgroup=bool(placement.unified) and not later,
             filter=filter,
             listen_fds=bool(attachment.listen_fds),
             setgroups=_setgroups(spaces, facts.pid),
@@ -109,6 +114,14 @@ def _start(
         return engine.execute(plan, around)
     finally:
         posix.close(init)
+
+
+def _entrances(placement: Placement, unified: bool) -> tuple[str, ...]:
+    """The files that the process enters its cgroups by; the v2 one only if it isn't born there."""
+    files = [f"{path}/tasks" for path in placement.v1]
+    if unified and placement.unified:
+        files.append(f"{placement.unified}/cgroup.procs")
+    return tuple(files)
 
 
 def _listener(container: Container, config: dict[str, Any]) -> Callable[[int, int], None]:

@@ -6,6 +6,7 @@ Each handler gets the run and the operation, like the engine's own methods, and 
 from __future__ import annotations
 
 import posix
+from errno import ECANCELED
 
 from pycontainer._shim import lib
 from pycontainer.channel import MSG_LISTENER
@@ -60,6 +61,67 @@ def _idmap_tree(run: Run, op: Op) -> None:
         posix.close(space)
 
 
+def _net_device(run: Run, op: Op) -> None:
+    """A network device of ours becomes the container's."""
+    from pycontainer import net_devices
+
+    space = run._open(f"/proc/{run.pid}/ns/net".encode(), posix.O_RDONLY)
+    try:
+        net_devices.move(op.texts[0].decode(), op.texts[1].decode(), space)
+    except net_devices.MoveError as error:
+        raise run.failure(run.step - 1, error.errno, error.words) from None
+    finally:
+        posix.close(space)
+
+
+def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
+    """The error for an operation, by its number from 0; what the host has to do with it is asked
+    of the host."""
+    from pycontainer import diagnosis
+    from pycontainer.plan import describe
+
+    op = run.plan.ops[index]
+    message, hint = describe.failure(op, errno, detail)
+    return OperationError(
+        f"{CLIENT_TEXTS['start_failed']}: {message}",
+        errno=0 if errno == ECANCELED else errno,
+        step=index + 1,
+        total=len(run.plan.ops),
+        kind=op.kind,
+        field=op.field,
+        hint=diagnosis.cause(op, errno, detail) or hint,
+    )
+
+
+def _setgroups_deny(run: Run, op: Op) -> None:
+    run._write(f"/proc/{run.pid}/setgroups", b"deny")
+
+
+def _id_map(run: Run, op: Op) -> None:
+    """The maps of a new user namespace: written here, or by the programs that may."""
+    file, lines = op.texts
+    if not op["helper"]:
+        run._write(f"/proc/{run.pid}/{file.decode()}", lines)
+        return
+    from pycontainer import idmap
+
+    problem = idmap.write(run.pid, file.decode(), lines.decode())
+    if problem:
+        raise run.failure(run.step - 1, ECANCELED, problem)
+
+
+def _placing(run: Run, op: Op) -> None:
+    from pycontainer import placing
+
+    placing.HANDLERS[op.kind](run, op)
+
+
 HANDLERS: dict[str, Callable[[Run, Op], None]] = {
+    "id_map": _id_map,
+    "setgroups_deny": _setgroups_deny,
     "idmap_tree": _idmap_tree,
+    "net_device": _net_device,
+    "unit_start": _placing,
+    "unit_settle": _placing,
+    "cgroup_owner": _placing,
 }

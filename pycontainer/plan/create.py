@@ -155,6 +155,7 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
             flags = PROPAGATION[propagation]
             sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
     sketch.add("reopen_null")
+    namespaces.net_devices(sketch)
     if (sketch.config.get("root") or {}).get("readonly"):
         sketch.add("mount_attr", 0, ATTR_RDONLY, 0, "/", field="root.readonly")
 

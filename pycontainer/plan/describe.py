@@ -7,7 +7,7 @@ abbreviated that a reader could need. Off the hot path.
 from __future__ import annotations
 
 from pycontainer.errors import CLIENT_TEXTS, os_reason
-from pycontainer.plan import hints
+from pycontainer.plan import hints, rare_words
 from pycontainer.plan.op import CONTAINER, TABLE, Op
 from pycontainer.tables import caps, mount_options
 from pycontainer.tables.namespaces import NAMES_OF_FLAGS
@@ -108,7 +108,13 @@ def _list(op: Op, name: str) -> list[str]:
     return [part.decode("utf-8", "replace") for part in value.split(b"\0")[:-1]]
 
 
-_BINARY = {("seccomp", "filter"), ("user", "groups"), ("scheduler", "attr")}
+_BINARY = {
+    ("seccomp", "filter"),
+    ("user", "groups"),
+    ("scheduler", "attr"),
+    ("memory_policy", "nodes"),
+    ("cpu_affinity", "cpus"),
+}
 _LISTS = {
     ("mount", "options"),
     ("mount", "sb_flags"),
@@ -264,6 +270,10 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "deliver_console": lambda op: "hand the terminal over",
     "cgroup_join": lambda op: f"enter cgroup {_text(op, 'path')}",
     "setns": lambda op: f"join {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
+    "net_device": lambda op: (
+        f"move network device {_text(op, 'name')} inside"
+        + (f" as {_text(op, 'new_name')}" if op["new_name"] else "")
+    ),
     "unshare": lambda op: f"make new namespaces: {_spaces(op['flags'])}",
     "respawn": lambda op: f"go on in a child (new namespaces: {_spaces(op['flags'])})",
     "become_root": lambda op: "become root of the user namespace",
@@ -310,3 +320,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "seccomp": _seccomp,
     "exec": lambda op: f"exec {' '.join(_list(op, 'args'))}",
 }
+    "scheduler": lambda op: rare_words.scheduler(op["attr"]),
+    "io_priority": lambda op: rare_words.io_priority(op["value"]),
+    "memory_policy": lambda op: rare_words.memory_policy(op["mode"], op["nodes"]),
+    "cpu_affinity": lambda op: f"run on CPUs {rare_words.ranges(op['cpus'])}",

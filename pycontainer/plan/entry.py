@@ -63,14 +63,22 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     sketch.spaces = Spaces(inputs.namespaces)
     sketch.spaces.setgroups = inputs.setgroups
     slots = [(sketch.slot(), path) for path in inputs.entrances]
+    affinity = bool(sketch.process.get("execCPUAffinity"))
     for slot, path in slots:
         sketch.add("open_cgroup", slot, path)
     namespaces.clone(sketch, int(inputs.into_cgroup))
     score = sketch.process.get("oomScoreAdj")
     if score is not None:
         sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+    process.own_oom_score(sketch)
+    if affinity:
+        from pycontainer.plan import scheduling
+
+        scheduling.affinity(sketch, "initial")
     process.raise_limits(sketch)
     joined = namespaces.open_joined(sketch)
+    if affinity:
+        scheduling.affinity(sketch, "final")
     for slot, path in slots:
         sketch.add("cgroup_join", slot, path)
     namespaces.enter(sketch, joined)

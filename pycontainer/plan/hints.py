@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSYS, EPERM
+from errno import EEXIST, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSYS, EPERM
 
 from pycontainer.plan.op import Op
 
@@ -15,6 +15,9 @@ _HINTS = {
     ("id_map", EPERM): "the mapping needs ranges in /etc/subuid and /etc/subgid",
     ("idmap_tree", EINVAL): "its file system, or this kernel, has no id-mapped mounts",
     ("idmap_tree", EPERM): "it takes root, and mappings that do not overlap",
+    ("net_device", EEXIST): "a device of that name is there already; a name with %d is completed",
+    ("net_device", EINVAL): "this kind of device cannot leave its network namespace",
+    ("net_device", ENODEV): "the device has to be in the runtime's own network namespace",
     ("clone", EPERM): "new namespaces need root, or a user namespace",
     ("clone", EINVAL): "the kernel lacks one of the namespaces",
     ("pivot_root", EINVAL): "a root on initramfs needs --no-pivot",

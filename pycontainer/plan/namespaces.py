@@ -157,6 +157,23 @@ def _write_maps(sketch: Sketch) -> None:
     if not sketch.spaces.setgroups:
         sketch.add("setgroups_deny", field="linux.gidMappings")
     for file, field in (("uid_map", "uidMappings"), ("gid_map", "gidMappings")):
+def net_devices(sketch: Sketch) -> None:
+    """Network devices that the runtime moves into the container's namespace."""
+    devices = sketch.linux.get("netDevices")
+    if not devices:
+        return
+    if not sketch.spaces.has("network"):
+        raise ConfigError(
+            "needs a network namespace",
+            field="linux.netDevices",
+            clause="config-linux.md#network-devices",
+        )
+    sketch.add("sync", "network devices", field="linux.netDevices")
+    for name, device in devices.items():
+        new_name = device.get("name") or ""
+        sketch.add("net_device", name, new_name, field=f'linux.netDevices["{name}"]')
+
+
         mappings = linux.get(field)
         if not mappings:
             raise ConfigError(

@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "run_hooks": (RUNTIME, ("count",), ("stage",)),
     "deliver_console": (RUNTIME, (), ()),
     # -- done by the executor
+    "net_device": (RUNTIME, (), ("name", "new_name")),
     "cgroup_join": (CONTAINER, ("slot",), ("path",)),
     "setns": (CONTAINER, ("slot", "nstype"), ("path",)),
     "unshare": (CONTAINER, ("flags",), ()),
@@ -96,6 +97,8 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "user": (CONTAINER, ("uid", "gid", "groups_kept"), ("groups",)),
     "capabilities": (CONTAINER, ("effective", "permitted", "inheritable", "ambient"), ()),
     "chdir": (CONTAINER, (), ("path",)),
+    "memory_policy": (CONTAINER, ("mode",), ("nodes",)),
+    "cpu_affinity": (CONTAINER, (), ("cpus",)),
     "home": (CONTAINER, ("uid",), ()),
     "find_program": (CONTAINER, (), ("name", "search")),
     "await_start": (CONTAINER, ("slot",), ()),

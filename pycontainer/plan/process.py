@@ -83,13 +83,15 @@ def _limit(limit: dict[str, Any], field: str) -> tuple[int, int, int]:
 
 
 def scheduling(sketch: Sketch) -> None:
-    """personality; and what later milestones add here, refused until then."""
+    """How the kernel is to run the program: rare, so most of it is loaded only when asked for."""
     domain = (sketch.linux.get("personality") or {}).get("domain")
     if domain:
         sketch.add("personality", _PERSONALITIES[domain], field="linux.personality.domain")
-    for name in ("scheduler", "ioPriority"):
-        if sketch.process.get(name):
-            raise HostError(f"{name} is not supported yet", field=f"process.{name}")
+    process, linux = sketch.process, sketch.linux
+    if process.get("scheduler") or process.get("ioPriority") or linux.get("memoryPolicy"):
+        from pycontainer.plan import scheduling
+
+        scheduling.compile_fields(sketch)
 
 
 def identity(sketch: Sketch, keep_admin: bool) -> None:
