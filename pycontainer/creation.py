@@ -160,14 +160,14 @@ class Creation:
         self.entry.write_config(self.raw)
         self.entry.write_facts(self.facts)
 
-    def _has_pid_namespace(self) -> bool:
-        """A pid namespace of its own, new: one that ends with init."""
     def _extra(self) -> dict[str, Any]:
         """What later commands must heed; record.py leaves what it does not know to Python."""
         hooks = self.config.get("hooks") or {}
         extra: dict[str, Any] = {"hooks": [stage for stage, listed in hooks.items() if listed]}
         return extra | {"notifies": True} if self.notifies else extra
 
+    def _has_pid_namespace(self) -> bool:
+        """A pid namespace of its own, new: one that ends with init."""
         spaces = (self.config.get("linux") or {}).get("namespaces") or ()
         return any(s["type"] == "pid" and not s.get("path") for s in spaces)
 
