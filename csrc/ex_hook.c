@@ -37,6 +37,19 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static void append(size_t *at, const char *s);
+static void append_number(size_t *at, int value);
+
+static int cannot_execute(int error, const char *path)
+{
+    size_t at = 0;
+    append(&at, "#");
+    append_number(&at, (int)INT(HOOK, index));
+    append(&at, ": fork/exec ");
+    append(&at, path);
+    return error;
+}
+
 /* Runs in the child, on the parent's stack and memory: nothing but system calls. */
 static _Noreturn __attribute__((noinline)) void become_hook(const int *stdio, const char *path, const char **args,
                                   const char **env, volatile int *error)
@@ -68,7 +81,7 @@ __attribute__((noinline)) static int spawn(struct hook_run *run, const int *stdi
         return (int)run->pid;
     if (error) {
         sys4(__NR_wait4, run->pid, NULL, 0, NULL);
-        return because(error, "fork/exec", path);
+        return cannot_execute(error, path);
     }
     return 0;
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posix
 from _struct import Struct
-from errno import ECONNREFUSED, ENOENT
+from errno import ECANCELED, ECONNREFUSED, ENOENT
 
 from pycontainer._shim import lib
 from pycontainer.errors import CLIENT_TEXTS, OperationError, StateError, check
@@ -72,7 +72,9 @@ def _failure(number: int, errno: int, detail: str) -> OperationError:
 
     kind = list(TABLE)[number] if number < len(TABLE) else ""
     if kind == "hook":
-        message = f"error running startContainer hook {detail or os_reason(errno)}"
+        reason = "" if errno == ECANCELED else os_reason(errno)
+        words = ": ".join(part for part in (detail, reason) if part)
+        message = f"error running startContainer hook {words}"
     else:
         message = f"{detail or kind}: {os_reason(errno)}"
     return OperationError(

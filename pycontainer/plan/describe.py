@@ -65,7 +65,9 @@ def failure(op: Op, errno: int, detail: str) -> tuple[str, str]:
     if op.kind == "find_program":
         return _program_failure(op, errno), ""
     if op.kind == "hook":
-        return f"error running {_stage(op)} hook {detail or os_reason(errno)}", ""
+        reason = "" if errno == _ECANCELED else os_reason(errno)
+        words = ": ".join(part for part in (detail, reason) if part)
+        return f"error running {_stage(op)} hook {words}", ""
     if op.kind == "exec":
         return f"{detail or 'exec'}: {os_reason(errno)}", hints.hint(op, errno, detail)
     message = f"{line(op)}: {os_reason(errno)}"
