@@ -130,7 +130,8 @@ class Creation:
             )
             started = engine.execute(self.plan, around)
             self.attachment.announce(started)
-        except BaseException:
+        except BaseException as error:
+            self._note_hooks(getattr(error, "step", -1), started)
             self._take_back(cgroup, started)
             raise
         for warning in self.plan.warnings:
@@ -195,6 +196,12 @@ class Creation:
         from pycontainer.seccomp_agent import messenger
 
         return messenger(self.config, lambda pid: self._state("created", pid))
+
+    def _note_hooks(self, step: int, started: Started | None) -> None:
+        """After a failure at `step` of the plan: has a hook of the container been reached?"""
+        if not self.hooks_ran and (step > 0 or started is not None):
+            reached = self.plan.ops[: step if started is None else None]
+            self.hooks_ran = any(op.kind == "hook" for op in reached)
 
     def _add_environment(self) -> None:
         added = self.attachment.environment()
