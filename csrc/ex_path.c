@@ -226,13 +226,25 @@ int proc_handle(void)
     return ex.proc = keep(&fd);
 }
 
-/* Write `value` to a file below `dir` that no symlink and no other mount leads to. */
+static int has_dots(const char *path)
+{
+    for (const char *at = path; at; at = find_char(at, '/')) {
+        at += *at == '/';
+        if (at[0] == '.' && at[1] == '.' && (!at[2] || at[2] == '/'))
+            return 1;
+    }
+    return 0;
+}
+
+/* Write `value` to a file below `dir` that no symlink, no `..` and no other mount leads to. */
 int write_file_at(int dir, const char *path, const char *value, size_t length)
 {
     uint64_t resolve =
         RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH;
     if (dir < 0)
         return dir;
+    if (has_dots(path))
+        return because(-EINVAL, "a file name must not climb:", path);
     SCOPED_FD fd = xopenat2(dir, path, O_WRONLY, resolve);
     if (fd < 0)
         return fd;
