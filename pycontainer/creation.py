@@ -38,8 +38,11 @@ class Creation:
     __slots__ = (
         "attachment",
         "bundle",
+        "cgroup",
         "cgroup_plan",
         "config",
+        "driver",
+        "dry",
         "entry",
         "facts",
         "gated",
@@ -65,6 +68,7 @@ class Creation:
         self.id = container_id
         self.options = options
         self.gated = gated
+        self.dry = dry
         self.hooks_ran = False
         self.notifies = False  # a seccomp agent
         self.bundle = absolute(options.bundle)
@@ -80,11 +84,13 @@ class Creation:
     def compile(self) -> Plan:
         """The plan; touches nothing."""
         host = probe(self.settings.rootless)
-        driver = cgroups.open_driver(systemd=self.settings.systemd_cgroup)
+        self.driver = driver = cgroups.open_driver(
+            systemd=self.settings.systemd_cgroup, rootless=self.settings.rootless
+        )
         paths = driver.plan_path(self.config, self.id)
         resources = driver.compile(self.config)
         self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
-        filter = seccomp_filter(self.config, self.settings)
+        filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
         self.notifies = filter is not None and filter.notify
         inputs = Inputs(
             host,
@@ -115,7 +121,7 @@ class Creation:
         started: Started | None = None
         try:
             self.compile()
-            cgroup = self._cgroup()
+            cgroup = self.cgroup = self._cgroup()
             self._first_facts()
             self.attachment.prepare()
             around = engine.Surroundings(
@@ -127,6 +133,7 @@ class Creation:
                 listener=self._listener(),
                 gate_dir=self.entry.dir_fd,
                 preserve=self.attachment.preserve,
+                rootless=self.settings.rootless,
             )
             started = engine.execute(self.plan, around)
             self.attachment.announce(started)
@@ -141,7 +148,8 @@ class Creation:
     # -- steps -------------------------------------------------------------------------------
 
     def _cgroup(self) -> Cgroup:
-        cgroup = cgroups.Driver(self.cgroup_plan.layout).cgroup(self.cgroup_plan.paths)
+        cgroup = self.driver.cgroup(self.cgroup_plan.paths)
+        cgroup.owner = self.entry.root_path
         return cgroup
 
     def _first_facts(self) -> None:
@@ -174,7 +182,9 @@ class Creation:
 
     def _record(self, phase: str, pid: int) -> None:
         started = start_time(pid) or 0
-        self.facts = self.facts.replace(phase=phase, pid=pid, start_time=started)
+        # What could be had of the cgroup is known only now.
+        cgroup = self.cgroup.paths.to_dict()
+        self.facts = self.facts.replace(phase=phase, pid=pid, start_time=started, cgroup=cgroup)
         self.entry.write_facts(self.facts)
 
     def _state(self, status: str, pid: int = 0) -> dict[str, Any]:
@@ -243,15 +253,17 @@ def state_document(
     return document
 
 
-def seccomp_filter(config: dict[str, Any], settings: Settings) -> Filter | None:
-    """The compiled filter of linux.seccomp, from the cache under the state directory."""
+def seccomp_filter(
+    config: dict[str, Any], settings: Settings, *, cached: bool = True
+) -> Filter | None:
+    """The compiled filter of linux.seccomp, `cached` under the state directory."""
     seccomp = (config.get("linux") or {}).get("seccomp")
     if not seccomp:
         return None
     from pycontainer.plan.seccomp import compile
 
     # No container can be called so: "~" is not in the alphabet of ids.
-    compiled = compile(seccomp, f"{settings.root}/~seccomp")
+    compiled = compile(seccomp, f"{settings.root}/~seccomp" if cached else None)
     if compiled is None:
         return None
     for warning in compiled.warnings:

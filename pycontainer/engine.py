@@ -12,7 +12,6 @@ waits for us: what stands between a `sync` and the next container operation is d
 from __future__ import annotations
 
 import posix
-from errno import ECANCELED
 
 from pycontainer import program
 from pycontainer._shim import ffi, lib
@@ -60,6 +59,7 @@ class Surroundings:
         "preserve",
         "record",
         "resources",
+        "rootless",
     )
 
     def __init__(
@@ -73,6 +73,7 @@ class Surroundings:
         listener: Callable[[int, int], None] | None = None,
         gate_dir: int = -1,
         preserve: int = 0,
+        rootless: bool = False,
     ) -> None:
         self.record = record
         self.cgroup = cgroup
@@ -82,6 +83,7 @@ class Surroundings:
         self.listener = listener
         self.gate_dir = gate_dir
         self.preserve = preserve
+        self.rootless = rootless
 
 
 class Started:
@@ -176,7 +178,9 @@ class _Run:
                 self._check(lib.shim_setns(self.slots[pid_slot], CLONE_NEWPID))
             pid = lib.shim_spawn(exe, channel.theirs, flags, cgroup, self.around.preserve, pidfd)
             if pid < 0:
-                self._check(pid)
+                from pycontainer.placing import clone_otherwise
+
+                pid = clone_otherwise(self, exe, flags, pidfd, pid)
             self.pid, self.pidfd = pid, pidfd[0]
         finally:
             if before >= 0:
@@ -244,19 +248,10 @@ class _Run:
     # -- failure -------------------------------------------------------------------------------
 
     def failure(self, index: int, errno: int, detail: str) -> OperationError:
-        from pycontainer.plan import describe
+        """The error for an operation, by its number from 0."""
+        from pycontainer import rare_operations
 
-        op = self.plan.ops[index]
-        message, hint = describe.failure(op, errno, detail)
-        return OperationError(
-            f"{CLIENT_TEXTS['start_failed']}: {message}",
-            errno=0 if errno == ECANCELED else errno,
-            step=index + 1,
-            total=len(self.plan.ops),
-            kind=op.kind,
-            field=op.field,
-            hint=hint,
-        )
+        return rare_operations.failure(self, index, errno, detail)
 
     def died(self) -> OperationError:
         """The executor is gone without a word."""
@@ -295,7 +290,9 @@ class _Run:
         return cgroup
 
     def _cgroup_create(self, op: Op) -> None:
-        self.plan.warnings += self._cgroup().create(self.around.resources)
+        self.plan.warnings += self._cgroup().create(
+            self.around.resources, self.around.rootless
+        )
 
     def _cgroup_write(self, op: Op) -> None:
         """All limits at once: a value may be refused until its neighbour has been written."""
@@ -305,7 +302,9 @@ class _Run:
 
     def _cgroup_devices(self, op: Op) -> None:
         if self.around.resources is not None:
-            self.plan.warnings += self._cgroup().apply_devices(self.around.resources)
+            self.plan.warnings += self._cgroup().apply_devices(
+                self.around.resources, self.around.rootless
+            )
 
     def _open_cgroup(self, op: Op) -> None:
         (slot,), path = op.ints, op.texts[0]
@@ -351,13 +350,6 @@ class _Run:
         self.slots[op.ints[0]] = self._check(
             lib.shim_listen_at(self.around.gate_dir, b"start.sock")
         )
-
-    def _setgroups_deny(self, op: Op) -> None:
-        self._write(f"/proc/{self.pid}/setgroups", b"deny")
-
-    def _id_map(self, op: Op) -> None:
-        file, lines = op.texts
-        self._write(f"/proc/{self.pid}/{file.decode()}", lines)
 
     def _oom_score_adj(self, op: Op) -> None:
         self._write(f"/proc/{self.pid}/oom_score_adj", str(op.ints[0]).encode())

@@ -153,6 +153,10 @@ class _Doorway:
         """The v2 directory for clone3, or -1."""
         return self._placement.clone_fd()
 
+    def attach(self, pid: int) -> None:
+        """Move in a process that could not be born there."""
+        self._container.cgroup.attach(pid)
+
     def oom_kills(self) -> int:
         """For an error that says so."""
         return self._container.cgroup.oom_kills()

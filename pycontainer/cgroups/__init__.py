@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .layout import Layout
     from .path import CgroupPaths
     from .resources import ResourcePlan
+    from .systemd import Manager
 
 
 class Driver:
@@ -56,25 +57,81 @@ class Driver:
         return Cgroup(paths, self.layout)
 
 
-def open_driver(layout: Layout | None = None, systemd: bool = False) -> Driver:
-    """The driver for this host; HostError when it cannot be had."""
-    if systemd:
-        from ..errors import HostError
+class SystemdDriver(Driver):
+    """Scopes and slices of systemd's, of the system's manager or of the calling `user`'s."""
 
-        raise HostError(
-            "use the systemd cgroup driver: not supported yet",
-            hint="leave out --systemd-cgroup and give linux.cgroupsPath as a path",
+    __slots__ = ("_manager", "user")
+    name = "systemd"
+
+    def __init__(self, layout: Layout, user: bool) -> None:
+        super().__init__(layout)
+        self.user = user
+        self._manager: Manager | None = None
+
+    @property
+    def manager(self) -> Manager:
+        """The connection to systemd, made when it is needed."""
+        if self._manager is None:
+            from .systemd import Manager
+
+            self._manager = Manager(self.user)
+        return self._manager
+
+    def plan_path(self, config: dict, container_id: str) -> CgroupPaths:
+        """Which unit, and so which directories; ConfigError for an unusable `cgroupsPath`."""
+        from .unit import parse, place
+
+        path = (config.get("linux") or {}).get("cgroupsPath") or ""
+        unit = parse(path, container_id, self.user)
+        above = self.manager.control_group() if self.user else ""
+        return place(unit, self.layout, above, bool(path))
+
+    def compile(self, config: dict) -> ResourcePlan:
+        """What is to be written, and the same as properties of the unit."""
+        from . import devices, unit_properties
+
+        linux = config.get("linux") or {}
+        resources = unit_properties.rounded(linux.get("resources") or {})
+        config = {**config, "linux": {**linux, "resources": resources}}
+        plan = super().compile(config)
+        named = [device.get("path", "") for device in linux.get("devices") or ()]
+        plan.unit_properties = unit_properties.of_plan(
+            plan, config, self.layout.mode, self._version
         )
+        rules = devices.rules(resources.get("devices") or (), named)
+        plan.device_properties = unit_properties.of_devices(rules, self.layout.mode)
+        return plan
+
+    def cgroup(self, paths: CgroupPaths) -> Cgroup:
+        """The cgroup of the unit at `paths`, whether it runs yet or not."""
+        from .scope import UnitCgroup
+
+        return UnitCgroup(paths, self.layout, self._manager)
+
+    def _version(self) -> int:
+        return self.manager.version()
+
+
+def open_driver(
+    layout: Layout | None = None, systemd: bool = False, rootless: bool = False
+) -> Driver:
+    """The driver for this host; HostError when it cannot be had."""
     if layout is None:
         from .layout import probe
 
         layout = probe()
-    return Driver(layout)
+    return SystemdDriver(layout, rootless) if systemd else Driver(layout)
 
 
 def load(data: dict) -> Cgroup:
     """The cgroup of a state file (`CgroupPaths.to_dict()`), without looking at the host."""
-    from .cgroup import Cgroup
     from .path import CgroupPaths
 
-    return Cgroup(CgroupPaths.from_dict(data))
+    paths = CgroupPaths.from_dict(data)
+    if paths.driver == "systemd":
+        from .scope import UnitCgroup
+
+        return UnitCgroup(paths)
+    from .cgroup import Cgroup
+
+    return Cgroup(paths)

@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 
 
 class Cgroup:
-    """The cgroup of one container in all hierarchies; `layout` is needed for `create` only."""
+    """The cgroup of one container in all hierarchies; `layout` is needed for `create` only.
 
-    __slots__ = ("paths", "layout", "made")
+    `owner` is the container's state directory, which the directories that we make are marked with.
+    """
+
+    __slots__ = ("layout", "made", "owner", "paths")
 
     def __init__(self, paths: CgroupPaths, layout: Layout | None = None) -> None:
         self.paths = paths
         self.layout = layout
         self.made: list[str] = []
+        self.owner = ""
 
     # -- making and configuring ------------------------------------------------------------
 
@@ -46,6 +50,12 @@ class Cgroup:
         from . import creation
 
         return creation.create(self, plan, rootless)
+
+    def start(self, plan: ResourcePlan) -> None:
+        """Have the service manager make its part, where there is one (systemd.py)."""
+
+    def settle(self, plan: ResourcePlan) -> None:
+        """The container's first process is inside: what stood in for it may go (scope.py)."""
 
     def undo(self) -> None:
         """Remove the directories that `create` made, and only those, deepest first."""

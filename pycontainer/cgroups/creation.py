@@ -28,10 +28,13 @@ DOMAIN_CONTROLLERS = frozenset(("memory", "io", "hugetlb", "rdma", "misc"))
 FIELD = "linux.cgroupsPath"
 
 
-def create(cgroup: Cgroup, plan: ResourcePlan | None, rootless: bool) -> list[str]:
-    """See Cgroup.create."""
+def create(
+    cgroup: Cgroup, plan: ResourcePlan | None, rootless: bool, started: bool = False
+) -> list[str]:
+    """See Cgroup.create. `started`: systemd has made some of it, with a process inside."""
     try:
-        lost = _make_all(cgroup, plan)
+        lost = _make_all(cgroup, plan, started)
+        _mark(cgroup)
         if not lost and cgroup.paths.mode != "none":
             return []
         return _go_without(cgroup, plan, rootless, lost)
@@ -40,7 +43,7 @@ def create(cgroup: Cgroup, plan: ResourcePlan | None, rootless: bool) -> list[st
         raise
 
 
-def _make_all(cgroup: Cgroup, plan: ResourcePlan | None) -> dict[str, int]:
+def _make_all(cgroup: Cgroup, plan: ResourcePlan | None, started: bool) -> dict[str, int]:
     """Make each directory; returns those that lack of privilege forbids, with the errno."""
     paths = cgroup.paths
     tops = _mountpoints(cgroup)
@@ -49,8 +52,8 @@ def _make_all(cgroup: Cgroup, plan: ResourcePlan | None) -> dict[str, int]:
     for directory in paths.all_directories():
         try:
             existed = not _make(directory, tops, cgroup.made)
-            if existed:
-                _check_fit(directory, paths)
+            if existed and not started:
+                check_fit(paths, directory)
             if directory == cpuset:
                 _fill_cpuset(cgroup, tops, plan)
             elif not paths.v1_directories():
@@ -61,6 +64,16 @@ def _make_all(cgroup: Cgroup, plan: ResourcePlan | None) -> dict[str, int]:
                 raise _failed(directory, number) from None
             lost[directory] = number
     return lost
+
+
+def _mark(cgroup: Cgroup) -> None:
+    """Write down whose cgroup it is, for `gc`: lost with the cgroup, and best effort."""
+    if not cgroup.owner:
+        return
+    from .mark import put
+
+    for directory in cgroup.paths.all_directories():
+        put(directory, cgroup.owner)
 
 
 def _mountpoints(cgroup: Cgroup) -> tuple[str, ...]:
@@ -98,8 +111,10 @@ def _failed(directory: str, number: int) -> OperationError:
     )
 
 
-def _check_fit(directory: str, paths: CgroupPaths) -> None:
+def check_fit(paths: CgroupPaths, directory: str = "") -> None:
     """config-linux.md#control-groups: no container in a cgroup that has others, or is frozen."""
+    if not directory:
+        directory = paths.all_directories()[-1]
     pids = processes(directory)
     if pids:
         raise StateError(

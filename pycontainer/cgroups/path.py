@@ -18,14 +18,20 @@ class CgroupPaths:
     """Where a container's cgroups are; immutable, kept in the state file as `to_dict()`.
 
     `directories` maps a controller ("memory", "name=systemd"; "" for v2) to its directory,
-    `explicit` says whether the config named the path.
+    `explicit` says whether the config named the path, `unit` is what systemd calls it (unit.py).
     """
 
-    __slots__ = ("driver", "mode", "directories", "explicit")
+    __slots__ = ("driver", "mode", "directories", "explicit", "unit")
 
     def __init__(
-        self, mode: str, directories: dict[str, str], explicit: bool, driver: str = "cgroupfs"
+        self,
+        mode: str,
+        directories: dict[str, str],
+        explicit: bool,
+        driver: str = "cgroupfs",
+        unit: dict[str, object] | None = None,
     ) -> None:
+        self.unit = unit
         self.driver = driver
         self.mode = mode
         self.directories = directories
@@ -33,19 +39,26 @@ class CgroupPaths:
 
     def to_dict(self) -> dict[str, object]:
         """A value for the state file."""
-        return {
+        data: dict[str, object] = {
             "driver": self.driver,
             "mode": self.mode,
             "paths": self.directories,
             "explicit": self.explicit,
         }
+        if self.unit:
+            data["unit"] = self.unit
+        return data
 
     @staticmethod
     def from_dict(data: dict) -> CgroupPaths:
         """The inverse of `to_dict`; a damaged state file raises HostError."""
         try:
             return CgroupPaths(
-                data["mode"], dict(data["paths"]), bool(data["explicit"]), data["driver"]
+                data["mode"],
+                dict(data["paths"]),
+                bool(data["explicit"]),
+                data["driver"],
+                data.get("unit"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise HostError(f"read cgroup paths of the state file: {error!r}") from None
@@ -73,7 +86,9 @@ class CgroupPaths:
     def without(self, lost: set[str]) -> CgroupPaths:
         """The same paths less the directories that could not be made."""
         kept = {name: path for name, path in self.directories.items() if path not in lost}
-        return CgroupPaths(self.mode if kept else "none", kept, self.explicit, self.driver)
+        return CgroupPaths(
+            self.mode if kept else "none", kept, self.explicit, self.driver, self.unit
+        )
 
 
 def clean(path: str) -> str:

@@ -13,6 +13,7 @@ from ..errors import ConfigError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 ROOT = "linux.resources"
 
@@ -69,9 +70,20 @@ class Write:
 
 
 class ResourcePlan:
-    """What `create` has to set: see the module's head. Immutable by convention."""
+    """What `create` has to set: see the module's head. Immutable by convention.
 
-    __slots__ = ("writes", "device_writes", "device_program", "explicit_devices", "warnings")
+    `unit_properties` and `device_properties` are for systemd: (name, (signature, value)).
+    """
+
+    __slots__ = (
+        "device_program",
+        "device_properties",
+        "device_writes",
+        "explicit_devices",
+        "unit_properties",
+        "warnings",
+        "writes",
+    )
 
     def __init__(
         self,
@@ -86,6 +98,8 @@ class ResourcePlan:
         self.device_program = device_program
         self.explicit_devices = explicit_devices
         self.warnings = warnings
+        self.unit_properties: list[tuple[str, tuple[str, Any]]] = []
+        self.device_properties: list[tuple[str, tuple[str, Any]]] = []
 
     def fields(self) -> dict[str, list[str]]:
         """The config's fields that ask for something, by controller."""

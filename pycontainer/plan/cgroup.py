@@ -10,9 +10,12 @@ from __future__ import annotations
 from pycontainer.cgroups.mounts import mount_entries
 from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.mount_options import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
+from pycontainer.tables.namespaces import CLONE_NEWCGROUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pycontainer.cgroups.layout import Layout
     from pycontainer.cgroups.path import CgroupPaths
     from pycontainer.cgroups.resources import ResourcePlan
@@ -37,13 +40,36 @@ class CgroupPlan:
         if not directories:
             return []
         field = "linux.cgroupsPath" if self.paths.explicit else ""
+        if self.paths.unit:
+            self._unit(sketch, self.paths.unit, field)
         sketch.add("cgroup_create", " ".join(directories), field=field)
-        for write in self.resources.writes:
-            sketch.add("cgroup_write", write.controller, write.file, write.value, field=write.field)
+        if not self.paths.unit:
+            self._limits(sketch)
         entrances = [(sketch.slot(), path) for path in self.paths.v1_directories()]
         for slot, path in entrances:
             sketch.add("open_cgroup", slot, f"{path}/tasks", field=field)
         return entrances
+
+    def _unit(self, sketch: Sketch, unit: dict[str, Any], field: str) -> None:
+        properties = [
+            f"{name}={value.hex() if isinstance(value, bytes) else value}"
+            for name, (_, value) in self.resources.unit_properties
+        ]
+        sketch.add("unit_start", unit["name"], unit["slice"], " ".join(properties), field=field)
+
+    def _limits(self, sketch: Sketch) -> None:
+        for write in self.resources.writes:
+            sketch.add("cgroup_write", write.controller, write.file, write.value, field=write.field)
+
+    def cloned(self, sketch: Sketch) -> None:
+        """After the clone: in a unit the limits come now, when nothing stands in any more."""
+        if self.paths.unit:
+            if self.paths.unified:
+                sketch.add("unit_settle", str(self.paths.unit["name"]))
+            self._limits(sketch)
+        uid = _owner(sketch)
+        if uid is not None and self.layout.mode == "v2" and self.paths.unified:
+            sketch.add("cgroup_owner", uid, self.paths.unified, field="process.user.uid")
 
     def join(self, sketch: Sketch, entrances: list[tuple[int, str]]) -> None:
         """The executor's way into the v1 hierarchies."""
@@ -52,6 +78,8 @@ class CgroupPlan:
 
     def devices(self, sketch: Sketch) -> None:
         """The device rules: last, because mounting a block device opens it."""
+        if self.paths.unit and not self.paths.unified:
+            sketch.add("unit_settle", str(self.paths.unit["name"]))  # the v1 entrances were used
         lines = [f"{write.file} {write.value}" for write in self.resources.device_writes]
         if self.resources.device_program:
             lines.append(f"program of {len(self.resources.device_program) // 8} instructions")
@@ -71,7 +99,8 @@ class CgroupPlan:
             if sketch.spaces.has("cgroup"):
                 _mount(sketch, "cgroup", place, attributes, data.split(","), field)
             elif host_dir:
-                sketch.add("bind", -1, 1, attributes, 0, 0, 0, host_dir, place, field=field)
+                lost = int(sketch.host.rootless)  # without privilege there may be none
+                sketch.add("bind", -1, 1, attributes, 0, 0, lost, host_dir, place, field=field)
             else:
                 sketch.add("mkdir", 0o755, place, field=field)
             for link in links:
@@ -84,11 +113,34 @@ class CgroupPlan:
             _mount(sketch, "cgroup2", target, options.attr_set, list(options.data), field)
             return
         source = self.paths.unified or "/sys/fs/cgroup"
-        sketch.add("bind", -1, 1, options.attr_set, 0, 0, 0, source, target, field=field)
+        # Without privilege there may be no cgroup of its own: then nothing is shown.
+        hide = 2 if sketch.host.rootless else 0
+        sketch.add("bind", -1, 1, options.attr_set, 0, 0, hide, source, target, field=field)
+
+
+def _owner(sketch: Sketch) -> int | None:
+    """config-linux.md#cgroup-ownership: the host's uid of the program's user, if it may have it.
+
+    That is, in a new cgroup namespace with the cgroup file system mounted writable.
+    """
+    if not sketch.spaces.new & CLONE_NEWCGROUP:
+        return None
+    for mount in sketch.config.get("mounts") or ():
+        if mount.get("type") == "cgroup" and "ro" not in (mount.get("options") or ()):
+            break
+    else:
+        return None
+    uid = (sketch.process.get("user") or {}).get("uid", 0)
+    if not sketch.spaces.user:
+        return uid or None
+    for entry in sketch.linux.get("uidMappings") or ():
+        if entry["containerID"] <= uid < entry["containerID"] + entry["size"]:
+            return entry["hostID"] + uid - entry["containerID"]
+    return None
 
 
 def _mount(
     sketch: Sketch, fstype: str, target: str, attributes: int, data: list[str], field: str
 ) -> None:
     text = b"".join([part.encode() + b"\0" for part in data if part])
-    sketch.add("mount", 0, attributes, 0, 0, 0, fstype, fstype, target, text, b"", field=field)
+    sketch.add("mount", 0, attributes, 0, 0, 0, 0, fstype, fstype, target, text, b"", field=field)

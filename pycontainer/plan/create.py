@@ -14,6 +14,7 @@ from pycontainer.tables.mount_options import ATTR_RDONLY, PROPAGATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pycontainer.host import Host
@@ -82,9 +83,9 @@ def compile_create(config: dict[str, Any], inputs: Inputs) -> Plan:
 
 def _deny_setgroups(sketch: Sketch) -> None:
     """user_namespaces(7): without CAP_SETGID over the host, a gid map needs setgroups denied."""
-    mapped = sketch.linux.get("gidMappings") or []
-    single = len(mapped) == 1 and mapped[0].get("size") == 1
-    sketch.spaces.setgroups = not (sketch.host.rootless and sketch.spaces.user and single)
+    host, mapped = sketch.host, sketch.linux.get("gidMappings") or ()
+    own = namespaces.maps_only(mapped, host.gid) and not host.permitted & namespaces.CAP_SETGID
+    sketch.spaces.setgroups = not (host.rootless and sketch.spaces.user and own)
 
 
 def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
@@ -94,27 +95,48 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     if inputs.gated:
         sketch.add("open_gate", gate)
     namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified)))
-    score = sketch.process.get("oomScoreAdj")
-    if score is not None:
-        sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+    inputs.cgroup.cloned(sketch)
+    process.oom_score(sketch)
     process.raise_limits(sketch)
-    mounts.open_sources()
-    root_slot = -1
-    if sketch.spaces.user:
-        root_slot = sketch.slot()
-        sketch.add("open_tree", root_slot, 1, inputs.rootfs, field="root.path")
+    root = Root(sketch, inputs.rootfs)
+    if sketch.host.mounts:
+        mounts.open_sources("open_tree", sketch.slot)
+        root.open("open_tree", sketch.slot)
     joined = namespaces.open_joined(sketch)
+    process.own_oom_score(sketch)
     inputs.cgroup.join(sketch, entrances)
-    namespaces.enter(sketch, joined)
+
+    def open_inside() -> None:
+        mounts.open_sources("open_source", sketch.own_slot)
+        root.open("open_source", sketch.own_slot)
+
+    namespaces.enter(sketch, joined, None if sketch.host.mounts else open_inside)
     namespaces.late(sketch)
     sketch.add("setsid")
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.state['id']}")
     namespaces.identity(sketch)
-    _rootfs(sketch, inputs, root_slot)
+    _rootfs(sketch, inputs, root)
 
 
-def _rootfs(sketch: Sketch, inputs: Inputs, slot: int) -> None:
+class Root:
+    """The root file system's directory, opened early when the container's root cannot reach it."""
+
+    __slots__ = ("path", "sketch", "slot")
+
+    def __init__(self, sketch: Sketch, path: str) -> None:
+        self.sketch = sketch
+        self.path = path
+        self.slot = -1
+
+    def open(self, kind: str, slot: Callable[[], int]) -> None:
+        """By an operation of this kind."""
+        if self.sketch.spaces.user:
+            self.slot = slot()
+            self.sketch.add(kind, self.slot, 1, self.path, field="root.path")
+
+
+def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:
     private = sketch.spaces.has("mount")
     if private:
         # Nothing that we mount may travel to the host; rslave lets the host's mounts come in.
@@ -123,7 +145,9 @@ def _rootfs(sketch: Sketch, inputs: Inputs, slot: int) -> None:
             name = "rprivate"
         flags = PROPAGATION["r" + name.removeprefix("r")]
         sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
-    sketch.add("rootfs", slot, int(private), inputs.rootfs, field="root.path")
+    # What was opened early may lie where the way is closed now: it is put over the old root.
+    over = private and root.slot >= 0 and not inputs.no_pivot
+    sketch.add("rootfs", root.slot, int(private), int(over), root.path, field="root.path")
 
 
 def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
@@ -131,6 +155,7 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     mounts.compile()
     devices.compile_devices(sketch)
     process.terminal(sketch, mount=True)
+    namespaces.net_devices(sketch)
     if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
         sketch.add("sync", "hooks", field="hooks")
         hooks.runtime(sketch, "prestart", "createRuntime")
@@ -155,7 +180,6 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
             flags = PROPAGATION[propagation]
             sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
     sketch.add("reopen_null")
-    namespaces.net_devices(sketch)
     if (sketch.config.get("root") or {}).get("readonly"):
         sketch.add("mount_attr", 0, ATTR_RDONLY, 0, "/", field="root.readonly")
 

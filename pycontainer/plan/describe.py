@@ -261,29 +261,41 @@ _LINES: dict[str, Callable[[Op], str]] = {
         + (", into its cgroup" if op["into_cgroup"] else "")
     ),
     "setgroups_deny": lambda op: "deny setgroups",
-    "id_map": lambda op: f"write {_text(op, 'file')}: {', '.join(_text(op, 'lines').splitlines())}",
+    "id_map": lambda op: (
+        f"write {_text(op, 'file')}"
+        + (f" (by new{_text(op, 'file').replace('_', '')})" * op["helper"])
+        + f": {', '.join(_text(op, 'lines').splitlines())}"
+    ),
     "oom_score_adj": lambda op: f"set oom_score_adj to {op['value']}",
     "record": lambda op: f"record the state: {_text(op, 'phase')}",
     "raise_rlimit": lambda op: f"make room for {_text(op, 'type')} "
     f"up to {_limit(op['hard'])}",
     "rlimit": lambda op: f"set {_text(op, 'type')} to {_limit(op['soft'])}, "
     f"at most {_limit(op['hard'])}",
-    "run_hooks": lambda op: f"run {op['count']} {_text(op, 'stage')} hooks",
-    "deliver_console": lambda op: "hand the terminal over",
-    "cgroup_join": lambda op: f"enter cgroup {_text(op, 'path')}",
-    "setns": lambda op: f"join {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
     "net_device": lambda op: (
         f"move network device {_text(op, 'name')} inside"
         + (f" as {_text(op, 'new_name')}" if op["new_name"] else "")
     ),
+    "run_hooks": lambda op: f"run {op['count']} {_text(op, 'stage')} hooks",
+    "deliver_console": lambda op: "hand the terminal over",
+    "cgroup_join": lambda op: f"enter cgroup {_text(op, 'path')}",
+    "setns": lambda op: f"join {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
     "unshare": lambda op: f"make new namespaces: {_spaces(op['flags'])}",
     "respawn": lambda op: f"go on in a child (new namespaces: {_spaces(op['flags'])})",
     "become_root": lambda op: "become root of the user namespace",
     "setsid": lambda op: "start a session",
     "keyring": lambda op: f"join session keyring {_text(op, 'name')}",
+    "unit_start": lambda op: (
+        f"start systemd unit {_text(op, 'unit')} in {_text(op, 'slice')}: "
+        f"{_text(op, 'properties') or 'no limits'}"
+    ),
+    "unit_settle": lambda op: f"leave {_text(op, 'unit')} to the container's process",
+    "cgroup_owner": lambda op: f"give {_text(op, 'path')} to uid {op['uid']}",
     "loopback_up": lambda op: "bring up lo",
     "propagation": lambda op: f"make {_text(op, 'path')} {_PROPAGATION[op.ints[0]]}",
     "mount_propagation": lambda op: f"make {_text(op, 'target')} {_PROPAGATION[op.ints[0]]}",
+    "own_oom_score": lambda op: f"set oom_score_adj to {op['value']}, if we may",
+    "open_source": lambda op: f"open the mount source {_text(op, 'path')}",
     "rootfs": lambda op: f"use {_text(op, 'path')} as root",
     "mount": _mount,
     "bind": _bind,
@@ -311,6 +323,10 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "enter_cwd": lambda op: f"enter {_text(op, 'path')}" + (", made if missing" * op.ints[0]),
     "no_new_privs": lambda op: "forbid new privileges",
     "personality": _personality,
+    "scheduler": lambda op: rare_words.scheduler(op["attr"]),
+    "io_priority": lambda op: rare_words.io_priority(op["value"]),
+    "memory_policy": lambda op: rare_words.memory_policy(op["mode"], op["nodes"]),
+    "cpu_affinity": lambda op: f"run on CPUs {rare_words.ranges(op['cpus'])}",
     "bounding": _bounding,
     "chown_stdio": lambda op: f"give stdio to uid {op['uid']}",
     "user": _user,
@@ -322,7 +338,3 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "seccomp": _seccomp,
     "exec": lambda op: f"exec {' '.join(_list(op, 'args'))}",
 }
-    "scheduler": lambda op: rare_words.scheduler(op["attr"]),
-    "io_priority": lambda op: rare_words.io_priority(op["value"]),
-    "memory_policy": lambda op: rare_words.memory_policy(op["mode"], op["nodes"]),
-    "cpu_affinity": lambda op: f"run on CPUs {rare_words.ranges(op['cpus'])}",

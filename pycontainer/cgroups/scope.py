@@ -1,0 +1,195 @@
+"""A container's cgroup in a systemd unit: a scope, or a slice when the config asks for one.
+
+A scope must have a process when it starts, but the container's first process is to be born in its
+cgroup: moving it there would cost a wait for an RCU grace period, and clone3 needs the cgroup. So
+an idle executor, which waits for a plan that never comes, starts the scope. It goes (`settle`) as
+soon as the container's process is inside, and by itself should we die.
+
+systemd makes its part with the limits it has properties for; everything is written to cgroupfs
+too, because systemd rounds some values and has no property for others.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from ..errors import ContainerError, HostError
+from .cgroup import Cgroup
+from .path import CgroupPaths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .layout import Layout
+    from .resources import ResourcePlan
+    from .systemd import Manager
+
+    Property = tuple[str, tuple[str, Any]]
+
+DESCRIPTION = "pycontainer container "  # gc finds units of ours by it; then comes the owner
+
+
+class UnitCgroup(Cgroup):
+    """The cgroup of a unit; `manager` is who to ask, connected when it is needed first."""
+
+    __slots__ = ("_held", "_manager", "unit", "user")
+
+    def __init__(
+        self, paths: CgroupPaths, layout: Layout | None = None, manager: Manager | None = None
+    ) -> None:
+        super().__init__(paths, layout)
+        unit: dict[str, Any] = paths.unit or {}
+        try:
+            self.unit: dict[str, str] = {"name": unit["name"], "slice": unit["slice"]}
+            self.user = bool(unit["user"])
+        except KeyError as error:
+            raise HostError(f"read systemd unit of the state file: {error!r}") from None
+        self._manager = manager
+        self._held: _Placeholder | None = None
+
+    @property
+    def manager(self) -> Manager:
+        """The connection to systemd."""
+        if self._manager is None:
+            from .systemd import Manager
+
+            self._manager = Manager(self.user)
+        return self._manager
+
+    # -- making --------------------------------------------------------------------------------
+
+    def start(self, plan: ResourcePlan) -> None:
+        """Start the unit with its limits; OperationError, and nothing stays, when it fails."""
+        name = self.unit["name"]
+        self._refuse_slice_in_use(name)
+        properties: list[Property] = [("Description", ("s", DESCRIPTION + self.owner))]
+        if name.endswith(".slice"):
+            properties.append(("Wants", ("as", [self.unit["slice"]])))
+        else:
+            self._held = _Placeholder()
+            properties += [
+                ("Slice", ("s", self.unit["slice"])),
+                ("Delegate", ("b", True)),
+                ("PIDs", ("au", [self._held.pid])),
+            ]
+        io = "IOAccounting" if self.paths.mode == "v2" else "BlockIOAccounting"
+        properties += [(word, ("b", True)) for word in (*_ACCOUNTING, io)]
+        properties.append(("DefaultDependencies", ("b", False)))
+        properties += [p for p in plan.unit_properties if not _too_tight(p)]
+        try:
+            self.manager.start(name, properties)
+        except BaseException:
+            self._drop()
+            raise
+        self.made = [name]  # so that `undo` knows that there is something to undo
+
+    def _refuse_slice_in_use(self, name: str) -> None:
+        """systemd starts no second scope of a name, but is content with a slice that runs."""
+        if name.endswith(".slice") and self.exists():
+            from . import creation
+
+            creation.check_fit(self.paths)
+
+    def create(self, plan: ResourcePlan | None = None, rootless: bool = False) -> list[str]:
+        """Make what systemd does not: hierarchies and controllers that it leaves alone."""
+        from . import creation
+
+        made = self.made
+        try:
+            return creation.create(self, plan, rootless, started=True)
+        finally:
+            self.made = made
+
+    def settle(self, plan: ResourcePlan) -> None:
+        """End what has held the scope so far; a limit that was too tight for both follows now."""
+        self._drop()
+        self.set_properties([p for p in plan.unit_properties if _too_tight(p)])
+
+    def _drop(self) -> None:
+        if self._held is not None:
+            self._held.end()
+            self._held = None
+
+    def undo(self) -> None:
+        """Stop the unit that `start` started, and remove what is left of it."""
+        self._drop()
+        if self.made:
+            self.made = []
+            self.delete()
+
+    # -- changing ------------------------------------------------------------------------------
+
+    def set_properties(self, properties: Iterable[Property]) -> None:
+        """Let systemd know new limits; OperationError when it refuses one."""
+        if listed := list(properties):
+            self.manager.set_properties(self.unit["name"], listed)
+
+    def apply_devices(self, plan: ResourcePlan, rootless: bool = False) -> list[str]:
+        """Tell systemd its approximation, then set the exact rules as the other driver does."""
+        try:
+            self.set_properties(plan.device_properties)
+        except ContainerError:
+            if not rootless:
+                raise
+        return super().apply_devices(plan, rootless)
+
+    def attach(self, pid: int) -> None:
+        """Let systemd move a process in: it may where we may not."""
+        self.manager.attach(self.unit["name"], [pid])
+
+    def delete(self, deadline_s: float = 10.0) -> None:
+        """Stop the unit, clear a failure, and remove cgroups that systemd does not know."""
+        try:
+            self.manager.stop(self.unit["name"])
+        except HostError:
+            # The user's manager may have ended, and its units with it.
+            if self.exists() and self.pids():
+                raise
+        super().delete(deadline_s)
+
+
+_ACCOUNTING = ("MemoryAccounting", "CPUAccounting", "TasksAccounting")
+
+
+def _too_tight(prop: Property) -> bool:
+    """Whether it leaves no room for a second process."""
+    return prop[0] == "TasksMax" and prop[1][1] < 2
+
+
+class _Placeholder:
+    """An executor without a plan: it waits at its channel, and exits when that closes."""
+
+    __slots__ = ("_channel", "pid")
+
+    def __init__(self) -> None:
+        from .. import program
+        from .._shim import ffi, lib
+        from ..channel import Channel
+        from ..errors import check
+
+        self._channel = Channel()
+        exe = program.sealed()
+        pidfd = ffi.new("int *")
+        try:
+            self.pid = check(
+                lib.shim_spawn(exe, self._channel.theirs, 0, -1, 0, pidfd),
+                "start a process for the scope",
+            )
+            posix.close(pidfd[0])
+        except BaseException:
+            self._channel.close()
+            raise
+        finally:
+            self._channel.drop_theirs()
+            posix.close(exe)
+
+    def end(self) -> None:
+        """Gone when this returns."""
+        try:
+            posix.kill(self.pid, 9)
+            posix.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass  # somebody killed, or reaped, it before us
+        self._channel.close()
