@@ -18,7 +18,7 @@ from pycontainer.errors import CLIENT_TEXTS, ContainerError, StateError
 from pycontainer.process_facts import alive, signal_process, wait_gone
 from pycontainer.requests import CreateOptions as CreateOptions
 from pycontainer.requests import ExecOptions as ExecOptions
-from pycontainer.store import GATE, Store, status
+from pycontainer.store import CONFIG, GATE, Store, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,13 @@ class Container:
         """The config that it was created with."""
         from pycontainer.jsonfast import loads
 
-        return loads(self.entry.read_config())
+        try:
+            config = loads(self.entry.read_config())
+            if not isinstance(config, dict):
+                raise ValueError("not a JSON object")
+            return config
+        except ValueError as error:
+            raise StateError(f"read {self.entry.path(CONFIG)}: {error}") from None
 
     # -- its life -------------------------------------------------------------------------------
 
@@ -166,6 +172,7 @@ class Container:
                 raise StateError(_START_REFUSALS.get(now, f"cannot start a {now} container"))
             from pycontainer.gate import hear, open_gate
 
+            config = self.entry.read_config()
             try:
                 if connection < 0:
                     connection = open_gate(self.entry.dir_fd, GATE)
@@ -174,7 +181,7 @@ class Container:
                 self._destroy(force=True)
                 raise
             posix.unlink(GATE, dir_fd=self.entry.dir_fd)
-            if b'"poststart"' in self.entry.read_config():
+            if b'"poststart"' in config:
                 self._started(self.config())
         finally:
             self.entry.unlock()
@@ -271,13 +278,27 @@ class Container:
             if self.cgroup.exists():
                 self.cgroup.kill()
             self.cgroup.delete()
-        config = self.entry.read_config()
-        if b'"poststop"' in config:
-            from pycontainer.creation import run_poststop, state_document
+        if facts.extra.get("resctrl"):
+            from pycontainer import intel_rdt
 
-            state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)
-            run_poststop(self.config(), state, facts.bundle, self.settings)
+            intel_rdt.remove(facts.extra["resctrl"])
+        self._stopped()
         self.entry.remove()
+
+    def _stopped(self) -> None:
+        """poststop hooks, when their config can still be read."""
+        try:
+            if b'"poststop"' not in self.entry.read_config():
+                return
+            config = self.config()
+        except ContainerError as error:
+            self.settings.log.warning(f"no poststop hooks: {error}")
+            return
+        from pycontainer.creation import run_poststop, state_document
+
+        facts = self.facts
+        state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)
+        run_poststop(config, state, facts.bundle, self.settings)
 
     # -- helpers --------------------------------------------------------------------------------
 

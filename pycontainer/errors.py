@@ -83,6 +83,10 @@ class StateError(ContainerError):
     code = "state"
 
 
+class DamagedState(StateError):
+    """The container's state file makes no sense: only `delete --force` helps."""
+
+
 class HostError(ContainerError):
     """The host cannot do it: kernel too old, no cgroup mounted, missing privilege."""
 

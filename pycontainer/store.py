@@ -29,7 +29,7 @@ import posix
 from posix import O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY
 from time import monotonic, sleep
 
-from .errors import CLIENT_TEXTS, HostError, StateError, os_reason
+from .errors import CLIENT_TEXTS, DamagedState, HostError, StateError, os_reason
 from .facts import Facts, parse_facts
 from .process_facts import alive
 
@@ -265,7 +265,7 @@ class Entry:
             return facts
         except ValueError as error:
             hint = "delete --force removes the container"
-            raise StateError(f"read {self.path(FACTS)}: {error}", hint=hint) from None
+            raise DamagedState(f"read {self.path(FACTS)}: {error}", hint=hint) from None
 
     def write_facts(self, facts: Facts) -> None:
         """Replace the facts, all or nothing. The caller holds the lock."""
@@ -384,7 +384,7 @@ def _clear(dir_fd: int, device: int, levels: int) -> None:
 
 
 def _read(name: str, dir_fd: int) -> bytes:
-    fd = posix.open(name, O_RDONLY | O_CLOEXEC, dir_fd=dir_fd if dir_fd >= 0 else None)
+    fd = posix.open(name, O_RDONLY | O_CLOEXEC | posix.O_NONBLOCK, dir_fd=dir_fd)
     try:
         chunks = []
         while chunk := posix.read(fd, 65536):

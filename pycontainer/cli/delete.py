@@ -22,11 +22,18 @@ Deletes a stopped or a created container; any other one needs --force.
 
 def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.cli import find, named
-    from pycontainer.errors import CLIENT_TEXTS, StateError
+    from pycontainer.errors import CLIENT_TEXTS, DamagedState, StateError
 
     force = arguments["force"]
     try:
         find(settings, arguments).delete(force=force)
+    except DamagedState as error:
+        if not force:
+            raise
+        from pycontainer import wreck
+
+        settings.log.warning(f"{error.message}: removing what can be found")
+        wreck.remove(settings, named(arguments))
     except StateError as error:
         if error.message != CLIENT_TEXTS["does_not_exist"]:
             raise
