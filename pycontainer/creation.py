@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pycontainer import intel_rdt
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.engine import Started
     from pycontainer.plan.seccomp import Filter
@@ -52,6 +53,7 @@ class Creation:
         "options",
         "plan",
         "raw",
+        "rdt",
         "settings",
     )
 
@@ -71,6 +73,7 @@ class Creation:
         self.dry = dry
         self.hooks_ran = False
         self.notifies = False  # a seccomp agent
+        self.rdt: intel_rdt.Group | None = None
         self.bundle = absolute(options.bundle)
         self.config, self.raw = spec.load_config(options.config or f"{self.bundle}/config.json")
         for warning in spec.validate(self.config, self.raw):
@@ -92,6 +95,11 @@ class Creation:
         self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
         filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
         self.notifies = filter is not None and filter.notify
+        rdt = (self.config.get("linux") or {}).get("intelRdt")
+        if rdt is not None:
+            from pycontainer import intel_rdt
+
+            self.rdt = intel_rdt.group(rdt, self.id)
         inputs = Inputs(
             host,
             self.cgroup_plan,
@@ -103,6 +111,7 @@ class Creation:
             keyring=not self.options.no_new_keyring,
             no_pivot=self.options.no_pivot,
             listen_fds=bool(self.attachment.listen_fds),
+            resctrl=self.rdt.path if self.rdt is not None else "",
         )
         self.plan = compile_create(self.config, inputs)
         self.plan.warnings += resources.warnings
@@ -131,6 +140,7 @@ class Creation:
                 hooks=self._run_hooks,
                 console=self.attachment.take_console,
                 listener=self._listener(),
+                resctrl=self.rdt.enter if self.rdt else None,
                 gate_dir=self.entry.dir_fd,
                 preserve=self.attachment.preserve,
                 rootless=self.settings.rootless,
@@ -173,6 +183,8 @@ class Creation:
         """What later commands must heed; record.py leaves what it does not know to Python."""
         hooks = self.config.get("hooks") or {}
         extra: dict[str, Any] = {"hooks": [stage for stage, listed in hooks.items() if listed]}
+        if self.rdt is not None:
+            extra["resctrl"] = self.rdt.facts()
         return extra | {"notifies": True} if self.notifies else extra
 
     def _has_pid_namespace(self) -> bool:
@@ -232,6 +244,13 @@ class Creation:
             try:
                 cgroup.kill()
                 cgroup.undo()
+            except ContainerError as error:
+                self.settings.log.warning(f"after the failure: {error}")
+        if self.rdt is not None:
+            from pycontainer import intel_rdt
+
+            try:
+                intel_rdt.remove(self.rdt.facts())
             except ContainerError as error:
                 self.settings.log.warning(f"after the failure: {error}")
         if self.hooks_ran:

@@ -47,7 +47,8 @@ class Surroundings:
 
     `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
     namespace; `console(master)` hands a terminal on; `listener(fd, pid)` the descriptor of a
-    seccomp filter that notifies; `gate_dir` is the state directory's fd.
+    seccomp filter that notifies; `resctrl(pid)` lets it into its
+    group; `gate_dir` is the state directory's fd.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Surroundings:
         "listener",
         "preserve",
         "record",
+        "resctrl",
         "resources",
         "rootless",
     )
@@ -71,6 +73,7 @@ class Surroundings:
         hooks: Callable[[str, int], None] | None = None,
         console: Callable[[int], None] | None = None,
         listener: Callable[[int, int], None] | None = None,
+        resctrl: Callable[[int], None] | None = None,
         gate_dir: int = -1,
         preserve: int = 0,
         rootless: bool = False,
@@ -81,6 +84,7 @@ class Surroundings:
         self.hooks = hooks
         self.console = console
         self.listener = listener
+        self.resctrl = resctrl
         self.gate_dir = gate_dir
         self.preserve = preserve
         self.rootless = rootless

@@ -99,6 +99,7 @@ def _start(
             into_cgroup=bool(placement.unified) and not later,
             filter=filter,
             listen_fds=bool(attachment.listen_fds),
+            resctrl=(facts.extra.get("resctrl") or {}).get("groups", [""])[0],
             setgroups=_setgroups(spaces, facts.pid),
         )
         plan = compile_exec(config, inputs)
@@ -108,6 +109,7 @@ def _start(
             _nothing,
             cgroup=_Doorway(container, placement),  # type: ignore[arg-type]
             console=attachment.take_console,
+            resctrl=_resctrl(facts.extra.get("resctrl")),
             listener=_listener(container, config) if filter and filter.notify else None,
             preserve=attachment.preserve,
         )
@@ -122,6 +124,15 @@ def _entrances(placement: Placement, unified: bool) -> tuple[str, ...]:
     if unified and placement.unified:
         files.append(f"{placement.unified}/cgroup.procs")
     return tuple(files)
+
+
+def _resctrl(group: dict[str, Any] | None) -> Callable[[int], None] | None:
+    """What lets the process into the container's resource group."""
+    if not group:
+        return None
+    from pycontainer import intel_rdt
+
+    return lambda pid: intel_rdt.join(group, pid)
 
 
 def _listener(container: Container, config: dict[str, Any]) -> Callable[[int, int], None]:

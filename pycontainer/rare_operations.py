@@ -116,11 +116,17 @@ def _placing(run: Run, op: Op) -> None:
     placing.HANDLERS[op.kind](run, op)
 
 
+def _resctrl(run: Run, op: Op) -> None:
+    if run.around.resctrl is not None:
+        run.around.resctrl(run.pid)
+
+
 HANDLERS: dict[str, Callable[[Run, Op], None]] = {
     "id_map": _id_map,
     "setgroups_deny": _setgroups_deny,
     "idmap_tree": _idmap_tree,
     "net_device": _net_device,
+    "resctrl": _resctrl,
     "unit_start": _placing,
     "unit_settle": _placing,
     "cgroup_owner": _placing,

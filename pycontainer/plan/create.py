@@ -26,7 +26,8 @@ class Inputs:
     """What a plan is made of, beside the config.
 
     `state` is the state document without its pid; `gated` says that the program waits for `start`
-    (`create`), `keyring` that it gets a session keyring; `listen_fds` that $LISTEN_FDS is passed.
+    (`create`), `keyring` that it gets a session keyring; `listen_fds` that $LISTEN_FDS is passed;
+    `resctrl` is its resource group's directory, or "".
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Inputs:
         "keyring",
         "listen_fds",
         "no_pivot",
+        "resctrl",
         "rootfs",
         "state",
     )
@@ -55,6 +57,7 @@ class Inputs:
         keyring: bool = True,
         no_pivot: bool = False,
         listen_fds: bool = False,
+        resctrl: str = "",
     ) -> None:
         self.host = host
         self.cgroup = cgroup
@@ -66,6 +69,7 @@ class Inputs:
         self.keyring = keyring
         self.no_pivot = no_pivot
         self.listen_fds = listen_fds
+        self.resctrl = resctrl
 
 
 def compile_create(config: dict[str, Any], inputs: Inputs) -> Plan:
@@ -96,6 +100,8 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
         sketch.add("open_gate", gate)
     namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified)))
     inputs.cgroup.cloned(sketch)
+    if inputs.resctrl:
+        sketch.add("resctrl", inputs.resctrl, field="linux.intelRdt")
     process.oom_score(sketch)
     process.raise_limits(sketch)
     root = Root(sketch, inputs.rootfs)

@@ -272,6 +272,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     f"up to {_limit(op['hard'])}",
     "rlimit": lambda op: f"set {_text(op, 'type')} to {_limit(op['soft'])}, "
     f"at most {_limit(op['hard'])}",
+    "resctrl": lambda op: f"enter resource group {_text(op, 'group')}",
     "net_device": lambda op: (
         f"move network device {_text(op, 'name')} inside"
         + (f" as {_text(op, 'new_name')}" if op["new_name"] else "")

@@ -30,6 +30,7 @@ class EntryInputs:
         "keyring",
         "listen_fds",
         "namespaces",
+        "resctrl",
         "setgroups",
     )
 
@@ -45,6 +46,7 @@ class EntryInputs:
         keyring: bool = True,
         listen_fds: bool = False,
         setgroups: bool = True,
+        resctrl: str = "",
     ) -> None:
         self.host = host
         self.id = container_id
@@ -55,6 +57,7 @@ class EntryInputs:
         self.keyring = keyring
         self.listen_fds = listen_fds
         self.setgroups = setgroups
+        self.resctrl = resctrl
 
 
 def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
@@ -67,9 +70,11 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     for slot, path in slots:
         sketch.add("open_cgroup", slot, path)
     namespaces.clone(sketch, int(inputs.into_cgroup))
-    score = sketch.process.get("oomScoreAdj")
-    if score is not None:
-        sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+    if inputs.resctrl:
+        sketch.add("resctrl", inputs.resctrl, field="linux.intelRdt")
+    process.oom_score(sketch)
+    process.raise_limits(sketch)
+    joined = namespaces.open_joined(sketch)
     process.own_oom_score(sketch)
     if affinity:
         from pycontainer.plan import scheduling

@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "oom_score_adj": (RUNTIME, ("value",), ()),
     "record": (RUNTIME, (), ("phase",)),
     "raise_rlimit": (RUNTIME, ("resource", "soft", "hard"), ("type",)),
+    "resctrl": (RUNTIME, (), ("group",)),
     "net_device": (RUNTIME, (), ("name", "new_name")),
     "run_hooks": (RUNTIME, ("count",), ("stage",)),
     "deliver_console": (RUNTIME, (), ()),

@@ -8,6 +8,8 @@ from pycontainer.tables import scheduling
 
 def scheduler(attr: bytes) -> str:
     """struct sched_attr."""
+    if len(attr) != SCHED_ATTR.size:
+        return f"schedule by {len(attr)} bytes"
     _, policy, flags, nice, priority, *times, _, _ = SCHED_ATTR.unpack(attr)
     words = [_name(scheduling.POLICIES, policy), *_names(scheduling.FLAGS, flags)]
     pairs = [("nice", nice), ("priority", priority)]

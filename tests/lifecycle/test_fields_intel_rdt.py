@@ -1,0 +1,92 @@
+"""linux.intelRdt from create to delete, on a tree of our own: the library in this process.
+
+What resctrl does by itself, filling new directories, is done by the test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pycontainer import intel_rdt
+from pycontainer.container import Container, CreateOptions, ExecOptions
+from pycontainer.errors import ConfigError, ContainerError
+from pycontainer.settings import Settings
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    def make(path: str) -> None:
+        os.mkdir(path)
+        for name in ("tasks", "schemata"):
+            Path(path, name).write_text("")
+        if "mon_groups" not in path:
+            Path(path, "mon_groups").mkdir()
+
+    def rmdir(path: str) -> None:
+        shutil.rmtree(path) if path.startswith(str(root)) else os_rmdir(path)
+
+    root = tmp_path / "resctrl"
+    make(str(root))
+    os_rmdir = os.rmdir
+    monkeypatch.setattr(intel_rdt, "make", make)
+    monkeypatch.setattr(intel_rdt, "find_root", lambda: str(root))
+    monkeypatch.setattr(intel_rdt.posix, "rmdir", rmdir)
+    return root
+
+
+def settings(box) -> Settings:
+    return Settings(root=str(box.pycontainer.root))
+
+
+def test_from_create_to_delete(box, tree):
+    bundle = box.bundle("/bin/sleep", "1000")
+    bundle.linux["intelRdt"] = {"l3CacheSchema": "L3:0=f", "enableMonitoring": True}
+    name = box.id()
+    made = Container.create(settings(box), name, CreateOptions(bundle=str(bundle)))
+    pid = made.facts.pid
+    made.entry.close()
+    assert (tree / name / "tasks").read_text() == str(pid)
+    assert (tree / name / "schemata").read_text() == "L3:0=f\n"
+    assert (tree / name / "mon_groups" / name / "tasks").read_text() == str(pid)
+    box.pycontainer("start", name).ok()
+    joined = Container.load(settings(box), name)
+    options = ExecOptions(args=["/bin/sleep", "1000"], detach=True)
+    options.pid_file = str(box.directory / "pid")
+    joined.exec(options)
+    other = (box.directory / "pid").read_text()
+    assert other != str(pid)
+    assert (tree / name / "tasks").read_text() == other
+    os.kill(int(other), 9)
+    os.waitpid(int(other), 0)  # a child of this process, which alone can reap it
+    joined.delete(force=True)
+    assert not (tree / name).exists()
+    assert (tree / "tasks").read_text() == ""
+
+
+def test_after_a_failure_nothing_is_left(box, tree):
+    bundle = box.bundle("/bin/nosuch")
+    bundle.linux["intelRdt"] = {}
+    with pytest.raises(ContainerError, match="no such file"):
+        Container.create(settings(box), box.id(), CreateOptions(bundle=str(bundle)))
+    assert not (tree / box.id()).exists()
+
+
+def test_a_named_group_that_is_missing(box, tree):
+    bundle = box.bundle("/bin/true")
+    bundle.linux["intelRdt"] = {"closID": "gold"}
+    with pytest.raises(ConfigError, match="not there"):
+        Container.create(settings(box), box.id(), CreateOptions(bundle=str(bundle)))
+    assert list(tree.glob("gold")) == []
+
+
+def test_refused_without_the_hardware(box):
+    if intel_rdt.find_root():
+        pytest.skip("this machine has it")
+    bundle = box.bundle("/bin/true")
+    bundle.linux["intelRdt"] = {"closID": "gold"}
+    words = ("no resctrl file system is mounted", "from linux.intelRdt", "mount -t resctrl")
+    box.run(bundle).fails(*words)

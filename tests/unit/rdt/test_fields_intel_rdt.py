@@ -1,0 +1,161 @@
+"""linux.intelRdt on a tree of our own: no machine of ours has the hardware.
+
+config-linux.md#intelrdt; the kernel's side is Documentation/filesystems/resctrl.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pycontainer import intel_rdt
+from pycontainer.errors import ConfigError, HostError, OperationError
+
+ROOT_RULES = "    L3:0=fffff;1=fffff\n    MB:0=100;1=100\n"
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A directory whose new directories fill themselves, as resctrl's do."""
+
+    def fill(path: Path) -> None:
+        (path / "tasks").write_text("")
+        if path.parent.name != "mon_groups":
+            (path / "schemata").write_text(ROOT_RULES)
+            (path / "mon_groups").mkdir()
+
+    def make(path: str) -> None:
+        os.mkdir(path)
+        fill(Path(path))
+
+    root = tmp_path / "resctrl"
+    root.mkdir()
+    fill(root)
+    (root / "info").mkdir()
+    (root / "info" / "last_cmd_status").write_text("ok\n")
+    monkeypatch.setattr(intel_rdt, "make", make)
+    return root
+
+
+def enter(tree, rdt: dict, pid: int = 42) -> intel_rdt.Group:
+    made = intel_rdt.group(rdt, "c1", str(tree))
+    made.enter(pid)
+    return made
+
+
+def test_a_group_of_its_own(tree):
+    group = enter(tree, {"l3CacheSchema": "L3:0=f;1=ff"})
+    assert (tree / "c1" / "tasks").read_text() == "42"
+    assert (tree / "c1" / "schemata").read_text().startswith("L3:0=f;1=ff\n")
+    assert group.facts() == {"groups": [f"{tree}/c1"], "made": [f"{tree}/c1"]}
+
+
+def test_order_of_the_rules(tree):
+    """The cache first, then the bandwidth, and last what schemata lists."""
+    rdt = {"memBwSchema": "MB:0=20;1=70", "l3CacheSchema": "L3:0=f", "schemata": ["L2:0=3", "X:1"]}
+    group = intel_rdt.group(rdt, "c1", str(tree))
+    assert group.lines == ("L3:0=f", "MB:0=20;1=70", "L2:0=3", "X:1")
+
+
+def test_without_rules_none_are_written(tree):
+    enter(tree, {})
+    assert (tree / "c1" / "schemata").read_text() == ROOT_RULES
+
+
+def test_the_default_group(tree):
+    group = enter(tree, {"closID": "/"})
+    assert (tree / "tasks").read_text() == "42"
+    assert group.facts()["made"] == []
+
+
+def test_a_named_group_without_rules_must_exist(tree):
+    with pytest.raises(ConfigError, match="not there") as caught:
+        enter(tree, {"closID": "gold"})
+    assert caught.value.field == "linux.intelRdt.closID"
+    intel_rdt.make(f"{tree}/gold")
+    group = enter(tree, {"closID": "gold"})
+    assert (tree / "gold" / "tasks").read_text() == "42"
+    assert group.facts()["made"] == []
+
+
+def test_a_named_group_with_rules_is_made_and_stays(tree):
+    group = enter(tree, {"closID": "gold", "l3CacheSchema": "L3:0=f"})
+    assert (tree / "gold" / "schemata").read_text().startswith("L3:0=f\n")
+    intel_rdt.remove(group.facts())
+    assert (tree / "gold").exists()
+
+
+@pytest.mark.parametrize("rule", ["L3:0=f;1=ff", "L3:1=00ff;0=0000f", "L3: 0=F"])
+def test_an_existing_group_that_matches(tree, rule):
+    intel_rdt.make(f"{tree}/gold")
+    (tree / "gold" / "schemata").write_text("    MB:0=100\n    L3:0=0000f;1=000ff\n")
+    enter(tree, {"closID": "gold", "l3CacheSchema": rule, "memBwSchema": "MB:0=100"})
+    assert (tree / "gold" / "tasks").read_text() == "42"
+
+
+@pytest.mark.parametrize(
+    ("rdt", "member"),
+    [
+        ({"l3CacheSchema": "L3:0=f;1=fe"}, "l3CacheSchema"),
+        ({"l3CacheSchema": "L3:2=f"}, "l3CacheSchema"),
+        ({"l3CacheSchema": "L3:0=f", "memBwSchema": "MB:0=10"}, "memBwSchema"),
+    ],
+)
+def test_an_existing_group_that_differs(tree, rdt, member):
+    intel_rdt.make(f"{tree}/gold")
+    (tree / "gold" / "schemata").write_text("MB:0=100\nL3:0=0000f;1=000ff\n")
+    with pytest.raises(ConfigError, match="other rules") as caught:
+        enter(tree, {"closID": "gold", **rdt})
+    assert caught.value.field == f"linux.intelRdt.{member}"
+    assert (tree / "gold" / "tasks").read_text() == ""
+
+
+def test_monitoring(tree):
+    group = enter(tree, {"closID": "/", "enableMonitoring": True})
+    monitor = tree / "mon_groups" / "c1"
+    assert (monitor / "tasks").read_text() == "42"
+    assert group.facts() == {"groups": [str(tree), str(monitor)], "made": [str(monitor)]}
+
+
+def test_joining(tree):
+    facts = enter(tree, {"enableMonitoring": True}).facts()
+    intel_rdt.join(facts, 43)
+    assert (tree / "c1" / "tasks").read_text() == "43"
+    assert (tree / "c1" / "mon_groups" / "c1" / "tasks").read_text() == "43"
+
+
+def test_removing(tree, monkeypatch):
+    """What was made goes, counters first; what was there before stays."""
+    facts = enter(tree, {"enableMonitoring": True}).facts()
+    removed = []
+    monkeypatch.setattr(intel_rdt.posix, "rmdir", removed.append)
+    intel_rdt.remove(facts)
+    assert removed == [f"{tree}/c1/mon_groups/c1", f"{tree}/c1"]
+
+
+def test_a_group_that_was_there_is_not_removed(tree):
+    intel_rdt.make(f"{tree}/c1")
+    assert enter(tree, {}).facts()["made"] == []
+
+
+def test_what_is_gone_is_removed(tree):
+    intel_rdt.remove({"groups": [], "made": [f"{tree}/gone"]})
+
+
+def test_the_kernels_words(tree):
+    (tree / "info" / "last_cmd_status").write_text("cache domain 7 not found\n")
+    group = intel_rdt.group({"schemata": ["L3:7=f"]}, "c1", str(tree))
+    intel_rdt.make(f"{tree}/c1")
+    (tree / "c1" / "schemata").unlink()
+    with pytest.raises(OperationError, match="cache domain 7 not found"):
+        group.enter(42)
+
+
+def test_no_file_system():
+    if intel_rdt.find_root():
+        pytest.skip("this machine has one")
+    with pytest.raises(HostError, match="no resctrl file system is mounted") as caught:
+        intel_rdt.group({}, "c1")
+    assert caught.value.field == "linux.intelRdt"
