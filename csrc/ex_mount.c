@@ -82,6 +82,10 @@ int do_rootfs(void)
         if (error)
             return because(error, "make the parent mount private of", path);
     }
+    if (!INT(ROOTFS, private_parent) && slot < 0) { /* the host's mount namespace: only a chroot */
+        ex.rootfs = xopenat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+        return ex.rootfs < 0 ? ex.rootfs : 0;
+    }
     SCOPED_FD tree = slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, path, 1);
     if (tree < 0)
         return tree;

@@ -160,7 +160,7 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     """Everything that is mounted and made below the root, hooks in between, and the pivot."""
     mounts.compile()
     devices.compile_devices(sketch)
-    process.terminal(sketch, mount=True)
+    process.terminal(sketch, mount=sketch.spaces.has("mount"))
     namespaces.net_devices(sketch)
     if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
         sketch.add("sync", "hooks", field="hooks")
