@@ -90,6 +90,8 @@ int channel_receive_plan(int *plan_fd)
     *plan_fd = control.fds[0];
     ex.slot_count = count - 1;
     memcpy(ex.slots, control.fds + 1, (size_t)ex.slot_count * sizeof(int));
+    for (int i = ex.slot_count; i < MAX_SLOTS; i++) /* for what we open ourselves */
+        ex.slots[i] = -EBADF;
     return 0;
 }
 

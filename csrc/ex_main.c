@@ -19,7 +19,9 @@ const char *text_of(int number)
 /* The fd of a slot, which is the caller's from now on: each one is used once. */
 int slot_fd(int64_t number)
 {
-    return number >= 0 && number < ex.slot_count ? keep(&ex.slots[number]) : -EBADF;
+    if (number < 0 || number >= MAX_SLOTS || ex.slots[number] < 0)
+        return -EBADF;
+    return keep(&ex.slots[number]);
 }
 
 /* Zeroed memory for pointer arrays and the like: whole pages, never given back. */

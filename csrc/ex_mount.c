@@ -6,6 +6,8 @@
  */
 #include "executor.h"
 
+#define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden */
+
 static int attach(int tree, int target)
 {
     return (int)sys5(__NR_move_mount, tree, "", target, "",
@@ -73,10 +75,26 @@ static int make_parent_private(const char *path)
     }
 }
 
+/* For who has no privileges over the host, the runtime cannot open a mount: the executor does, with
+ * the privileges of its user namespace but still as the user who may search the way there. */
+int do_open_source(void)
+{
+    int64_t slot = INT(OPEN_SOURCE, slot);
+    if (slot < ex.slot_count || slot >= MAX_SLOTS)
+        return -EBADF;
+    int tree = clone_tree(AT_FDCWD, TEXT(OPEN_SOURCE, path), (int)INT(OPEN_SOURCE, recursive));
+    if (tree < 0)
+        return tree;
+    ex.slots[slot] = tree;
+    return 0;
+}
+
 int do_rootfs(void)
 {
     const char *path = TEXT(ROOTFS, path);
     int64_t slot = INT(ROOTFS, slot);
+    if (INT(ROOTFS, over_root))
+        path = "/"; /* lookups begin below what is mounted here: the host's paths stay in reach */
     if (INT(ROOTFS, private_parent)) {
         int error = make_parent_private(path);
         if (error)
@@ -214,6 +232,20 @@ static int fill(int tree, int target)
     return error ? error : set_attr(tree, 0, INT(MOUNT, attr_set) & MOUNT_ATTR_RDONLY, 0);
 }
 
+/* A kernel's own file system that belongs to a namespace of somebody else's is refused with EPERM;
+ * the one that we see already shows the same. */
+static int bind_own(const char *fstype)
+{
+    const char *path = same_text(fstype, "proc")    ? "/proc"
+                       : same_text(fstype, "sysfs") ? "/sys"
+                                                    : "/dev/mqueue";
+    SCOPED_FD tree = clone_tree(AT_FDCWD, path, 1);
+    if (tree < 0)
+        return because(-EPERM, "no new one is possible, and there is none to bind at", path);
+    int error = set_attr(tree, 0, INT(MOUNT, attr_set), 0);
+    return error ? error : keep(&tree);
+}
+
 int do_mount(void)
 {
     static char options[PATH_MAX];
@@ -228,6 +260,8 @@ int do_mount(void)
                              INT(MOUNT, ms_flags), options);
     }
     SCOPED_FD tree = new_file_system(target);
+    if (tree == -EPERM && INT(MOUNT, or_bind))
+        tree = bind_own(TEXT(MOUNT, fstype));
     if (tree < 0)
         return tree;
     if (INT(MOUNT, copy_up)) {
@@ -273,12 +307,18 @@ static int open_like(const char *target, int tree)
     return fd;
 }
 
+static int hide(int target);
+
 int do_bind(void)
 {
     const char *source = TEXT(BIND, source);
     int64_t slot = INT(BIND, slot);
     SCOPED_FD tree =
         slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, source, (int)INT(BIND, recursive));
+    if (tree == -ENOENT && INT(BIND, optional) == HIDE_WITHOUT) {
+        SCOPED_FD place = path_make_dir(TEXT(BIND, target), 0755);
+        return place < 0 ? place : hide(place);
+    }
     if (tree == -ENOENT && INT(BIND, optional))
         return 0;
     if (tree < 0)
@@ -362,14 +402,9 @@ static int new_mask(void)
 
 /* A file is hidden by the null device, a directory by a tmpfs that all of them share: a file
  * system of its own for each would cost the kernel far more than a second mount of one. */
-int do_mask(void)
+static int hide(int target)
 {
     struct statx st;
-    SCOPED_FD target = path_open(TEXT(MASK, path), O_PATH);
-    if (target == -ENOENT || target == -ENOTDIR)
-        return 0;
-    if (target < 0)
-        return target;
     int error = xstatx(target, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
@@ -382,6 +417,14 @@ int do_mask(void)
     if (!error && first)
         ex.masked_dir = keep(&tree);
     return error;
+}
+
+int do_mask(void)
+{
+    SCOPED_FD target = path_open(TEXT(MASK, path), O_PATH);
+    if (target == -ENOENT || target == -ENOTDIR)
+        return 0;
+    return target < 0 ? target : hide(target);
 }
 
 /* The old root ends up on top of the new one, both at "/": no directory for it is needed. But then

@@ -41,22 +41,44 @@ int do_respawn(void)
     long pid = sys2(__NR_clone3, &args, sizeof(args));
     if (pid < 0)
         return (int)pid;
-    if (pid == 0)
+    if (pid == 0) {
+        xclose(keep(&ex.proc)); /* it showed the old pid namespace */
         return channel_expect(MSG_GO);
+    }
     int error = channel_send(MSG_CHILD, 0, NULL, 0, pidfd);
     xexit(error ? 1 : 0);
 }
+
+#define IF_ALLOWED 2
 
 /* A new user namespace makes us nobody until its maps are written; then uid 0 is ours. */
 int do_become_root(void)
 {
     int error = INT(BECOME_ROOT, setgroups) ? (int)sys2(__NR_setgroups, 0, NULL) : 0;
+    if (error == -EPERM && INT(BECOME_ROOT, setgroups) == IF_ALLOWED) {
+        ex.groups_kept = 1; /* setgroups is denied in the namespace that we joined */
+        error = 0;
+    }
     if (!error)
         error = (int)sys3(__NR_setresgid, 0, 0, 0);
     if (!error)
         error = (int)sys3(__NR_setresuid, 0, 0, 0);
     sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     return error;
+}
+
+/* Done here, not by the runtime: the files of a process that is not dumpable are root's. Nobody
+ * else's namespace has been joined yet. Who may not lower the value goes without, as with runc. */
+int do_own_oom_score(void)
+{
+    char text[24] = "-";
+    int64_t value = INT(OWN_OOM_SCORE, value);
+    char *end = put_number(value < 0 ? text + 1 : text, value < 0 ? -value : value);
+    sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    SCOPED_FD fd = xopenat(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_NOFOLLOW, 0);
+    sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    long written = fd < 0 ? fd : xwrite(fd, text, (size_t)(end - text));
+    return written < 0 && written != -EACCES && written != -EPERM ? (int)written : 0;
 }
 
 int do_setsid(void)

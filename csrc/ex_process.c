@@ -69,7 +69,7 @@ int do_bounding(void)
 int do_user(void)
 {
     int error = 0;
-    if (!INT(USER, groups_kept))
+    if (!INT(USER, groups_kept) && !(ex.groups_kept && !TEXT_LENGTH(USER, groups)))
         error = (int)sys2(__NR_setgroups, TEXT_LENGTH(USER, groups) / sizeof(uint32_t),
                           TEXT(USER, groups));
     if (error)
@@ -302,7 +302,7 @@ static void accept_signals(void)
 /* Nothing of the host stays within reach of who waits here, and of the hooks that follow. */
 static void close_the_rest(void)
 {
-    for (int i = 0; i < ex.slot_count; i++)
+    for (int i = 0; i < MAX_SLOTS; i++)
         xclose(keep(&ex.slots[i]));
     xclose(keep(&ex.rootfs));
     xclose(keep(&ex.proc));

@@ -72,6 +72,7 @@ struct state {
     int masked_dir;           /* the one read-only tmpfs that hides every masked directory */
     int proc;                 /* a procfs of our own that nobody else can touch */
     int cwd_entered;
+    int groups_kept; /* the user namespace denies setgroups */
     char *home;               /* "HOME=..." from passwd, or NULL */
     const char *program;      /* what find_program found, or NULL */
     char detail[DETAIL_MAX];

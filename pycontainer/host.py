@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import posix
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 ALL_CAPABILITIES = (1 << 41) - 1
 
 
@@ -16,12 +20,15 @@ class Host:
 
     `permitted`: the capabilities of this process, as a mask. `rootless`: this process has no
     privileges over the host (another user, or a user namespace). `apparmor`, `selinux`: the LSM
-    is there and enabled. `kcore`: /proc/kcore exists.
+    is there and enabled. `kcore`: /proc/kcore exists. `mounts`: we may open mounts and attach them,
+    in the mount namespace that we are in.
     """
 
     __slots__ = (
         "apparmor",
+        "gid",
         "kcore",
+        "mounts",
         "permitted",
         "rootless",
         "selinux",
@@ -32,18 +39,22 @@ class Host:
         self,
         *,
         uid: int = 0,
+        gid: int = 0,
         rootless: bool = False,
         permitted: int = ALL_CAPABILITIES,
         apparmor: bool = False,
         selinux: bool = False,
         kcore: bool = True,
+        mounts: bool = True,
     ) -> None:
         self.uid = uid
+        self.gid = gid
         self.rootless = rootless
         self.permitted = permitted
         self.apparmor = apparmor
         self.selinux = selinux
         self.kcore = kcore
+        self.mounts = mounts
 
 
 def probe(rootless: bool = False) -> Host:
@@ -55,12 +66,23 @@ def probe(rootless: bool = False) -> Host:
     check(lib.shim_capabilities(permitted), "read our capabilities")
     return Host(
         uid=posix.geteuid(),
+        gid=posix.getegid(),
         rootless=rootless,
         permitted=permitted[0],
         apparmor=_says_yes("/sys/module/apparmor/parameters/enabled"),
         selinux=posix.access("/sys/fs/selinux/enforce", posix.F_OK),
         kcore=posix.access("/proc/kcore", posix.F_OK),
+        mounts=not rootless or _may_mount(lib),
     )
+
+
+def _may_mount(lib: Any) -> bool:
+    """Privileges count only over the user namespace that owns our mount namespace."""
+    fd: int = lib.shim_open_tree(b"/", 0)
+    if fd < 0:
+        return False
+    posix.close(fd)
+    return True
 
 
 def _says_yes(path: str) -> bool:

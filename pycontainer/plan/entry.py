@@ -80,12 +80,10 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
         from pycontainer.plan import scheduling
 
         scheduling.affinity(sketch, "initial")
-    process.raise_limits(sketch)
-    joined = namespaces.open_joined(sketch)
-    if affinity:
-        scheduling.affinity(sketch, "final")
     for slot, path in slots:
         sketch.add("cgroup_join", slot, path)
+    if affinity:
+        scheduling.affinity(sketch, "final")
     namespaces.enter(sketch, joined)
     sketch.add("setsid")
     if inputs.keyring:

@@ -15,16 +15,24 @@ from pycontainer.tables.mount_options import (
     ParsedOptions,
     parse,
 )
-from pycontainer.tables.namespaces import CLONE_NEWNET
+from pycontainer.tables.namespaces import FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 # What a remount with any flag resets when it does not name it, as mount(2) does; access times
 # stay as they are (path_mount() in the kernel).
 _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
 _PLAIN_DIRECTORY = ("proc", "sysfs")
+# File systems that show a namespace, whose owner must be the mounter's user namespace; and where
+# the one that shows the host's is.
+_OWNED = {
+    "proc": ("pid", "/proc"),
+    "sysfs": ("network", "/sys"),
+    "mqueue": ("ipc", "/dev/mqueue"),
+}
 
 
 class Mounts:
@@ -39,18 +47,18 @@ class Mounts:
         self.late: list[tuple[str, str]] = []  # (target, field) to make read-only
         self.opened: dict[int, int] = {}  # mount number: slot of its source
 
-    def open_sources(self) -> None:
-        """Bind sources that the container's root cannot reach are opened by the runtime, and
+    def open_sources(self, kind: str, new_slot: Callable[[], int]) -> None:
+        """Bind sources that the container's root cannot reach are opened before it is root, and
         those whose ids are to be mapped, which takes privileges over their file system."""
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             options = parse(mount.get("options") or ())
             mapped = bool(options.idmap or mount.get("uidMappings"))
             if not options.bind or options.remount or not (mapped or self.sketch.spaces.user):
                 continue
-            slot = self.sketch.slot()
+            slot = new_slot()
             field = f"mounts[{index}]"
             source = self._source(mount, field)
-            self.sketch.add("open_tree", slot, int(options.bind == RBIND), source, field=field)
+            self.sketch.add(kind, slot, int(options.bind == RBIND), source, field=field)
             self.opened[index] = slot
             if mapped:
                 self._map_ids(slot, mount, options, source, field)
@@ -154,8 +162,9 @@ class Mounts:
                 field=f"{field}.type",
                 clause="config.md#mounts",
             )
-        if fstype == "sysfs" and self._foreign_network():
-            self._bind_sys(target, options, field)
+        space, path = _OWNED.get(fstype, ("", ""))
+        if space and self.sketch.spaces.user and not self.sketch.spaces.has(space):
+            self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, 0, path, target, field=field)
             return
         attributes, flags = options.attr_set, options.sb_set
         if target == "/dev" and attributes & ATTR_RDONLY:
@@ -164,7 +173,7 @@ class Mounts:
             self.late.append((target, field))
         if options.tmpcopyup:  # read-only, it could not be filled: the mount will be, not the files
             flags = tuple([name for name in flags if name != "ro"])
-        data = split_data(options.data)
+        data = self._mapped_only(fstype, split_data(options.data))
         keep_mode = fstype == "tmpfs" and not any(o.startswith("mode=") for o in data)
         self.sketch.add(
             "mount",
@@ -173,6 +182,7 @@ class Mounts:
             int(fstype in _PLAIN_DIRECTORY),
             _copy_up(data) if options.tmpcopyup else 0,
             int(keep_mode),
+            int(self._may_be_foreign(fstype, space)),
             fstype,
             mount.get("source") or "",
             target,
@@ -181,13 +191,21 @@ class Mounts:
             field=field,
         )
 
-    def _foreign_network(self) -> bool:
-        """sysfs shows the network namespace: its owner must be the mounter's user namespace."""
+    def _may_be_foreign(self, fstype: str, space: str) -> bool:
+        """A namespace that is joined may have another owner; an outer container may have covered
+        parts of its /sys, and then none that is whole can be mounted."""
         spaces = self.sketch.spaces
-        return spaces.user and not spaces.new & CLONE_NEWNET
+        if not space or not (spaces.user or self.sketch.host.rootless):
+            return False
+        return fstype == "sysfs" or not spaces.new & FLAGS[space]
 
-    def _bind_sys(self, target: str, options: ParsedOptions, field: str) -> None:
-        self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, 0, "/sys", target, field=field)
+    def _mapped_only(self, fstype: str, data: list[str]) -> list[str]:
+        """devpts without the usual gid=5 (tty) where the user namespace has no such group."""
+        linux = self.sketch.linux
+        if fstype != "devpts" or "user" in self.sketch.spaces.joined:
+            return data
+        mapped = linux.get("gidMappings") or () if self.sketch.spaces.user else None
+        return [o for o in data if mapped is None or o != "gid=5" or _is_mapped(5, mapped)]
 
 
 def clean(path: str) -> str:
@@ -204,6 +222,10 @@ def clean(path: str) -> str:
 def _copy_up(data: list[str]) -> int:
     """2 when the new root gets the owner of the directory too, 1 when the options name one."""
     return 1 if any(option.startswith(("uid=", "gid=")) for option in data) else 2
+
+
+def _is_mapped(gid: int, mappings: Sequence[dict[str, int]]) -> bool:
+    return any(m["containerID"] <= gid < m["containerID"] + m["size"] for m in mappings)
 
 
 def map_lines(mappings: list[dict[str, int]] | None) -> str:

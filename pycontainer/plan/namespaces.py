@@ -15,6 +15,7 @@ from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.namespaces import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
+    CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
@@ -23,9 +24,12 @@ from pycontainer.tables.namespaces import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 # Joined in this order: mount last, because paths mean something else after it.
+MAP_LINES_MAX = 340  # user_namespaces(7), Linux 4.15
+CAP_SETGID, CAP_SETUID = 1 << 6, 1 << 7
 JOIN_ORDER = ("cgroup", "ipc", "uts", "network", "time", "pid", "mount")
 
 
@@ -84,8 +88,14 @@ def open_joined(sketch: Sketch) -> dict[str, int]:
     return {kind: _open(sketch, kind) for kind in kinds}
 
 
-def enter(sketch: Sketch, slots: dict[str, int]) -> None:
-    """The executor's first operations: into every namespace, as root of the user namespace."""
+def enter(
+    sketch: Sketch, slots: dict[str, int], open_inside: Callable[[], None] | None = None
+) -> None:
+    """The executor's first operations: into every namespace, as root of the user namespace.
+
+    `open_inside` adds what has to be opened with privileges over the new mount namespace, but
+    before another user's identity closes the way.
+    """
     spaces: Spaces = sketch.spaces
     order = [kind for kind in JOIN_ORDER if kind in slots]
     if "user" in slots:
@@ -94,22 +104,36 @@ def enter(sketch: Sketch, slots: dict[str, int]) -> None:
     for kind in order:
         path, field = spaces.joined[kind]
         sketch.add("setns", slots[kind], FLAGS[kind], path, field=field)
-        if kind == "user":
-            sketch.add("become_root", int(spaces.setgroups), field=field)
+        if kind == "user" and not (open_inside and spaces.staged):
+            _become_root(sketch, field)
     if spaces.staged:
-        _enter_staged(sketch)
+        _enter_staged(sketch, open_inside)
     if not spaces.staged and "pid" in slots:
         sketch.add("respawn", 0, field=spaces.joined["pid"][1])
 
 
-def _enter_staged(sketch: Sketch) -> None:
+def _become_root(sketch: Sketch, field: str) -> None:
+    """Without the caller's groups: all, or (2) unless the namespace that we joined denies it."""
     spaces: Spaces = sketch.spaces
+    mode = 2 if spaces.setgroups and "user" in spaces.joined else int(spaces.setgroups)
+    sketch.add("become_root", mode, field=field)
+
+
+def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> None:
+    spaces: Spaces = sketch.spaces
+    rest = spaces.new & ~(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP)
     if spaces.new & CLONE_NEWUSER:
         sketch.add("unshare", CLONE_NEWUSER, field="linux.namespaces")
         sketch.add("sync", "user namespace")
         _write_maps(sketch)
-        sketch.add("become_root", int(spaces.setgroups), field="linux.uidMappings")
-    rest = spaces.new & ~(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP)
+    if open_inside and spaces.user and rest & CLONE_NEWNS:
+        sketch.add("unshare", CLONE_NEWNS, field="linux.namespaces")
+        open_inside()
+        rest &= ~CLONE_NEWNS
+    if spaces.new & CLONE_NEWUSER:
+        _become_root(sketch, "linux.uidMappings")
+    elif open_inside and spaces.user:
+        _become_root(sketch, spaces.joined["user"][1])
     if rest:
         sketch.add("unshare", rest, field="linux.namespaces")
     if spaces.new & CLONE_NEWTIME:
@@ -131,6 +155,23 @@ def identity(sketch: Sketch) -> None:
     """What belongs to the new namespaces themselves: loopback."""
     if sketch.spaces.new & CLONE_NEWNET:
         sketch.add("loopback_up", field="linux.namespaces")
+
+
+def net_devices(sketch: Sketch) -> None:
+    """Network devices that the runtime moves into the container's namespace."""
+    devices = sketch.linux.get("netDevices")
+    if not devices:
+        return
+    if not sketch.spaces.has("network"):
+        raise ConfigError(
+            "needs a network namespace",
+            field="linux.netDevices",
+            clause="config-linux.md#network-devices",
+        )
+    sketch.add("sync", "network devices", field="linux.netDevices")
+    for name, device in devices.items():
+        new_name = device.get("name") or ""
+        sketch.add("net_device", name, new_name, field=f'linux.netDevices["{name}"]')
 
 
 def names(sketch: Sketch) -> None:
@@ -157,23 +198,6 @@ def _write_maps(sketch: Sketch) -> None:
     if not sketch.spaces.setgroups:
         sketch.add("setgroups_deny", field="linux.gidMappings")
     for file, field in (("uid_map", "uidMappings"), ("gid_map", "gidMappings")):
-def net_devices(sketch: Sketch) -> None:
-    """Network devices that the runtime moves into the container's namespace."""
-    devices = sketch.linux.get("netDevices")
-    if not devices:
-        return
-    if not sketch.spaces.has("network"):
-        raise ConfigError(
-            "needs a network namespace",
-            field="linux.netDevices",
-            clause="config-linux.md#network-devices",
-        )
-    sketch.add("sync", "network devices", field="linux.netDevices")
-    for name, device in devices.items():
-        new_name = device.get("name") or ""
-        sketch.add("net_device", name, new_name, field=f'linux.netDevices["{name}"]')
-
-
         mappings = linux.get(field)
         if not mappings:
             raise ConfigError(
@@ -181,8 +205,27 @@ def net_devices(sketch: Sketch) -> None:
                 field=f"linux.{field}",
                 clause="config-linux.md#user-namespace-mappings",
             )
+        if len(mappings) > MAP_LINES_MAX:
+            raise ConfigError(
+                f"{len(mappings)} mappings, the kernel takes {MAP_LINES_MAX}",
+                field=f"linux.{field}",
+                clause="config-linux.md#user-namespace-mappings",
+            )
+        helper = _needs_helper(sketch, file, mappings)
         lines = "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
-        sketch.add("id_map", file, lines, field=f"linux.{field}")
+        sketch.add("id_map", int(helper), file, lines, field=f"linux.{field}")
+
+
+def maps_only(mappings: Sequence[dict[str, int]], own: int) -> bool:
+    """True for the one mapping that takes no privilege: of a single id, the caller's own."""
+    return len(mappings) == 1 and mappings[0]["size"] == 1 and mappings[0]["hostID"] == own
+
+
+def _needs_helper(sketch: Sketch, file: str, mappings: list[dict[str, int]]) -> bool:
+    """Without the capability, all but the own id goes through newuidmap(1) and newgidmap(1)."""
+    host = sketch.host
+    own, capability = (host.uid, CAP_SETUID) if file == "uid_map" else (host.gid, CAP_SETGID)
+    return not host.permitted & capability and not maps_only(mappings, own)
 
 
 def _time_offsets(sketch: Sketch) -> None:

@@ -53,6 +53,20 @@ def _require(present: bool, name: str, field: str) -> None:
         raise HostError(f"{name.lower()} is not enabled on this host", field=field)
 
 
+def oom_score(sketch: Sketch) -> None:
+    """process.oomScoreAdj, by the runtime, which may lower it."""
+    score = sketch.process.get("oomScoreAdj")
+    if score is not None and not sketch.host.rootless:
+        sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+
+
+def own_oom_score(sketch: Sketch) -> None:
+    """The same without privileges: as far as the kernel lets the process do it itself."""
+    score = sketch.process.get("oomScoreAdj")
+    if score is not None and sketch.host.rootless:
+        sketch.add("own_oom_score", score, field="process.oomScoreAdj")
+
+
 def raise_limits(sketch: Sketch) -> None:
     """Room for the limits, while the process still is what we are: later nobody may give more."""
     for index, limit in enumerate(sketch.process.get("rlimits") or ()):

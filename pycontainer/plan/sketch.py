@@ -18,10 +18,21 @@ if TYPE_CHECKING:
 class Sketch:
     """What the compilers share: the config, the host, and the operations so far.
 
-    `slots` counts the fds that go to the executor with the plan; `warnings` are for the user.
+    `slots` counts the fds that go to the executor with the plan, `own_slots` those that it opens
+    itself; `warnings` are for the user.
     """
 
-    __slots__ = ("config", "host", "linux", "ops", "process", "slots", "spaces", "warnings")
+    __slots__ = (
+        "config",
+        "host",
+        "linux",
+        "ops",
+        "own_slots",
+        "process",
+        "slots",
+        "spaces",
+        "warnings",
+    )
 
     def __init__(self, config: dict[str, Any], host: Host) -> None:
         self.config = config
@@ -30,6 +41,7 @@ class Sketch:
         self.process: dict[str, Any] = config.get("process") or {}
         self.ops: list[Op] = []
         self.slots = 0
+        self.own_slots = 0
         self.warnings: list[str] = []
         self.spaces: Any = None  # the Spaces of namespaces.py
 
@@ -41,6 +53,11 @@ class Sketch:
         """The number of one more fd that the executor will receive."""
         self.slots += 1
         return self.slots - 1
+
+    def own_slot(self) -> int:
+        """The number of one more fd that the executor opens; comes after all of `slot`."""
+        self.own_slots += 1
+        return self.slots + self.own_slots - 1
 
 
 class Plan:
