@@ -80,7 +80,11 @@ def failure(op: Op, errno: int, detail: str) -> tuple[str, str]:
 
 def line(op: Op) -> str:
     """One operation in words."""
-    return _LINES[op.kind](op) if op.kind in _LINES else _plain(op)
+    words = _LINES[op.kind](op) if op.kind in _LINES else _plain(op)
+    if words.isprintable():
+        return words
+    # A name with a line break must not look like one more operation, nor move the cursor.
+    return "".join([c if c.isprintable() else ascii(c)[1:-1] for c in words])
 
 
 # -- the words of each operation ---------------------------------------------------------------
