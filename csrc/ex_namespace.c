@@ -63,7 +63,7 @@ int do_become_root(void)
         error = (int)sys3(__NR_setresgid, 0, 0, 0);
     if (!error)
         error = (int)sys3(__NR_setresuid, 0, 0, 0);
-    sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    sys5(__NR_prctl, PR_SET_DUMPABLE, INT(BECOME_ROOT, visible), 0, 0, 0);
     return error;
 }
 

@@ -133,7 +133,9 @@ class Container:
         """The host's pids of all its processes, sorted."""
         found = self.cgroup.pids()
         if not found and alive(self.facts.pid, self.facts.start_time):
-            return [self.facts.pid]  # without a cgroup, init is all that we know of
+            from pycontainer.rootless import namespace_pids
+
+            return namespace_pids(self.facts.pid) if self._own_pids() else [self.facts.pid]
         return found
 
     @property

@@ -14,7 +14,7 @@ OUTPUT_MAX = 4096  # bytes of what a program says that are kept
 
 
 def write(pid: int, file: str, lines: str) -> str:
-    """Write `lines` to the map `file` ("uid_map", "gid_map") of a process; what went wrong, or ""."""
+    """Write `lines` to the map `file`, "uid_map" or "gid_map"; what went wrong, or ""."""
     name = program_of(file)
     path = find(name)
     if not path:

@@ -116,7 +116,10 @@ def _become_root(sketch: Sketch, field: str) -> None:
     """Without the caller's groups: all, or (2) unless the namespace that we joined denies it."""
     spaces: Spaces = sketch.spaces
     mode = 2 if spaces.setgroups and "user" in spaces.joined else int(spaces.setgroups)
-    sketch.add("become_root", mode, field=field)
+    # A user without privileges opens /proc/PID/ns of dumpable processes only: for exec, and for
+    # hooks that set the network up. In a new namespace there is nobody to hide from.
+    visible = int(sketch.host.rootless and "user" not in spaces.joined)
+    sketch.add("become_root", mode, visible, field=field)
 
 
 def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> None:

@@ -51,7 +51,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "setns": (CONTAINER, ("slot", "nstype"), ("path",)),
     "unshare": (CONTAINER, ("flags",), ()),
     "respawn": (CONTAINER, ("flags",), ()),
-    "become_root": (CONTAINER, ("setgroups",), ()),
+    "become_root": (CONTAINER, ("setgroups", "visible"), ()),
     "setsid": (CONTAINER, (), ()),
     "keyring": (CONTAINER, (), ("name",)),
     "loopback_up": (CONTAINER, (), ()),
