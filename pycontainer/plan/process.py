@@ -46,6 +46,8 @@ def labels(sketch: Sketch) -> None:
     if label:
         _require(sketch.host.selinux, "SELinux", "process.selinuxLabel")
         sketch.add("self_write", "attr/exec", label, field="process.selinuxLabel")
+    if sketch.linux.get("mountLabel"):
+        _require(sketch.host.selinux, "SELinux", "linux.mountLabel")
 
 
 def _require(present: bool, name: str, field: str) -> None:
