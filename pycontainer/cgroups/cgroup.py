@@ -17,6 +17,7 @@ from .path import CgroupPaths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from .layout import Layout
     from .placement import Placement
@@ -56,6 +57,13 @@ class Cgroup:
 
     def settle(self, plan: ResourcePlan) -> None:
         """The container's first process is inside: what stood in for it may go (scope.py)."""
+
+    def change_unit(self, plan: ResourcePlan) -> list[Any]:
+        """Tell the service manager new limits, if it has any; what `restore_unit` needs."""
+        return []
+
+    def restore_unit(self, before: list[Any]) -> None:
+        """Take `change_unit` back."""
 
     def undo(self) -> None:
         """Remove the directories that `create` made, and only those, deepest first."""
@@ -293,16 +301,17 @@ class Cgroup:
 
     def oom_kills(self) -> int:
         """How many of its processes the kernel killed for lack of memory (0 if not known)."""
-        if not (directory := self.paths.directory("memory")):
+        if not self.paths.directory("memory"):
             return 0
-        name = "memory.events" if self.paths.mode == "v2" else "memory.oom_control"
-        try:
-            for line in read_text(f"{directory}/{name}").splitlines():
-                if line.startswith("oom_kill "):
-                    return int(line[9:])
-        except OSError:
-            pass
-        return 0
+        from .oom import kills
+
+        return kills(self.paths)
+
+    def stats(self) -> dict[str, Any]:
+        """What it uses, in the shape of runc's events (stats.py)."""
+        from .stats import collect
+
+        return collect(self.paths)
 
 
 def _write_lines(path: str, value: str) -> None:

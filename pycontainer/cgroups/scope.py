@@ -126,6 +126,24 @@ class UnitCgroup(Cgroup):
         if listed := list(properties):
             self.manager.set_properties(self.unit["name"], listed)
 
+    def change_unit(self, plan: ResourcePlan) -> list[Property]:
+        """New limits for the running unit; returns the properties as they were."""
+        wanted = [p for p in plan.unit_properties if p[0] not in FIXED]
+        if not wanted:
+            return []
+        kind = "Slice" if self.unit["name"].endswith(".slice") else "Scope"
+        now = self.manager.unit_properties(self.unit["name"], kind)
+        self.set_properties(wanted)
+        return [(name, now[name]) for name, _ in wanted if name in now]
+
+    def restore_unit(self, before: list[Property]) -> None:
+        """Give the unit its old limits back, as far as systemd lets us."""
+        for prop in before:
+            try:
+                self.set_properties([prop])
+            except ContainerError:
+                continue  # the cgroup's own file is what counts, and is restored, too
+
     def apply_devices(self, plan: ResourcePlan, rootless: bool = False) -> list[str]:
         """Tell systemd its approximation, then set the exact rules as the other driver does."""
         try:
@@ -150,6 +168,7 @@ class UnitCgroup(Cgroup):
         super().delete(deadline_s)
 
 
+FIXED = ("OOMPolicy",)  # of a running unit
 _ACCOUNTING = ("MemoryAccounting", "CPUAccounting", "TasksAccounting")
 
 

@@ -160,7 +160,7 @@ class Manager:
         return [(row[0], row[1]) for row in found]
 
     def unit_properties(self, unit: str, kind: str = "Scope") -> dict[str, Any]:
-        """All properties of a unit that concern its type; names to values."""
+        """All properties of a unit that concern its type; names to (signature, value)."""
         try:
             (path,) = self._call("GetUnit", "s", unit)
         except DBusError:
@@ -168,7 +168,7 @@ class Manager:
         (found,) = self._connection.call(
             DESTINATION, str(path), PROPERTIES, "GetAll", "s", f"{DESTINATION}.{kind}"
         )
-        return {name: value for name, (_, value) in found.items()}
+        return dict(found)
 
     def _call(self, method: str, *arguments: Any) -> tuple[Any, ...]:
         return self._connection.call(DESTINATION, PATH, MANAGER, method, *arguments)

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 COMMANDS = (
     "create",
     "delete",
+    "events",
     "exec",
     "features",
+    "gc",
     "kill",
     "list",
     "pause",
@@ -45,6 +47,7 @@ COMMANDS = (
     "spec",
     "start",
     "state",
+    "update",
 )
 
 GLOBALS = (
@@ -240,7 +243,8 @@ def _fill_standard_descriptors() -> None:
 
 
 def _leave(status: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name, None)  # the fast command has none until somebody needs one
         try:
             if stream is not None:
                 stream.flush()

@@ -1,0 +1,155 @@
+"""New limits for a container that exists: all of them, or none.
+
+Enters: the resources that hold now, and the change. A change names what is to be different; what
+belongs together (quota and period, memory and swap) is written together, with the old value for
+the part that it leaves out. When the kernel refuses a write, those before it are taken back.
+"""
+
+from __future__ import annotations
+
+from ..errors import ContainerError
+from .files import read_text
+from .resources import ResourcePlan, Write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .cgroup import Cgroup
+
+DEVICE_LISTS = (
+    "weightDevice",
+    "throttleReadBpsDevice",
+    "throttleWriteBpsDevice",
+    "throttleReadIOPSDevice",
+    "throttleWriteIOPSDevice",
+)
+SECTIONS = ("memory", "cpu", "pids", "blockIO", "network")
+# With a key on the left given, those on the right are written as well.
+COMPANIONS = {
+    "memory": (("limit", "swap"), ("swap", "limit")),
+    "cpu": (("quota", "period"), ("period", "quota")),
+}
+
+
+def without_nulls(document: Any) -> Any:
+    """Engines write null for "nothing said"."""
+    if isinstance(document, dict):
+        return {k: without_nulls(v) for k, v in document.items() if v is not None}
+    return document
+
+
+def settled(change: dict) -> dict:
+    """The change as it is meant: no memory limit lifts the swap limit; idle excludes shares."""
+    memory, cpu = change.get("memory") or {}, change.get("cpu") or {}
+    if memory.get("limit") == -1 and "swap" not in memory:
+        change = {**change, "memory": {**memory, "swap": 0}}
+    if "idle" in cpu and "shares" not in cpu:
+        change = {**change, "cpu": {**cpu, "shares": 0}}
+    return change
+
+
+def merged(current: dict, change: dict) -> dict:
+    """The resources that hold after the change."""
+    result = dict(current)
+    for name, value in change.items():
+        old = current.get(name)
+        if name in SECTIONS and old and value:
+            section = {**old, **value}
+            for listed in DEVICE_LISTS:
+                if name == "blockIO" and listed in value and listed in old:
+                    section[listed] = _upserted(old[listed], value[listed])
+            result[name] = section
+        elif name in ("unified", "rdma") and old and value:
+            result[name] = {**old, **value}
+        elif value:
+            result[name] = value
+    return result
+
+
+def _upserted(old: list[dict], new: list[dict]) -> list[dict]:
+    by_device = {(entry["major"], entry["minor"]): entry for entry in old}
+    for entry in new:
+        key = (entry["major"], entry["minor"])
+        by_device[key] = {**by_device.get(key, {}), **entry}
+    return list(by_device.values())
+
+
+def effective(current: dict, change: dict) -> dict:
+    """What has to be written: the change, and the companions of what it names."""
+    whole = merged(current, change)
+    result = dict(change)
+    for name, pairs in COMPANIONS.items():
+        section = dict(change.get(name) or {})
+        for given, companion in pairs:
+            value = (whole.get(name) or {}).get(companion)
+            if given in section and companion not in section and value is not None:
+                section[companion] = value
+        if section:
+            result[name] = section
+    return result
+
+
+def apply(cgroup: Cgroup, plan: ResourcePlan) -> list[str]:
+    """Carry out; OperationError (or HostError) when refused, and then nothing has changed."""
+    checks = [write for write in plan.writes if write.limit_check]
+    cgroup.apply(checks)
+    writes = [write for write in plan.writes if not write.limit_check]
+    before = [old for write in writes if (old := _now(cgroup, write)) is not None]
+    unit_before = cgroup.change_unit(plan)
+    try:
+        return cgroup.apply(writes)
+    except ContainerError:
+        cgroup.restore_unit(unit_before)
+        for old in reversed(_in_order(before)):
+            try:
+                cgroup.apply([old])
+            except ContainerError:
+                continue  # a limit that no longer fits the usage stays as it is
+        raise
+
+
+def _in_order(writes: list[Write]) -> list[Write]:
+    """Twice: a limit may go back only after its companion did."""
+    return writes + writes
+
+
+def _now(cgroup: Cgroup, write: Write) -> Write | None:
+    """The write that restores what the file holds now; None when it cannot be read."""
+    directory = cgroup.paths.directory(write.controller)
+    for name, value in ((write.file, write.value), *write.alternatives):
+        try:
+            text = read_text(f"{directory}/{name}").strip("\n")
+        except OSError:
+            continue
+        return Write(write.controller, name, restoring(name, value, text))
+    return None
+
+
+def restoring(file: str, value: str, text: str) -> str:
+    """What to write to `file`, which reads as `text`, to undo writing `value`.
+
+    Some files list devices, one to a line, and take one line at a time.
+    """
+    if file in ("memory.oom_control",):
+        return text.split()[1] if len(text.split()) > 1 else "0"
+    key = value.split(" ")[0]
+    keyed = " " in value and (
+        ":" in key or file.startswith(("rdma.", "net_prio.")) or file.endswith("_device")
+    )
+    if keyed:
+        for line in text.splitlines():
+            if line.split(" ")[0] == key:
+                return line
+        return f"{key} {_nothing(file, value)}"
+    if text.startswith("default "):
+        return text.splitlines()[0].removeprefix("default ")
+    return text.splitlines()[0] if text else ""
+
+
+def _nothing(file: str, value: str) -> str:
+    """How a line of a device without limits would read."""
+    pairs = [part.partition("=")[0] for part in value.split(" ")[1:] if "=" in part]
+    if pairs:
+        return " ".join(f"{name}=max" for name in pairs)
+    return "default" if file == "io.bfq.weight" else "0"

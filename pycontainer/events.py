@@ -1,0 +1,65 @@
+"""`events`: statistics every so often, and out-of-memory kills as they happen, until the end."""
+
+from __future__ import annotations
+
+import posix
+import select
+from time import monotonic
+
+from pycontainer.cgroups.oom import Watch, report
+from pycontainer.errors import StateError
+from pycontainer.process_facts import open_pidfd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pycontainer.container import Container
+
+
+def stats(container: Container) -> dict[str, Any]:
+    """One event with the statistics of now; StateError once the container has stopped."""
+    if container.status() == "stopped":
+        raise StateError(f"container with id {container.id} is not running")
+    return {"type": "stats", "id": container.id, "data": container.cgroup.stats()}
+
+
+def watch(container: Container, interval_s: float) -> Iterator[dict[str, Any]]:
+    """Events until the container ends: `stats` each interval, `oom` for each kill.
+
+    An `oom` event has, beyond runc's, the number of kills, the limit and the peak as `data`.
+    """
+    stats(container)
+    facts = container.facts
+    pidfd = open_pidfd(facts.pid, facts.start_time)
+    memory = Watch(container.cgroup.paths)
+    try:
+        poller = select.poll()
+        poller.register(memory.fd, memory.events)
+        if pidfd >= 0:
+            poller.register(pidfd, select.POLLIN)
+        due = monotonic() + interval_s
+        while True:
+            ready = {fd for fd, _ in poller.poll(max(0.0, due - monotonic()) * 1000)}
+            # Before the end is believed: it may be what killed the container.
+            if (memory.fd in ready or pidfd in ready) and (kills := memory.news()):
+                for _ in range(kills):
+                    yield _oom(container)
+            if pidfd < 0 or pidfd in ready or not container.cgroup.exists():
+                return
+            if monotonic() >= due:
+                due = monotonic() + interval_s
+                yield stats(container)
+    finally:
+        memory.close()
+        if pidfd >= 0:
+            posix.close(pidfd)
+
+
+def _oom(container: Container) -> dict[str, Any]:
+    event: dict[str, Any] = {"type": "oom", "id": container.id}
+    found = report(container.cgroup.paths)
+    if found:
+        event["data"] = found
+    return event
