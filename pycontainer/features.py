@@ -1,4 +1,5 @@
-"""The features document: what this build supports, whatever the host can do (features.md).
+"""The features document: what this build supports, whatever the host can do (features.md); the
+only exception is `supportedFlags` of seccomp, which is about the kernel.
 
 Each fact here is about the code beside it: a concern that comes changes its line in the same
 change. What the tables know is asked of the tables.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from pycontainer import __version__
 from pycontainer.default_spec import SPEC_VERSION
-from pycontainer.tables import caps, mount_options, namespaces, seccomp_names
+from pycontainer.tables import caps, mount_options, namespaces, scheduling, seccomp_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ HOOKS = (
     "poststart",
     "poststop",
 )
-CGROUP = {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}
+CGROUP = {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True}
 APPARMOR = True
-SELINUX = False
-INTEL_RDT = {"enabled": False, "schemata": False, "monitoring": False}
-NET_DEVICES = False
-IDMAP = False
+SELINUX = True
+INTEL_RDT = {"enabled": True, "schemata": True, "monitoring": True}
+NET_DEVICES = True
+IDMAP = True
 # Annotations of config.json that reach beyond the container; engines filter them.
-UNSAFE_ANNOTATIONS = ("bundle",)
+UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.")  # the second one is a prefix
 
 
 def document() -> dict[str, Any]:
@@ -47,6 +48,10 @@ def document() -> dict[str, Any]:
             "seccomp": _seccomp(),
             "apparmor": {"enabled": APPARMOR},
             "selinux": {"enabled": SELINUX},
+            "memoryPolicy": {
+                "modes": sorted(scheduling.MEMORY_MODES),
+                "flags": sorted(scheduling.MEMORY_FLAGS),
+            },
             "intelRdt": dict(INTEL_RDT),
             "mountExtensions": {"idmap": {"enabled": IDMAP}},
             "netDevices": {"enabled": NET_DEVICES},
@@ -81,12 +86,23 @@ def _annotations() -> dict[str, str]:
 
 
 def _seccomp() -> dict[str, Any]:
-    flags = sorted(seccomp_names.FLAGS)
     return {
         "enabled": True,
         "actions": sorted(seccomp_names.ACTIONS),
         "operators": sorted(seccomp_names.OPERATORS),
         "archs": sorted(seccomp_names.ARCHS),
-        "knownFlags": flags,
-        "supportedFlags": flags,
+        "knownFlags": sorted(seccomp_names.FLAGS),
+        "supportedFlags": sorted(filter(_is_supported, seccomp_names.FLAGS)),
     }
+
+
+def _is_supported(flag: str) -> bool:
+    """Whether this kernel takes the flag: features-linux.md wants those, beside the known ones."""
+    try:
+        from pycontainer._shim import lib
+    except ImportError:  # not built yet
+        return False
+    bits = seccomp_names.FLAGS[flag]
+    if bits == seccomp_names.FLAG_WAIT_KILLABLE_RECV:
+        bits |= seccomp_names.FLAG_NEW_LISTENER
+    return bool(lib.shim_seccomp_flags_supported(bits))

@@ -1,0 +1,68 @@
+"""Every member of the features document is true: held to the code that it speaks of."""
+
+from __future__ import annotations
+
+import pytest
+
+from pycontainer import features
+from pycontainer._shim import lib
+from pycontainer.plan.op import TABLE
+from pycontainer.tables import mount_options
+
+LINUX = features.document()["linux"]
+
+
+def test_all_members_of_the_specification():
+    """features-linux.md of runtime-spec 1.3, and nothing else."""
+    assert set(LINUX) == {
+        "namespaces",
+        "capabilities",
+        "cgroup",
+        "seccomp",
+        "apparmor",
+        "selinux",
+        "memoryPolicy",
+        "intelRdt",
+        "mountExtensions",
+        "netDevices",
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ("idmap_tree", LINUX["mountExtensions"]["idmap"]["enabled"]),
+        ("net_device", LINUX["netDevices"]["enabled"]),
+        ("resctrl", LINUX["intelRdt"]["enabled"]),
+        ("memory_policy", bool(LINUX["memoryPolicy"]["modes"])),
+        ("seccomp", LINUX["seccomp"]["enabled"]),
+    ],
+)
+def test_what_is_said_has_an_operation(operation, said):
+    assert said is (operation in TABLE)
+
+
+def test_flags_that_the_kernel_has():
+    seccomp = LINUX["seccomp"]
+    assert set(seccomp["supportedFlags"]) <= set(seccomp["knownFlags"])
+    assert ("SECCOMP_FILTER_FLAG_LOG" in seccomp["supportedFlags"]) is bool(
+        lib.shim_seccomp_flags_supported(2)
+    )
+
+
+def test_mount_options_are_recognized():
+    """None of them reaches a file system as its own."""
+    for option in features.document()["mountOptions"]:
+        assert mount_options.parse([option]).data == (), option
+
+
+def test_a_systemd_that_is_said_is_there():
+    from pycontainer import cgroups
+    from pycontainer.errors import ContainerError
+
+    try:
+        cgroups.open_driver(systemd=True)
+        there = True
+    except ContainerError as error:
+        there = "not supported yet" not in str(error)
+    assert LINUX["cgroup"]["systemd"] is there
