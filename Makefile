@@ -60,8 +60,8 @@ format: lint-needs ## sort imports and lay out the Python code
 	$(PY) -m ruff check --quiet --fix --select I .
 	$(PY) -m ruff format --quiet .
 
-bench: build test-needs ## measure against the runtimes of this machine
-	$(PY) benchmarks/run.py
+bench: build test-needs ## measure against the runtimes of this machine (QUICK=1: fewer rounds)
+	$(PY) benchmarks/run.py $(if $(QUICK),--quick)
 
 install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 	rm -rf $(DESTDIR)$(LIBDIR)

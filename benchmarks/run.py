@@ -1,0 +1,270 @@
+"""Measure pycontainer beside the machine's other runtimes, in one run: `make bench`.
+
+Same bundles, same moment: the runtimes take turns. Prints a table, and writes it to RESULTS.md
+beside this file. Root only. crun 1.8 refuses a hybrid cgroup layout, so on such a host a second
+comparison, with crun, is made in a private mount namespace without /sys/fs/cgroup/unified.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bundles
+import cases
+import footprint
+from cases import Runtime
+from timing import become_reaper, run
+
+HERE = Path(__file__).resolve().parent
+OURS = HERE.parent / "build" / "fast" / "pycontainer"
+UNIFIED = Path("/sys/fs/cgroup/unified")
+SPACE = 0.2  # seconds between commands: what the kernel defers is paid for again then
+ROWS = (
+    "run of true",
+    "create",
+    "start",
+    "state",
+    "kill",
+    "delete, stopped",
+    "create+start+delete",
+    "exec of true",
+    "delete --force, running",
+    "CPU time of create+start+delete",
+)
+Table = dict[str, dict[str, float]]  # row, runtime: value
+
+
+def main() -> None:
+    options = parse()
+    if options.inside:
+        print(json.dumps(compare(options)))
+        return
+    results = {"as the host is": compare(options)}
+    if UNIFIED.is_dir() and shutil.which("crun"):
+        results["without the v2 mount of a hybrid host"] = compare_without_unified(options)
+    text = report(results, options)
+    print(text)
+    if not options.quick:
+        (HERE / "RESULTS.md").write_text(text)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds, and no file")
+    parser.add_argument("--rounds", type=int, default=0, help="default 41, quick 5")
+    parser.add_argument("--pycontainer", default=str(OURS), help="the command to measure")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.rounds = options.rounds or (5 if options.quick else 41)
+    if os.geteuid():
+        parser.error("needs root")
+    return options
+
+
+def compare_without_unified(options: argparse.Namespace) -> dict[str, Any]:
+    """The same once more where crun runs, too."""
+    command = [sys.executable, __file__, "--inside", f"--rounds={options.rounds}"]
+    command += ["--quick"] * options.quick + [f"--pycontainer={options.pycontainer}"]
+    script = f'umount {UNIFIED} && exec "$@"'
+    unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+    done = subprocess.run([*unshare, *command], stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+# -- one comparison ------------------------------------------------------------------------------
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Tables by title."""
+    become_reaper()
+    tables: dict[str, Table] = {}
+    with places(options) as (runtimes, work):
+        config = bundles.default_config()
+        kinds = {"default spec": config}
+        if bundles.PROFILE.exists():
+            kinds["podman's seccomp profile"] = bundles.with_profile(config)
+        for kind, changed in kinds.items():
+            made = {
+                name: bundles.make(work / f"{kind[0]}-{name}", changed, *words)
+                for name, words in (("true", ("/bin/true",)), ("sleep", ("/bin/sleep", "1000")))
+            }
+            for title, pause in ((f"{kind}, tight", 0.0), (f"{kind}, {SPACE} s apart", SPACE)):
+                say(title)
+                tables[title + ", ms"] = times(runtimes, options.rounds, made, pause)
+        say("memory")
+        tables["memory, MiB"] = memory(runtimes, config, made, work)
+        say("parallel")
+        tables["run of true, containers per second"] = parallel(runtimes, made, options.rounds)
+        if not options.quick:
+            say("many alive")
+            tables["run of true, ms"] = crowded(runtimes, made, options.rounds)
+    return tables
+
+
+@contextmanager
+def places(options: argparse.Namespace) -> Iterator[tuple[list[Runtime], Path]]:
+    """The runtimes that work here, and a directory on the file system of /run."""
+    hybrid = UNIFIED.is_dir() and (UNIFIED / "cgroup.procs").exists()
+    programs = {"pycontainer": options.pycontainer, "runc": shutil.which("runc")}
+    if not hybrid:
+        programs["crun"] = shutil.which("crun")
+    work = Path(tempfile.mkdtemp(prefix="pycontainer-bench-", dir="/run"))
+    try:
+        yield [Runtime(name, path, work) for name, path in programs.items() if path], work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def times(runtimes: list[Runtime], rounds: int, made: dict[str, str], pause: float) -> Table:
+    """Medians of the cases of ROWS."""
+    for runtime in runtimes:
+        runtime.pause = pause
+        runtime.samples.clear()
+    inside = cases.Inside()
+    try:
+        for case in (cases.run_true, cases.life, inside, cases.force):
+            cases.interleaved(runtimes, rounds, case, made)
+    finally:
+        inside.close(runtimes)
+        for runtime in runtimes:
+            runtime.pause = 0.0
+    return {
+        row: {runtime.name: statistics.median(runtime.samples[row]) for runtime in runtimes}
+        for row in ROWS
+    }
+
+
+def memory(
+    runtimes: list[Runtime], config: dict[str, Any], made: dict[str, str], work: Path
+) -> Table:
+    """Peaks, shares and least limits."""
+
+    def peak(runtime: Runtime) -> float:
+        return footprint.peak_rss_mib(runtime.command("run", "-b", made["true"], runtime.id()))
+
+    def share(runtime: Runtime) -> float:
+        return footprint.created_pss_mib(runtime, made["sleep"])
+
+    def least(runtime: Runtime) -> float:
+        return footprint.smallest_limit(runtime, config, work)
+
+    rows = {
+        "peak RSS of run": peak,
+        "PSS of a created container's init": share,
+        "smallest memory limit for true": least,
+    }
+    return {row: {r.name: measure(r) for r in runtimes} for row, measure in rows.items()}
+
+
+def parallel(runtimes: list[Runtime], made: dict[str, str], rounds: int) -> Table:
+    """Throughput with so many callers at once, the runtimes one after the other."""
+    table: Table = {}
+    for callers in (1, 4, 16):
+        row = table[f"{callers} at once"] = {}
+        for runtime in runtimes:
+            names = [runtime.id() for _ in range(max(rounds, callers))]
+            threads = [
+                threading.Thread(target=run_each, args=(runtime, made["true"], names[n::callers]))
+                for n in range(callers)
+            ]
+            start = time.perf_counter()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            row[runtime.name] = len(names) / (time.perf_counter() - start)
+    return table
+
+
+def run_each(runtime: Runtime, bundle: str, names: list[str]) -> None:
+    for name in names:
+        run(runtime.command("run", "-b", bundle, name))
+
+
+def crowded(runtimes: list[Runtime], made: dict[str, str], rounds: int) -> Table:
+    """Medians with so many other containers of the same runtime waiting for start."""
+    table: Table = {}
+    alive: dict[str, list[tuple[str, int]]] = {runtime.name: [] for runtime in runtimes}
+    try:
+        for count in (1, 100):
+            for runtime in runtimes:
+                while len(alive[runtime.name]) < count:
+                    name = runtime.id()
+                    alive[runtime.name].append((name, runtime.create(made["sleep"], name)))
+                runtime.samples.clear()
+            cases.interleaved(runtimes, rounds, cases.run_true, made)
+            table[f"with {count} alive of each"] = {
+                r.name: statistics.median(r.samples["run of true"]) for r in runtimes
+            }
+    finally:
+        for runtime in runtimes:
+            for name, pid in alive[runtime.name]:
+                runtime.end(name, pid)
+    return table
+
+
+def say(words: str) -> None:
+    print(f"... {words}", file=sys.stderr, flush=True)
+
+
+# -- the report ----------------------------------------------------------------------------------
+
+
+def report(results: dict[str, dict[str, Table]], options: argparse.Namespace) -> str:
+    """Markdown: what was measured, where, and the tables with the ratios to runc."""
+    lines = ["# Results", "", *surroundings(options), ""]
+    for place, tables in results.items():
+        for title, table in tables.items():
+            lines += [f"## {title} ({place})", "", *markdown(table), ""]
+    return "\n".join(lines)
+
+
+def surroundings(options: argparse.Namespace) -> list[str]:
+    versions = []
+    for program in (options.pycontainer, "runc", "crun"):
+        if shutil.which(program):
+            done = subprocess.run([program, "--version"], capture_output=True, text=True)
+            versions.append(done.stdout.splitlines()[0])
+    load = os.getloadavg()[0]
+    return [
+        f"`make bench`, medians of {options.rounds}, the runtimes taking turns;"
+        " in parentheses the ratio to runc.",
+        "",
+        f"- {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} processors,"
+        f" load {load:.1f} at the end",
+        *(f"- {version}" for version in versions),
+        f"- Python {platform.python_version()}",
+    ]
+
+
+def markdown(table: Table) -> list[str]:
+    """One table."""
+    names = list(next(iter(table.values())))
+    lines = [f"| | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
+    for row, values in table.items():
+        cells = []
+        for name in names:
+            value = values[name]
+            ratio = f" ({value / values['runc']:.2f})" if values.get("runc") else ""
+            cells.append(f"{value:.{2 if value < 10 else 1}f}{ratio if name != 'runc' else ''}")
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
