@@ -1,0 +1,200 @@
+"""A container against those who enter it, wait in it, or send signals to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.box import Box
+from tests.support.bundles import Bundle
+from tests.support.runtimes import CHECKOUT
+
+THIEF = Path(__file__).parent / "thief.c"
+
+
+@pytest.fixture(scope="module")
+def thief(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The thief's program, static."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    program = tmp_path_factory.mktemp("thief") / "thief"
+    subprocess.run([compiler, "-static", "-O2", "-w", "-o", program, THIEF], check=True)
+    return program
+
+
+def _hashes() -> dict[str, str]:
+    """What a container must never change: the interpreter, our code, the executor."""
+    package = CHECKOUT / "pycontainer"
+    files = [Path("/usr/bin/python3").resolve(), *package.rglob("*.py"), *package.glob("*.bin")]
+    files += package.glob("*.so")
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def with_thief(box: Box, thief: Path, *caps: str) -> Bundle:
+    bundle = box.bundle("/bin/sleep", "100")
+    shutil.copy(thief, bundle.rootfs / "bin/thief")
+    for kind in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][kind] += caps
+    return bundle
+
+
+def rob(box: Box, bundle: Bundle, *flags: str) -> list[str]:
+    """Let the thief try for 3 s while processes enter; what it got."""
+    name = box.id("victim")
+    box.pycontainer("run", "-d", "-b", bundle, name).ok()
+    argv = box.pycontainer.argv("exec", name, "/bin/thief", "3", *flags)
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    entered = 0
+    while process.poll() is None:
+        entered += box.pycontainer("exec", name, "/bin/true").status == 0
+    out, _ = process.communicate()
+    lines = out.decode().splitlines()
+    seen = [int(line.split()[1]) for line in lines if line.startswith("seen")]
+    assert entered > 5 and seen and seen[0] > 0, (entered, lines)
+    return [line for line in lines if not line.startswith("seen")]
+
+
+def test_nothing_can_be_taken_from_a_process_that_enters(box: Box, thief: Path):
+    """CVE-2016-9962, CVE-2019-5736: no program to write to, no descriptor, no tracing."""
+    before = _hashes()
+    assert rob(box, with_thief(box, thief), "trace") == []
+    assert _hashes() == before
+
+
+def test_a_tracer_finds_nothing_of_the_host(box: Box, thief: Path):
+    """With CAP_SYS_PTRACE the kernel lets it look: there is nothing to take, nothing to write."""
+    before = _hashes()
+    assert rob(box, with_thief(box, thief, "CAP_SYS_PTRACE")) == []
+    assert _hashes() == before
+
+
+def test_an_entrypoint_that_is_the_runtime_itself(box: Box):
+    """CVE-2019-5736: `#!/proc/self/exe` runs a sealed copy in memory, which nobody can write."""
+    before = _hashes()
+    bundle = box.bundle("/evil")
+    (bundle.rootfs / "evil").write_text("#!/proc/self/exe\n")
+    (bundle.rootfs / "evil").chmod(0o755)
+    assert box.run(bundle).status != 0
+    name = box.running()
+    rootfs = Path(json.loads(box.pycontainer("state", name).out)["rootfs"])
+    (rootfs / "evil").write_text("#!/proc/self/exe\n")
+    (rootfs / "evil").chmod(0o755)
+    assert box.pycontainer("exec", name, "/evil").status != 0
+    assert _hashes() == before
+
+
+@pytest.mark.parametrize("command", ["create", "exec"])
+def test_no_descriptor_is_a_working_directory(box: Box, command: str):
+    """CVE-2024-21626: /proc/self/fd/N as cwd, also through a symlink of the image."""
+    name = box.running() if command == "exec" else ""
+    held = [os.open("/", os.O_RDONLY | os.O_DIRECTORY) for _ in range(3)]
+    for fd in held:
+        os.set_inheritable(fd, True)
+    try:
+        for fd in [*range(3, 24), *held]:
+            cwd = f"/proc/self/fd/{fd}"
+            if command == "exec":
+                argv = ("exec", "--cwd", cwd, name, "/bin/ls")
+                done = box.pycontainer(*argv, close_fds=False)
+            else:
+                bundle = box.bundle("/bin/ls")
+                (bundle.rootfs / "work").symlink_to(cwd)
+                bundle.process["cwd"] = "/work" if fd % 2 else cwd
+                done = box.run(bundle, close_fds=False)
+            # The container's own root is fine; the host's has a /lib and a /boot.
+            assert not {"lib", "boot", "state.json"} & set(done.out.split()), (fd, done)
+            assert done.status == 0 or "working directory" in done.err or "cwd" in done.err, done
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
+def test_no_capability_is_inheritable(box: Box):
+    """CVE-2022-27650, CVE-2022-29162."""
+    name = box.running()
+    script = ("/bin/grep", "CapInh", "/proc/self/status")
+    for flags in ((), ("--cap", "CAP_NET_RAW")):
+        done = box.pycontainer("exec", *flags, name, *script)
+        assert done.ok().out.split() == ["CapInh:", "0" * 16]
+    assert box.run(box.bundle(*script)).ok().out.split() == ["CapInh:", "0" * 16]
+
+
+@pytest.mark.parametrize(
+    "user", ["abc", "1:", ":1", "99999999999", "-1", "1x", "+5", "0x0", "1:2:3", "4294967296"]
+)
+def test_a_user_that_is_no_number(box: Box, user: str):
+    """CVE-2026-30892: what cannot be read is an error, never uid 0."""
+    name = box.running()
+    done = box.pycontainer("exec", "-u", user, name, "/bin/id", "-u")
+    assert done.status != 0 and done.out == "", done
+
+
+def test_long_fields_are_not_cut(box: Box):
+    """CVE-2021-43784: 70,000 bytes are 70,000 bytes, or a clean error."""
+    bundle = box.bundle()
+    bundle.join_namespace("network", "/" + "n" * 70000)
+    box.run(bundle).fails()
+    bundle = box.bundle().script("echo ${#LONG}")
+    bundle.process["env"].append("LONG=" + "x" * 70000)
+    assert box.run(bundle).ok().out == "70000\n"
+    bundle.process["env"].append("TOOLONG=" + "x" * (1 << 18))  # over the kernel's own limit
+    box.run(bundle).fails("argument list too long")
+
+
+def test_a_waiting_init_holds_nothing_of_the_host(box: Box):
+    """Descriptors of a created container: its stdio and the gate. Its memory: next to nothing."""
+    name = box.id("waiting")
+    box.pycontainer("create", "-b", box.bundle(), name).ok()
+    pid = box.pycontainer.state(name)["pid"]
+    links = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    others = [link for fd, link in links.items() if fd not in "012"]
+    assert len(others) == 1 and others[0].startswith("socket:"), links
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    pss = int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
+    assert pss <= 150, rollup  # kB
+    exe = os.readlink(f"/proc/{pid}/exe")
+    assert exe.startswith("/memfd:"), exe
+
+
+def test_the_program_has_only_its_descriptors(box: Box):
+    done = box.run(box.bundle("/bin/ls", "/proc/1/fd").script("ls /proc/1/fd"))
+    assert done.ok().out.split() in (["0", "1", "2"], ["0", "1", "2", "3"])
+    name = box.running()
+    done = box.pycontainer("exec", name, "/bin/sh", "-c", "ls /proc/$$/fd; exit 0")
+    assert set(done.ok().out.split()) == {"0", "1", "2"}
+
+
+def test_a_pid_that_was_used_again(box: Box):
+    """A signal goes to the container's init or to nobody."""
+    name = box.running()
+    old = box.pycontainer.state(name)["pid"]
+    bystander = subprocess.Popen(["sleep", "100"])
+    try:
+        box.pycontainer("kill", name, "KILL").ok()
+        box.pycontainer.wait_for(name, "stopped")
+        for file in (box.pycontainer.root / name).iterdir():
+            if file.is_file():
+                data = file.read_bytes().replace(
+                    f'"pid":{old},'.encode(), f'"pid":{bystander.pid},'.encode()
+                )
+                if file.name == "record":
+                    data = data.replace(struct.pack("<i", old), struct.pack("<i", bystander.pid))
+                file.write_bytes(data)
+        box.pycontainer("kill", name, "KILL").fails("container not running")
+        assert box.pycontainer.status(name) == "stopped"
+        box.pycontainer("kill", "--all", name, "KILL")
+        box.pycontainer("delete", "--force", name).ok()
+        time.sleep(0.1)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()

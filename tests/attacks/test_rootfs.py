@@ -1,0 +1,225 @@
+"""Images that attack the runtime: what is in the root must not be able to reach the host.
+
+Each test names the class of failure it is about. The races use a swapper that wins against a
+runtime that checks first and uses then: the first test here shows that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.racer import SECONDS, swapping
+from tests.support.box import Box
+from tests.support.bundles import Bundle
+
+
+@pytest.fixture
+def outside(box: Box) -> Path:
+    """A directory of the host that no container may touch."""
+    path = box.directory / "outside"
+    path.mkdir()
+    (path / "treasure").write_text("untouched")
+    return path
+
+
+def untouched(outside: Path) -> bool:
+    """True when nothing was made or changed there."""
+    names = os.listdir(outside)
+    return names == ["treasure"] and (outside / "treasure").read_text() == "untouched"
+
+
+class Volume:
+    """A directory that two containers share: `way` is a directory now, a way out then."""
+
+    def __init__(self, box: Box, outside: Path) -> None:
+        self.path = box.directory / "volume"
+        (self.path / "way").mkdir(parents=True)
+        (self.path / "out").symlink_to(f"../../../../../../../../../../..{outside}")
+
+    def swapping(self):
+        return swapping(self.path / "way", self.path / "out")
+
+
+def test_the_racer_wins_against_a_naive_runtime(box: Box, outside: Path):
+    """Resolve the path, see that it is inside, make the directory: too late."""
+    volume = Volume(box, outside)
+    with volume.swapping():
+        end = time.monotonic() + 10
+        while untouched(outside) and time.monotonic() < end:
+            target = f"{volume.path}/way/mnt"
+            if os.path.realpath(target).startswith(str(volume.path)):
+                try:
+                    os.makedirs(target, exist_ok=True)
+                    os.rmdir(target)
+                except OSError:
+                    pass  # the other side of the swap
+    assert not untouched(outside), "the race is too slow to prove anything"
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "bind", "file"])
+def test_mount_targets_in_a_shared_volume(box: Box, outside: Path, kind: str):
+    """CVE-2021-30465, CVE-2024-45310: nothing is mounted, and no directory is made, outside."""
+    volume = Volume(box, outside)
+    (box.directory / "file").write_text("x")
+    source = {"bind": "/usr", "file": f"{box.directory}/file"}.get(kind, "tmpfs")
+    bundle = box.bundle().script("cut -d' ' -f5 /proc/self/mountinfo")
+    bundle.config["mounts"] += [
+        {"destination": "/vol", "source": str(volume.path), "options": ["bind"]},
+        {"destination": "/vol/way/a/b", "type": "tmpfs" if kind == "tmpfs" else "",
+         "source": source, "options": [] if kind == "tmpfs" else ["bind"]},
+    ]  # fmt: skip
+    if kind != "tmpfs":
+        bundle.config["mounts"][-1].pop("type")
+    bundle.write()
+    made = 0
+    with volume.swapping():
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            done = box.run(bundle)
+            made += done.status == 0
+            assert untouched(outside), done
+            places = [line for line in done.out.split() if "treasure" in line or "outside" in line]
+            # In the container's own root the link leads to a place of the same name.
+            assert all((bundle.rootfs / place.lstrip("/")).exists() for place in places), done
+    assert made > 3
+
+
+@pytest.mark.parametrize("name", ["proc", "sys"])
+def test_proc_and_sys_are_ordinary_directories(box: Box, outside: Path, name: str):
+    """CVE-2019-19921, CVE-2023-27561, CVE-2023-28642."""
+    bundle = box.bundle()
+    (bundle.rootfs / name).rmdir()
+    (bundle.rootfs / name).symlink_to("tmp")
+    box.run(bundle).fails("must be mounted on ordinary directory", f"mount {name}")
+    (bundle.rootfs / name).unlink()
+    (bundle.rootfs / name).symlink_to(outside)
+    box.run(bundle).fails("must be mounted on ordinary directory")
+    assert untouched(outside)
+
+
+def test_a_symlink_at_dev(box: Box, outside: Path):
+    """CVE-2026-41579: default devices and links are made inside, wherever /dev leads."""
+    bundle = box.bundle()
+    mounts = bundle.config["mounts"]
+    bundle.config["mounts"] = [m for m in mounts if not m["destination"].startswith("/dev")]
+    (bundle.rootfs / "dev").rmdir()
+    (bundle.rootfs / "dev").symlink_to(f"/../../../..{outside}")
+    done = box.run(bundle.script("ls -l /dev/ /dev/null"))
+    assert untouched(outside) and not (outside / "null").exists(), done
+    assert done.status == 0 and (bundle.rootfs / str(outside)[1:] / "null").is_char_device()
+
+
+def bound_dev(box: Box, outside: Path) -> tuple[Bundle, Path]:
+    """A bundle whose /dev is the attacker's own directory."""
+    dev = box.directory / "dev"
+    (dev / "pts").mkdir(parents=True)
+    bundle = box.bundle()
+    mounts = bundle.config["mounts"]
+    bundle.config["mounts"] = [m for m in mounts if not m["destination"].startswith("/dev")]
+    bundle.config["mounts"].append({"destination": "/dev", "source": str(dev), "options": ["bind"]})
+    return bundle, dev
+
+
+def test_masks_do_not_trust_the_images_null(box: Box, outside: Path):
+    """CVE-2025-31133: a symlink at /dev/null must not be what hides /proc/keys."""
+    bundle, dev = bound_dev(box, outside)
+    (dev / "null").symlink_to("/proc/sys/kernel/core_pattern")
+    before = Path("/proc/sys/kernel/core_pattern").read_text()
+    masked = "/proc/timer_list"
+    bundle.linux["maskedPaths"] = [masked]
+    done = box.run(bundle.script(f"stat -c %t:%T {masked}; echo evil > {masked}; cat {masked}"))
+    assert done.ok().out == "1:3\n"
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == before
+
+
+def test_a_sysctl_is_really_set(box: Box, outside: Path):
+    """CVE-2019-16884, CVE-2025-52881: a volume over /proc redirects nothing that we write."""
+    fake = box.directory / "fake"
+    (fake / "sys/net/ipv4").mkdir(parents=True)
+    (fake / "sys/net/ipv4/ip_forward").write_text("fake")
+    (fake / "self").symlink_to("1")
+    bundle = box.bundle()
+    bundle.config["mounts"] += [
+        {"destination": "/proc", "source": str(fake), "options": ["bind"]},
+        {"destination": "/real", "type": "proc", "source": "proc"},
+    ]
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    done = box.run(bundle.script("cat /real/sys/net/ipv4/ip_forward"))
+    assert done.ok().out == "1\n"
+    assert (fake / "sys/net/ipv4/ip_forward").read_text() == "fake"
+
+
+def test_a_console_that_is_a_symlink(box: Box, outside: Path):
+    """CVE-2025-52565: the terminal is not bound over what the image's links point at."""
+    bundle, dev = bound_dev(box, outside)
+    devpts = {"destination": "/dev/pts", "type": "devpts", "source": "devpts"}
+    bundle.config["mounts"].append({**devpts, "options": ["newinstance", "ptmxmode=0666"]})
+    (dev / "console").symlink_to("/proc/sys/kernel/hostname")
+    bundle.process["terminal"] = True
+    main, other = os.openpty()
+    done = box.run(bundle.script("echo evil > /proc/sys/kernel/hostname; ls -l /dev/console"),
+                   stdin=other)  # fmt: skip
+    os.close(main)
+    os.close(other)
+    assert os.uname().nodename != "evil" and untouched(outside), done
+    assert (dev / "console").is_symlink()
+
+
+def test_files_of_the_image_are_opened_inside(box: Box, outside: Path):
+    """CVE-2019-18837, CVE-2025-24965: passwd is looked up in the root, magic links or not."""
+    bundle = box.bundle()
+    bundle.process["env"] = ["PATH=/bin"]
+    passwd = bundle.rootfs / "etc/passwd"
+    (outside / "treasure").write_text("root:x:0:0:r:/stolen:/bin/sh\n")
+    for target in (f"{'../' * 12}{outside}/treasure", f"/proc/1/root{outside}/treasure",
+                   f"/proc/self/cwd{outside}/treasure"):  # fmt: skip
+        passwd.unlink()
+        passwd.symlink_to(target)
+        assert box.run(bundle.script("echo $HOME")).ok().out == "/\n"
+
+
+def test_nothing_of_the_image_is_loaded(box: Box):
+    """CVE-2019-14271: no library, module or configuration of the root is read by us."""
+    from tests.executor import trace
+
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    bundle = box.bundle("/bin/true")
+    for name in ("usr/lib/libnss_files.so.2", "usr/lib/python3.11/encodings/__init__.py",
+                 "sitecustomize.py", "etc/ld.so.preload", "etc/nsswitch.conf"):  # fmt: skip
+        path = bundle.rootfs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("evil")
+    file = box.directory / "trace"
+    process = trace.record(box.pycontainer.argv("run", "-b", bundle, box.id()), file)
+    assert process.wait(60) == 0
+    if process.stderr:
+        process.stderr.close()
+    calls = trace.read(file)
+    inside = False
+    read = set()
+    for call in calls[trace.executor_of(calls)]:
+        inside |= call.name == "pivot_root"
+        opened = call.name in ("open", "openat", "openat2") and call.ok and inside
+        if opened and not number_of_flags(call) & 0x200000:  # O_PATH
+            read.add(call.text(0 if call.name == "open" else 1))
+        if call.name == "execve" and call.ok and inside:
+            break
+    assert read <= {"/etc/passwd", "/dev/null"}
+    for pid, own in calls.items():
+        if pid != trace.executor_of(calls):
+            paths = [c.args[1] for c in own if c.name == "openat" and c.ok]
+            assert not [p for p in paths if f"{bundle.rootfs}/" in p]
+
+
+def number_of_flags(call) -> int:
+    """The flags of an open."""
+    if call.name == "openat2":
+        return call.member(2, "flags")
+    return call.number(1 if call.name == "open" else 2)
