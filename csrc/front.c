@@ -220,8 +220,10 @@ static void do_state(void)
     char settings[64], *at = out;
     container_open(0);
     enum status status = container_status();
+    if (status == STOPPED)
+        hand_over(); /* what it died of may be worth a word */
     at = put_text(at, container.texts[TEXT_HEAD]);
-    at = put_number(at, status == STOPPED ? 0 : container.record->pid);
+    at = put_number(at, container.record->pid);
     at = put_text(at, ",\n  \"status\": \"");
     at = put_text(at, names[status]);
     at = put_text(at, container.texts[TEXT_TAIL]);
@@ -290,7 +292,8 @@ static void do_kill(void)
 /* The facts go first, as in Entry.remove; what is left when a later step fails, Python sweeps. */
 static void do_delete(void)
 {
-    static const char *const files[] = { "state.json", "record", "config.json", "start.sock" };
+    static const char *const files[] = { "state.json",  "record", "config.json",
+                                         "start.sock", "resources.json" };
     container_open(1);
     if (!(container.record->flags & MAY_DELETE) || container_status() != STOPPED)
         hand_over();

@@ -93,6 +93,8 @@ class Container:
             if not attachment.stays:
                 return 0
             exit_status = attachment.wait(started.pid, reap_all=not options.no_subreaper)
+            if exit_status == 128 + SIGKILL:
+                container.tell_oom(0)
         finally:
             attachment.close()
         if not options.keep:
@@ -127,7 +129,17 @@ class Container:
         from pycontainer.facts import document
 
         now = self.status()
-        return document(self.facts, now, 0 if now == "stopped" else self.facts.pid)
+        if now != "stopped":
+            return document(self.facts, now, self.facts.pid)
+        found = self.cgroup.oom_report() if self.facts.cgroup else {}
+        return document(self.facts, now, 0) | ({"oom": found} if found else {})
+
+    def tell_oom(self, before: int) -> None:
+        """A warning, when the kernel has killed more than `before` for lack of memory."""
+        if self.facts.cgroup and (found := self.cgroup.oom_report()).get("kills", 0) > before:
+            from pycontainer.cgroups.oom import words
+
+            self.settings.log.warning(f"container {self.id}: killed, {words(found)}")
 
     def pids(self) -> Pids:
         """The host's pids of all its processes, sorted."""

@@ -34,6 +34,7 @@ def run_exec(container: Container, options: ExecOptions) -> int:
         process = {**process, "env": [*(process.get("env") or ()), *added]}
     try:
         attachment.prepare()
+        kills = container.cgroup.oom_kills()
         started = _start(container, {**config, "process": process}, options, attachment)
         try:
             attachment.announce(started)
@@ -45,7 +46,10 @@ def run_exec(container: Container, options: ExecOptions) -> int:
             posix.close(started.pidfd)
         if not attachment.stays:
             return 0
-        return attachment.wait(started.pid, reap_all=False)
+        exit_status = attachment.wait(started.pid, reap_all=False)
+        if exit_status == 128 + 9:
+            container.tell_oom(kills)
+        return exit_status
     finally:
         attachment.close()
 
@@ -171,6 +175,10 @@ class _Doorway:
     def oom_kills(self) -> int:
         """For an error that says so."""
         return self._container.cgroup.oom_kills()
+
+    def oom_report(self) -> dict[str, Any]:
+        """For that error's words."""
+        return self._container.cgroup.oom_report()
 
 
 def _placement(container: Container, options: ExecOptions) -> Placement:

@@ -39,7 +39,9 @@ def obituary(run: Run) -> OperationError:
     hint = ""
     cgroup = run.around.cgroup
     if cgroup is not None and cgroup.oom_kills():
-        reason += ", out of memory"
+        from pycontainer.cgroups.oom import words
+
+        reason += ", " + words(cgroup.oom_report())
         hint = "raise linux.resources.memory.limit"
     run.pid = 0
     return OperationError(

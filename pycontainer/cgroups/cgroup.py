@@ -307,6 +307,14 @@ class Cgroup:
 
         return kills(self.paths)
 
+    def oom_report(self) -> dict[str, Any]:
+        """The kills with the limit and the peak in bytes; {} when there were none."""
+        if not self.paths.directory("memory"):
+            return {}
+        from .oom import report
+
+        return report(self.paths)
+
     def stats(self) -> dict[str, Any]:
         """What it uses, in the shape of runc's events (stats.py)."""
         from .stats import collect
