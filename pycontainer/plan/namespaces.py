@@ -70,7 +70,7 @@ def clone(sketch: Sketch, into_cgroup: int) -> None:
     spaces: Spaces = sketch.spaces
     pid_slot = -1
     if "pid" in spaces.joined and not _respawned_pid(sketch):
-        # The caller's children go there: no intermediate process.
+        # The caller's children go there, out of reach by the user namespace that they are not in.
         pid_slot = _open(sketch, "pid")
     flags = 0 if spaces.staged else spaces.new & ~(CLONE_NEWCGROUP | CLONE_NEWTIME)
     field = "linux.namespaces" if flags else ""
@@ -185,8 +185,14 @@ def names(sketch: Sketch) -> None:
 
 
 def _respawned_pid(sketch: Sketch) -> bool:
-    """Without privileges over the host, the pid namespace opens only from its user namespace."""
-    return sketch.host.rootless and "user" in sketch.spaces.joined
+    """True when a child is the one that enters a joined pid namespace.
+
+    Up to its exec, a clone has our memory and descriptors: nobody who may trace it, which is who
+    has CAP_SYS_PTRACE without a user namespace in between, must see it (CVE-2016-9962). And
+    without privileges over the host, the pid namespace opens only from its user namespace.
+    """
+    spaces: Spaces = sketch.spaces
+    return not spaces.user or (sketch.host.rootless and "user" in spaces.joined)
 
 
 def _open(sketch: Sketch, kind: str) -> int:
