@@ -2,12 +2,17 @@
  *
  * The same as the launcher script, without what an ordinary start of Python spends before our
  * first line: no search for its own prefix, no dynamic libpython, no file of the standard library.
- * Linked with the distribution's static libpython; where there is none, the script does it.
+ * The interpreter is started by half only: types, built-in modules and imports, which is all that
+ * the hot path needs. The other half (sys.path, stdio objects, codecs, signal handlers; half of the
+ * whole cost) follows when something asks for a module that is neither built in nor in the image:
+ * tools/boot.py calls complete(). Linked with the distribution's static libpython; where there is
+ * none, the script does it.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <marshal.h>
 
+#include <signal.h>
 #include <string.h>
 
 #include "interpreter_data.h" /* frozen encodings, BOOT, paths: written by tools/embed.py */
@@ -28,6 +33,7 @@ static PyStatus configure(PyConfig *config, int argc, char **argv)
     PyStatus status;
     config->site_import = 0;
     config->install_signal_handlers = 1;
+    config->_init_main = 0;
     config->parse_argv = 0;
     config->pathconfig_warnings = 0;
     config->module_search_paths_set = 1;
@@ -47,27 +53,68 @@ static PyStatus configure(PyConfig *config, int argc, char **argv)
     return PyConfig_SetBytesArgv(config, argc, argv);
 }
 
-/* BOOT with its three names, then the command line. Only an error returns. */
-static int run(void)
+static int completed;
+
+/* The other half of the interpreter's start; does nothing a second time. */
+static PyObject *complete(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    if (!completed) {
+        completed = 1;
+        PyStatus status = _Py_InitializeMain();
+        if (PyStatus_Exception(status)) {
+            PyErr_SetString(PyExc_RuntimeError, status.err_msg);
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef complete_method = { "complete", complete, METH_NOARGS, NULL };
+
+static PyObject *list_of(int argc, char **argv)
+{
+    PyObject *list = PyList_New(0);
+    for (int i = 1; list && i < argc; i++) {
+        PyObject *text = PyUnicode_DecodeUTF8(argv[i], (Py_ssize_t)strlen(argv[i]), "surrogateescape");
+        if (!text || PyList_Append(list, text) < 0)
+            return NULL;
+        Py_DECREF(text);
+    }
+    return list;
+}
+
+/* BOOT with its names, then the command line. Only an error returns. */
+static int run(int argc, char **argv)
 {
     PyObject *image =
         PyMemoryView_FromMemory((char *)image_start, image_end - image_start, PyBUF_READ);
     PyObject *globals = Py_BuildValue("{sNssss}", "image", image, "directory", DIRECTORY,
                                       "__name__", "boot");
     PyObject *found = PyDict_New();
+    PyObject *words = list_of(argc, argv);
+    PyObject *rest = PyCFunction_New(&complete_method, NULL);
     static const char *const extensions[][2] = { EXTENSIONS };
     for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
         if (found && extensions[i][0])
             PyDict_SetItemString(found, extensions[i][0], PyUnicode_FromString(extensions[i][1]));
-    if (!globals || !found || PyDict_SetItemString(globals, "extensions", found) < 0 ||
+    if (!globals || !found || !words || !rest ||
+        PyDict_SetItemString(globals, "extensions", found) < 0 ||
+        PyDict_SetItemString(globals, "complete", rest) < 0 ||
         PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) < 0)
         return failed("no memory");
     PyObject *code = PyMarshal_ReadObjectFromString((const char *)BOOT, sizeof(BOOT));
     PyObject *result = code ? PyEval_EvalCode(code, globals, globals) : NULL;
     PyObject *cli = result ? PyImport_ImportModule("pycontainer.cli") : NULL;
-    PyObject *status = cli ? PyObject_CallMethod(cli, "main", NULL) : NULL;
-    if (!status)
+    PyObject *status = cli ? PyObject_CallMethod(cli, "main", "O", words) : NULL;
+    if (!status) {
+        PyObject *kind, *value, *trace;
+        PyErr_Fetch(&kind, &value, &trace);
+        Py_XDECREF(complete(NULL, NULL));
+        PyErr_Restore(kind, value, trace);
         PyErr_Print();
+    }
     return 1;
 }
 
@@ -82,6 +129,7 @@ int main(int argc, char **argv)
     if (PyStatus_Exception(status))
         return failed(status.err_msg);
     PyImport_FrozenModules = FROZEN;
+    signal(SIGPIPE, SIG_IGN); /* as Python does: a reader that goes away is an error, not the end */
     PyConfig_InitIsolatedConfig(&config);
     status = configure(&config, argc, argv);
     if (!PyStatus_Exception(status))
@@ -90,5 +138,5 @@ int main(int argc, char **argv)
     if (PyStatus_Exception(status))
         return failed(status.err_msg);
     PyGC_Disable(); /* no command lives long enough to need it */
-    return run();
+    return run(argc, argv);
 }

@@ -34,3 +34,8 @@ int shim_set_subreaper(int on)
 {
     return prctl(PR_SET_CHILD_SUBREAPER, (unsigned long) (on != 0), 0, 0, 0) < 0 ? -errno : 0;
 }
+
+int shim_pidfd_signal(int pidfd, int number)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) < 0 ? -errno : 0;
+}

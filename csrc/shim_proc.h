@@ -13,4 +13,7 @@ int shim_signalfd(unsigned long long mask);
 /* Become (1) the parent of orphaned descendants, or not (0): PR_SET_CHILD_SUBREAPER. */
 int shim_set_subreaper(int on);
 
+/* Send a signal through a pidfd (Linux 5.1). */
+int shim_pidfd_signal(int pidfd, int number);
+
 #endif

@@ -15,7 +15,6 @@ Nothing here runs asynchronously: one loop of poll(2) over the signals and the t
 
 from __future__ import annotations
 
-import _signal
 import errno
 import posix
 import select
@@ -28,12 +27,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .terminal import Terminal
 
-# All but KILL and STOP, which cannot be blocked, and 32 and 33, which are libc's own.
-_BLOCKED = 0xFFFF_FFFF_FFFF_FFFF & ~sum(
-    1 << number - 1 for number in (_signal.SIGKILL, _signal.SIGSTOP, 32, 33)
-)
+SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGCONT, SIGWINCH = 1, 2, 3, 15, 17, 18, 28
+
+# All but KILL (9) and STOP (19), which cannot be blocked, and 32 and 33, which are libc's own.
+_BLOCKED = 0xFFFF_FFFF_FFFF_FFFF & ~sum(1 << number - 1 for number in (9, 19, 32, 33))
 _INFO = 128  # size of struct signalfd_siginfo; its members: signal at 0, sender's pid at 12
-_ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
+_ENDING = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
 
 
 class Signals:
@@ -123,16 +122,16 @@ def _handle_signals(
 ) -> int | None:
     numbers = signals.read()
     for number in numbers:
-        if number == _signal.SIGCHLD:
+        if number == SIGCHLD:
             continue
-        if terminal is not None and number == _signal.SIGWINCH:
+        if terminal is not None and number == SIGWINCH:
             terminal.resize()
             continue
-        if terminal is not None and number == _signal.SIGCONT:
+        if terminal is not None and number == SIGCONT:
             terminal.make_raw()
             terminal.resize()
         _forward(pid, number)
-    return _reap(pid, reap_all) if _signal.SIGCHLD in numbers else None
+    return _reap(pid, reap_all) if SIGCHLD in numbers else None
 
 
 def _forward(pid: int, number: int) -> None:

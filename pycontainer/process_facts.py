@@ -8,10 +8,12 @@ the numbers in between have to be used up first.
 
 from __future__ import annotations
 
-import _signal
 import posix
 import select
+from errno import ESRCH
 from time import monotonic, sleep
+
+from ._shim import lib
 
 _STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted from the third
 _DEAD = b"ZXx"  # zombie and dead: nothing runs any more, only the entry is left
@@ -72,11 +74,10 @@ def open_pidfd(pid: int, started: int) -> int:
 
 def send_signal(pidfd: int, number: int) -> bool:
     """Send a signal through a pidfd; False when the process is gone. OSError on anything else."""
-    try:
-        _signal.pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return False
-    return True
+    result = lib.shim_pidfd_signal(pidfd, number)
+    if result < 0 and -result != ESRCH:
+        raise OSError(-result, posix.strerror(-result))
+    return result >= 0
 
 
 def signal_process(pid: int, started: int, number: int) -> bool:

@@ -80,12 +80,14 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
 def _process(path: str) -> dict[str, Any]:
     """The process document in a file."""
+    from _io import FileIO  # open() would load io, and with it encodings
+
     from pycontainer import jsonfast
     from pycontainer.errors import ConfigError, HostError, os_reason
 
     try:
-        with open(path, "rb") as file:
-            process = jsonfast.loads(file.read())
+        with FileIO(path) as file:
+            process = jsonfast.loads(file.readall())
     except OSError as error:
         raise HostError(f"open {path}: {os_reason(error.errno or 0)}", field="--process") from None
     except ValueError as error:
