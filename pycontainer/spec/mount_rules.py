@@ -26,7 +26,7 @@ def mounts(subject: Subject) -> None:
             subject.warn(f"{field}.destination", "is relative, which is deprecated; / is assumed")
         options = mount.get("options", ())
         if "bind" in options or "rbind" in options:
-            _bind(mount, field)
+            _bind(subject, mount, field)
         elif not mount.get("type"):
             if "remount" not in options:
                 hint = "add the option rbind if it is a bind mount"
@@ -42,14 +42,14 @@ def _idmap_free(options: list[str]) -> bool:
     return "idmap" not in options and "ridmap" not in options
 
 
-def _bind(mount: dict[str, Any], field: str) -> None:
-    """A bind mount has a source, and no filesystem that could take options of its own."""
+def _bind(subject: Subject, mount: dict[str, Any], field: str) -> None:
+    """A bind mount has a source; a filesystem's own options, which the kernel does not even look
+    at then, are tolerated as other runtimes do."""
     if not mount.get("source"):
         refuse(f"{field}.source", "is required for a bind mount but missing", _CLAUSE)
     data = mount_options.parse(mount["options"]).data
     if data:
-        message = f"has {', '.join(data)}, which a bind mount cannot have"
-        refuse(f"{field}.options", message, _OPTIONS)
+        subject.warn(f"{field}.options", f"has {', '.join(data)}, which a bind mount ignores")
 
 
 def _idmap(subject: Subject, mount: dict[str, Any], field: str) -> None:

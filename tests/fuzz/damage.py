@@ -85,7 +85,6 @@ _ITEMS: dict[str, list[Any]] = {
         {"destination": "/x\0", "type": "tmpfs"},
         {"destination": "/x", "type": "tmpfs", "options": "ro"},
         {"destination": "/x", "type": "tmpfs", "options": [3]},
-        {"destination": "/x", "source": "/usr", "options": ["bind", "size=1m"]},
         {"destination": "/x", "type": "tmpfs", "options": ["idmap"], "uidMappings": []},
         "/x", None, ["/x"],
     ],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pycontainer._shim import lib
 
 from pycontainer import features
-from pycontainer._shim import lib
 from pycontainer.plan.op import TABLE
 from pycontainer.tables import mount_options
 

@@ -18,7 +18,6 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"destination": "/x", "type": "", "options": ["ro"]}, ".type", "missing"),
     ({"destination": "/x", "type": "bind", "source": "/y"}, ".type", "no filesystem"),
     ({"destination": "/x", "options": ["bind"]}, ".source", "missing"),
-    ({**BIND, "options": ["bind", "size=3", "ro", "acl"]}, ".options", "size=3, acl"),
     ({**BIND, "uidMappings": IDS}, ".gidMappings", "missing"),
     ({**BIND, "gidMappings": IDS}, ".uidMappings", "missing"),
     ({**BIND, "gidMappings": IDS, "uidMappings": []}, ".uidMappings", "missing"),
@@ -54,6 +53,12 @@ def test_relative_destination_is_a_warning() -> None:
     mount = {"destination": "x", "type": "tmpfs"}
     (warning,) = spec.validate(changed({"mounts.+": mount}))
     assert warning.startswith("mounts[1].destination: is relative")
+
+
+def test_options_that_a_bind_mount_ignores_are_a_warning() -> None:
+    mount = {**BIND, "options": ["bind", "size=3", "ro", "acl"]}
+    (warning,) = spec.validate(changed({"mounts.+": mount}))
+    assert "mounts[1].options" in warning and "size=3, acl" in warning
 
 
 def test_mappings_without_idmap_are_a_warning() -> None:
