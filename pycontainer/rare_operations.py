@@ -91,7 +91,7 @@ def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
         total=len(run.plan.ops),
         kind=op.kind,
         field=op.field,
-        hint=diagnosis.cause(op, errno, detail) or hint,
+        hint=diagnosis.cause(run.plan.ops, op, errno, detail) or hint,
     )
 
 
