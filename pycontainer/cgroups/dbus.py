@@ -163,6 +163,8 @@ class Connection:
 
     def _parse(self) -> Message:
         self._need(16)
+        if self._input[0] not in b"lB":
+            raise ValueError("no D-Bus message")
         order = "big" if self._input[0] == 0x42 else "little"
         kind = self._input[1]
         start = Reader(bytes(self._input[:16]), order, 4)  # type: ignore[arg-type]
