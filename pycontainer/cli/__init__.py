@@ -37,6 +37,7 @@ COMMANDS = (
     "exec",
     "features",
     "gc",
+    "info",
     "kill",
     "list",
     "pause",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import _cffi_backend
 import pytest
 
 from pycontainer.errors import ContainerError, HostError, StateError
@@ -243,9 +244,7 @@ def test_a_creator_that_died_leaves_a_stopped_container(store: Store) -> None:
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
-def test_created_while_the_gate_is_closed(
-    store: Store, init: subprocess.Popen, kind: int
-) -> None:
+def test_created_while_the_gate_is_closed(store: Store, init: subprocess.Popen, kind: int) -> None:
     with created(store, init) as entry:
         assert not entry.gate_closed()
         gate = socket.socket(socket.AF_UNIX, kind)
@@ -298,8 +297,9 @@ def test_half_removed_is_not_listed(store: Store) -> None:
 
 def test_reading_a_state_takes_few_system_calls(store: Store, init: subprocess.Popen) -> None:
     created(store, init).close()
+    extensions = str(Path(_cffi_backend.__file__).parent)
     code = (
-        f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n"
+        f"import sys; sys.path[:0] = [{str(Path.cwd())!r}, {extensions!r}]\n"
         "from pycontainer.store import Store, status\n"
         f"store = Store({store.root!r})\n"
         "sys.stdout.write('MARK'); sys.stdout.flush()\n"
