@@ -170,6 +170,8 @@ class Reader:
             return text.decode("utf-8", "replace")
         if head == "v":
             signature = self._one("g", depth)
+            if first_type(signature) != len(signature):
+                raise ValueError(f"bad D-Bus signature {signature!r}")
             return (signature, self._one(signature, depth + 1))
         if head == "a":
             return self._array(kind[1:], depth)

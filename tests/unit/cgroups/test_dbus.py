@@ -122,8 +122,8 @@ class Server:
         for answer in answers:
             peer.recv(65536)
             peer.sendall(answer)
-        if answers and answers[-1] == b"":
-            peer.recv(65536)  # until the client gives up
+        while answers and peer.recv(65536):
+            pass  # until the client gives up
         peer.close()
 
 
@@ -136,7 +136,7 @@ OK = b"DATA\r\nOK 0123456789abcdef\r\n"
         ((b"",), "no answer within 0.2 s"),
         ((b"REJECTED EXTERNAL\r\n",), "REJECTED"),
         ((b"x" * 5000,), "talks no D-Bus"),
-        ((), "closed the connection|connection reset"),
+        ((), "closed the connection|connection reset|broken pipe"),
         ((OK, b"l\x02\0\1\xff\xff\xff\x7f" + bytes(8)), "too long"),
         ((OK, b"\0" * 16), "no D-Bus message"),
     ],
