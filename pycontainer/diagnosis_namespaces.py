@@ -152,3 +152,8 @@ def filtered() -> Obstacle | None:
 
 
 OBSTACLES = (switched_off, apparmor, missing, chrooted)
+
+
+def flag_of(kind: str) -> int:
+    """The CLONE_NEW flag of a type."""
+    return next(flag for flag, name in NAMES_OF_FLAGS.items() if name == kind)
