@@ -1,4 +1,4 @@
-/* Id-mapped mounts (Linux 5.12). Also read by cffi: only plain declarations here. All functions
+/* Mounts, from the outside: mapped ids (Linux 5.12), and away with them. Also read by cffi: only plain declarations here. All functions
  * return >= 0, or a negative errno. */
 #ifndef SHIM_IDMAP_H
 #define SHIM_IDMAP_H
@@ -8,5 +8,8 @@ int shim_user_namespace(const char *uids, const char *gids);
 
 /* Map the ids of a mount that is attached nowhere, `recursive` with all below it. */
 int shim_idmap(int tree, int user_namespace, int recursive);
+
+/* Take a mount, and all below it, out of the tree (MNT_DETACH); symlinks are not followed. */
+int shim_detach(const char *path);
 
 #endif

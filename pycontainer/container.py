@@ -292,10 +292,10 @@ class Container:
             if self.cgroup.exists():
                 self.cgroup.kill()
             self.cgroup.delete()
-        if facts.extra.get("resctrl"):
-            from pycontainer import intel_rdt
+        if "resctrl" in facts.extra or "mounted" in facts.extra:
+            from pycontainer import remains
 
-            intel_rdt.remove(facts.extra["resctrl"])
+            remains.remove(facts.extra, facts.rootfs)
         self._stopped()
         self.entry.remove()
 

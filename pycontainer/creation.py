@@ -14,7 +14,7 @@ from pycontainer.errors import ConfigError, ContainerError
 from pycontainer.facts import OCI_VERSION, Facts, rfc3339_nano
 from pycontainer.host import probe
 from pycontainer.plan.cgroup import CgroupPlan
-from pycontainer.plan.create import Inputs, compile_create
+from pycontainer.plan.create import Inputs, compile_create, mounts_on_host
 from pycontainer.process_facts import start_time
 from pycontainer.settings import absolute
 from pycontainer.store import Store
@@ -185,6 +185,8 @@ class Creation:
         extra: dict[str, Any] = {"hooks": [stage for stage, listed in hooks.items() if listed]}
         if self.rdt is not None:
             extra["resctrl"] = self.rdt.facts()
+        if mounts_on_host(self.config):
+            extra["mounted"] = True
         return extra | {"notifies": True} if self.notifies else extra
 
     def _has_pid_namespace(self) -> bool:
@@ -246,11 +248,12 @@ class Creation:
                 cgroup.undo()
             except ContainerError as error:
                 self.settings.log.warning(f"after the failure: {error}")
-        if self.rdt is not None:
-            from pycontainer import intel_rdt
+        extra = self._extra()
+        if "resctrl" in extra or "mounted" in extra:
+            from pycontainer import remains
 
             try:
-                intel_rdt.remove(self.rdt.facts())
+                remains.remove(extra, self.rootfs)
             except ContainerError as error:
                 self.settings.log.warning(f"after the failure: {error}")
         if self.hooks_ran:

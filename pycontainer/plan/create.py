@@ -137,9 +137,19 @@ class Root:
 
     def open(self, kind: str, slot: Callable[[], int]) -> None:
         """By an operation of this kind."""
-        if self.sketch.spaces.user:
+        if self.sketch.spaces.user or mounts_on_host(self.sketch.config):
             self.slot = slot()
             self.sketch.add(kind, self.slot, 1, self.path, field="root.path")
+
+
+def mounts_on_host(config: dict[str, Any]) -> bool:
+    """True when there is no mount namespace, and something to mount: then the root is bound on
+    itself, and `delete` takes that mount away with all that is below."""
+    linux = config.get("linux") or {}
+    if any(space["type"] == "mount" for space in linux.get("namespaces") or ()):
+        return False
+    below = (config.get("mounts"), linux.get("maskedPaths"), linux.get("readonlyPaths"))
+    return any(below) or bool((config.get("root") or {}).get("readonly"))
 
 
 def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:

@@ -85,9 +85,6 @@ class Mounts:
 
     def compile(self) -> None:
         """All mounts, in order."""
-        if self.sketch.config.get("mounts") and not self.sketch.spaces.has("mount"):
-            reason = "need a mount namespace: without one they would be the host's, and stay there"
-            raise ConfigError(reason, field="mounts", clause="config-linux.md#namespaces")
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             self._mount(index, mount)
 
