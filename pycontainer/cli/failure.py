@@ -60,6 +60,8 @@ def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
         return message, {"code": "host", "errno": error.errno}
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", {"code": "interrupted"}
+    if isinstance(error, ImportError):  # files of ours that are missing, or cannot be read now
+        return f"load {NAME}: {error}", {"code": "host"}
     if isinstance(error, MemoryError):
         return "out of memory", {"code": "host"}
     text = f"internal error: {type(error).__name__}: {error}".removesuffix(": ")
