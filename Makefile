@@ -28,7 +28,7 @@ export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-unit lint format bench install uninstall clean system
+.PHONY: help build demo test test-unit test-vm lint format bench install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,14 @@ build: system $(VENV)/run.done ## build the command build/pycontainer in this ch
 demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
 
-test: build test-needs ## run all tests (root for most of them)
+test: build test-needs ## run all tests (root for most of them), some in a virtual machine too
 	$(PY) -m pytest $(PYTEST)
+ifeq ($(PYTEST),)
+	@tools/test-vm
+endif
+
+test-vm: build $(VENV)/test.done ## run the tests of cgroup v2 and systemd, in a virtual machine
+	@tools/test-vm $(PYTEST)
 
 test-unit: build $(VENV)/test.done ## run the tests that need no root
 	$(PY) -m pytest tests/unit $(PYTEST)

@@ -1,0 +1,151 @@
+"""The systemd driver beyond limits: units, slices, annotations, reloads, refusals."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from tests.support.box import Box
+from tests.support.cgroups import (
+    SYSTEMD,
+    V1,
+    directories,
+    setting,
+    settings,
+    unit_properties,
+    units,
+)
+
+pytestmark = pytest.mark.skipif(not SYSTEMD, reason="needs systemd")
+
+
+def test_a_life_in_a_scope(box: Box) -> None:
+    pyc, name = box.pycontainer, box.id()
+    bundle = box.bundle("/bin/sleep", "1000")
+    pyc("--systemd-cgroup", "create", "-b", bundle, name).ok()
+    unit = f"pycontainer-{name}.scope"
+    assert unit_properties(unit)["ActiveState"] == "active"
+    # The process that started the scope is gone, init is in.
+    assert pyc("ps", "-f", "json", name).out.strip() == f"[{pyc.state(name)['pid']}]"
+    pyc("start", name).ok()
+    inside = pyc("exec", name, "cat", "/proc/self/cgroup").ok().out
+    assert V1 or inside == "0::/\n"
+    pyc("pause", name).ok()
+    assert pyc.status(name) == "paused"
+    pyc("resume", name).ok()
+    pyc("kill", name, "KILL").ok()
+    pyc.wait_for(name, "stopped")
+    pyc("delete", name).ok()
+    assert units(name) == []
+    box.empty()
+
+
+def test_limits_survive_a_reload(box: Box) -> None:
+    """systemctl daemon-reload applies again what systemd knows: all of ours must stay."""
+    pyc, name = box.pycontainer, box.id()
+    bundle = box.bundle("/bin/sleep", "1000")
+    bundle.linux["resources"] = {
+        "memory": {"limit": 64 << 20},
+        "cpu": {"quota": 33333, "period": 100000},
+        "pids": {"limit": 20},
+        "devices": [
+            {"allow": False, "access": "rwm"},
+            {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"},
+        ],
+    }
+    pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).ok()
+    pyc("update", "--pids-limit", "30", name).ok()
+    before = settings(pyc, name)
+    assert setting(pyc, name, "pids.max") == "30"
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    assert settings(pyc, name) == before
+    script = "mknod /tmp/zero c 1 5; mknod /tmp/fuse c 10 229; mknod /tmp/kmsg c 1 11; "
+    script += "head -c1 /tmp/zero >/dev/null && ! true < /tmp/fuse && true < /tmp/kmsg"
+    pyc("exec", "--cap", "CAP_MKNOD", name, "sh", "-c", script).ok()
+    pyc("delete", "-f", name).ok()
+
+
+def test_one_task_is_enough(box: Box) -> None:
+    """The process that starts the scope does not count."""
+    bundle = box.bundle("/bin/true")
+    bundle.linux["resources"] = {"pids": {"limit": 1}}
+    box.pycontainer("--systemd-cgroup", "run", "-b", bundle, box.id()).ok()
+
+
+def test_annotations(box: Box) -> None:
+    pyc, name = box.pycontainer, box.id()
+    bundle = box.bundle("/bin/sleep", "1000")
+    prefix = "org.systemd.property."
+    bundle.config["annotations"] = {
+        f"{prefix}TimeoutStopSec": "uint64 123",
+        f"{prefix}CollectMode": "'inactive-or-failed'",
+    }
+    pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).ok()
+    found = unit_properties(f"pycontainer-{name}.scope")
+    assert found["TimeoutStopUSec"] == "2min 3s"
+    assert found["CollectMode"] == "inactive-or-failed"
+    pyc("delete", "-f", name).ok()
+    bundle.config["annotations"] = {f"{prefix}NoSuchThing": "1"}
+    pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).fails("NoSuchThing")
+    bundle.config["annotations"] = {f"{prefix}CollectMode": "oops"}
+    pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).fails("annotations", "quotes")
+    assert units(name) == []
+    box.empty()
+
+
+def test_slices(box: Box) -> None:
+    """In a nested slice, and as a slice."""
+    pyc = box.pycontainer
+    for number, path in enumerate((f"{box.token}-a.slice:x:y", f":x:{box.token}.slice")):
+        name = box.id(str(number))
+        bundle = box.bundle("/bin/sleep", "1000")
+        bundle.linux["cgroupsPath"] = path
+        pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).ok()
+        directory = next(iter(directories(pyc, name).values()))
+        assert str(pyc.state(name)["pid"]) in (directory / "cgroup.procs").read_text().split()
+        pyc("delete", "-f", name).ok()
+        assert not directory.exists()
+    subprocess.run(["systemctl", "stop", f"{box.token}-a.slice", f"{box.token}.slice"], check=False)
+
+
+def test_refusals_leave_nothing(box: Box) -> None:
+    pyc, name = box.pycontainer, box.id()
+    bundle = box.bundle("/bin/sleep", "1000")
+    run = ("--systemd-cgroup", "run", "-d", "-b")
+    bundle.linux["cgroupsPath"] = "/not/this/form"
+    pyc(*run, bundle, name).fails("slice:prefix:name")
+    bundle.linux["cgroupsPath"] = f":t:{name}"
+    pyc(*run, bundle, name).ok()
+    pyc(*run, bundle, name + "2").fails("unit", "already")
+    assert pyc.status(name) == "running"  # the other one's failure did it no harm
+    pyc("delete", "-f", name).ok()
+    bundle.linux["resources"] = {"memory": {"limit": 64 << 20}, "cpu": {"cpus": "4000"}}
+    pyc(*run, bundle, name).fails("cpu")
+    bundle.linux["resources"] = {}
+    bundle.process["args"] = ["/no/such/program"]
+    pyc(*run, bundle, name).fails("no such file")
+    assert units(box.token) == []
+    box.empty()
+
+
+@pytest.mark.skipif(V1, reason="v2 only")
+def test_ownership(box: Box) -> None:
+    """config-linux.md#cgroup-ownership: the program's user gets the cgroup if it is writable."""
+    pyc = box.pycontainer
+    for driver in ([], ["--systemd-cgroup"]):
+        name = box.id(str(len(driver)))
+        bundle = box.bundle("/bin/sleep", "1000")
+        bundle.process["user"] = {"uid": 1000, "gid": 1000}
+        bundle.linux["namespaces"].append({"type": "cgroup"})
+        for mount in bundle.config["mounts"]:
+            if mount["type"] == "cgroup":
+                mount["options"] = [o for o in mount["options"] if o != "ro"]
+        pyc(*driver, "run", "-d", "-b", bundle, name).ok()
+        directory = directories(pyc, name)[""]
+        assert os.stat(directory).st_uid == 1000
+        assert os.stat(directory / "cgroup.procs").st_uid == 1000
+        assert os.stat(directory / "memory.max").st_uid == 0
+        pyc("exec", name, "mkdir", "/sys/fs/cgroup/below").ok()
+        pyc("delete", "-f", name).ok()

@@ -1,0 +1,134 @@
+"""Each flag of `update` on a running container reaches the kernel; a bad value changes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.box import Box
+from tests.support.cgroups import DRIVERS, V1, flags, setting, settings, unit_properties
+
+MEGABYTE = 1 << 20
+# option and value, (v1 file, content), (v2 file, content)
+FLAGS = [
+    ("--memory", "64m", ("memory.limit_in_bytes", 64 * MEGABYTE), ("memory.max", 64 * MEGABYTE)),
+    (
+        "--memory-reservation",
+        "32m",
+        ("memory.soft_limit_in_bytes", 32 * MEGABYTE),
+        ("memory.low", 32 * MEGABYTE),
+    ),
+    ("--pids-limit", "44", ("pids.max", 44), ("pids.max", 44)),
+    ("--pids-limit", "-1", ("pids.max", "max"), ("pids.max", "max")),
+    ("--cpu-quota", "20000", ("cpu.cfs_quota_us", 20000), ("cpu.max", "20000 100000")),
+    ("--cpu-period", "50000", ("cpu.cfs_period_us", 50000), ("cpu.max", "20000 50000")),
+    ("--cpu-burst", "500", ("cpu.cfs_burst_us", 500), ("cpu.max.burst", 500)),
+    ("--cpu-quota", "-1", ("cpu.cfs_quota_us", -1), ("cpu.max", "max 50000")),
+    ("--cpu-share", "512", ("cpu.shares", 512), ("cpu.weight", 59)),
+    ("--cpu-idle", "1", ("cpu.idle", 1), ("cpu.idle", 1)),
+    ("--cpuset-cpus", "0", ("cpuset.cpus", 0), ("cpuset.cpus", 0)),
+    ("--cpuset-mems", "0", ("cpuset.mems", 0), ("cpuset.mems", 0)),
+    ("--memory", "-1", ("memory.limit_in_bytes", 2**63 - 4096), ("memory.max", "max")),
+]
+
+
+def running(box: Box, driver: str, resources: dict | None = None) -> str:
+    bundle = box.bundle("/bin/sleep", "1000")
+    bundle.linux["resources"] = resources or {}
+    name = box.id("c")
+    box.pycontainer(*flags(driver), "run", "-d", "-b", bundle, name).ok()
+    return name
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_each_flag(box: Box, driver: str) -> None:
+    pyc = box.pycontainer
+    name = running(box, driver)
+    for option, value, v1, v2 in FLAGS:
+        file, content = v1 if V1 else v2
+        try:
+            setting(pyc, name, file)
+        except AssertionError:
+            continue  # this kernel has no such control
+        pyc("update", option, value, name).ok()
+        assert setting(pyc, name, file) == str(content), option
+    if driver == "systemd":
+        assert unit_properties(f"pycontainer-{name}.scope")["AllowedCPUs"] == "0"
+    pyc("delete", "-f", name).ok()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_document(box: Box, driver: str) -> None:
+    """As containerd gives it: everything at once, on stdin; nulls are nothing."""
+    pyc = box.pycontainer
+    name = running(box, driver, {"memory": {"limit": 64 * MEGABYTE}})
+    resources = {
+        "memory": {"limit": 128 * MEGABYTE},
+        "cpu": {"quota": 30000, "period": 60000, "shares": None},
+        "pids": {"limit": 55},
+        "blockIO": None,
+        "devices": [{"allow": False, "access": "rwm"}],
+    }
+    pyc("update", "--resources", "-", name, input=json.dumps(resources).encode()).ok()
+    memory = "memory.limit_in_bytes" if V1 else "memory.max"
+    assert setting(pyc, name, memory) == str(128 * MEGABYTE)
+    assert setting(pyc, name, "pids.max") == "55"
+    assert setting(pyc, name, "cpu.cfs_quota_us" if V1 else "cpu.max").split()[0] == "30000"
+    if driver == "systemd":
+        found = unit_properties(f"pycontainer-{name}.scope")
+        assert found["MemoryLimit" if V1 else "MemoryMax"] == str(128 * MEGABYTE)
+        assert found["TasksMax"] == "55"
+    pyc("delete", "-f", name).ok()
+
+
+BAD = [
+    (["--pids-limit", "5", "--cpuset-cpus", "999"], "cpus"),
+    (["--memory", "lots"], "invalid size"),
+    (["--cpu-share", "-5"], "not a number"),
+    (["--memory", "64m", "--cpu-period", "5"], ""),
+    (["--memory", "64m", "--memory-swap", "32m"], "swap"),
+    (["--pids-limit", "7", "--cpu-idle", "5"], "idle"),
+    (["--resources", "/nowhere"], "no such file"),
+    (["--l3-cache-schema", "L3:0=f", "--pids-limit", "7"], ""),
+]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_bad_values_change_nothing(box: Box, driver: str) -> None:
+    pyc = box.pycontainer
+    name = running(box, driver, {"pids": {"limit": 50}, "cpu": {"quota": 40000}})
+    before = settings(pyc, name)
+    unit = f"pycontainer-{name}.scope"
+    shown = unit_properties(unit) if driver == "systemd" else None
+    for arguments, words in BAD:
+        pyc("update", *arguments, name).fails(*([words] if words else []))
+        assert settings(pyc, name) == before, arguments
+        assert shown is None or unit_properties(unit) == shown, arguments
+    pyc("update", "-r", "-", name, input=b"[]").fails("must be an object")
+    pyc("update", "-r", "-", name, input=b"{").fails("resources")
+    pyc("update", "-r", "-", name, input=b'{"pids": {"limit": "x"}}').fails("linux.resources.pids")
+    assert settings(pyc, name) == before
+    pyc("delete", "-f", name).ok()
+
+
+def test_stopped(box: Box) -> None:
+    pyc = box.pycontainer
+    bundle = box.bundle("/bin/true")
+    name = box.id("c")
+    pyc("run", "-d", "-b", bundle, name).ok()
+    pyc.wait_for(name, "stopped")
+    pyc("update", "--pids-limit", "5", name).fails("container not running")
+    pyc("delete", name).ok()
+
+
+def test_check_before_update(box: Box) -> None:
+    pyc = box.pycontainer
+    name = running(box, "cgroupfs", {"memory": {"limit": 64 * MEGABYTE}})
+    before = settings(pyc, name)
+    document = {"memory": {"limit": 4096, "checkBeforeUpdate": True}, "pids": {"limit": 9}}
+    done = pyc("update", "-r", "-", name, input=json.dumps(document).encode())
+    if not V1:
+        done.fails("current usage")
+        assert settings(pyc, name) == before
+    pyc("delete", "-f", name).ok()
