@@ -1,0 +1,78 @@
+"""Which engines and runtimes the checks run with.
+
+`make test` takes the checks marked `quick`, on our runtime only; `make test-engines` sets
+PYCONTAINER_ENGINES=all and takes everything, on runc as well.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from conformance.clients.containerd import Containerd
+from conformance.clients.docker import Docker
+from conformance.clients.engine import Engine
+from conformance.clients.podman import Podman
+from tests.support.runtimes import COMMAND
+
+ALL = os.environ.get("PYCONTAINER_ENGINES") == "all"
+ENGINES: dict[str, type[Engine]] = {kind.name: kind for kind in (Podman, Containerd, Docker)}
+RUNTIMES = ("pycontainer", "runc") if ALL else ("pycontainer",)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "quick: part of the short list of every test run")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module names its engines in ENGINES; a check may leave some out with a marker."""
+    if "engine" in metafunc.fixturenames:
+        kinds = [(name, runtime) for name in metafunc.module.ENGINES for runtime in RUNTIMES]
+        ids = [f"{name}-{runtime}" for name, runtime in kinds]
+        metafunc.parametrize("engine", kinds, indirect=True, scope="session", ids=ids)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if ALL:
+        return
+    here = os.path.dirname(__file__)
+    left_out = [
+        item
+        for item in items
+        if str(item.path).startswith(here) and item.get_closest_marker("quick") is None
+    ]
+    for item in left_out:
+        items.remove(item)
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """One engine on one runtime, for all checks of the session."""
+    name, runtime = request.param
+    kind = ENGINES[name]
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    missing = [program for program in (*kind.needs, runtime) if not _installed(program)]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    made = kind(runtime)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(autouse=True)
+def swept(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No check finds containers of another one."""
+    yield
+    if "engine" in request.fixturenames:
+        request.getfixturevalue("engine").sweep()
+
+
+def _installed(program: str) -> bool:
+    return COMMAND.exists() if program == "pycontainer" else shutil.which(program) is not None

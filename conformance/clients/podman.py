@@ -1,0 +1,67 @@
+"""Podman and conmon, with configuration, storage and state in a directory of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from conformance.clients.engine import IMAGE, Engine, root_archive, unmount_below
+
+
+class Podman(Engine):
+    """Rootful; with cgroupfs where no systemd runs."""
+
+    name = "podman"
+    needs = ("podman", "conmon")
+    at_once = ("--time=0",)
+
+    def start(self) -> None:
+        manager = "systemd" if Path("/run/systemd/system").is_dir() else "cgroupfs"
+        (self.home / "tmp").mkdir()
+        # Not --runtime-flag: the clean-up that conmon starts does not know it.
+        self.wrapper(self.runtime, f"--root {self.home}/state")
+        (self.home / "containers.conf").write_text(
+            "[engine]\n"
+            f"cgroup_manager = {json.dumps(manager)}\n"
+            'events_logger = "file"\n'
+            f"runtime_supports_json = [{json.dumps(self.runtime)}]\n"
+            "[containers]\n"
+            'log_driver = "k8s-file"\n'
+            # The image's defaults are above what root may raise on some machines.
+            'default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n'
+        )
+        self("import", root_archive(self.home), IMAGE).ok()
+
+    def argv(self) -> list[str]:
+        home = self.home
+        return [
+            "podman",
+            f"--root={home}/root",
+            f"--runroot={home}/run",
+            f"--tmpdir={home}/tmp",
+            "--storage-driver=overlay",
+            f"--runtime={home}/bin/{self.runtime}",
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return {"CONTAINERS_CONF": str(self.home / "containers.conf")}
+
+    def states(self) -> list[str]:
+        state = self.home / "state"
+        return [name for name in os.listdir(state) if name[0] != "~"] if state.exists() else []
+
+    def stop(self) -> None:
+        unmount_below(self.home)
+
+    def init_flags(self) -> list[str]:
+        return ["--init", "--init-path=/usr/bin/tini-static"]
+
+    def healthy(self, container: str) -> bool:
+        """Podman leaves the clock to systemd; a check can be asked for."""
+        return self("healthcheck", "run", container).status == 0
+
+    def info(self) -> str:
+        """Its version."""
+        return subprocess.check_output(["podman", "--version"], text=True).split()[-1]
