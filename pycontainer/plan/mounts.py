@@ -170,7 +170,8 @@ class Mounts:
             )
         space, path = _OWNED.get(fstype, ("", ""))
         if space and self.sketch.spaces.user and not self.sketch.spaces.has(space):
-            self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, 0, path, target, field=field)
+            hide = 2 if fstype == "mqueue" else 0  # a host may have it nowhere
+            self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, hide, path, target, field=field)
             return
         attributes, flags = options.attr_set, options.sb_set
         if target == "/dev" and attributes & ATTR_RDONLY:

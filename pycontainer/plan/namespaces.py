@@ -113,9 +113,11 @@ def enter(
 
 
 def _become_root(sketch: Sketch, field: str) -> None:
-    """Without the caller's groups: all, or (2) unless the namespace that we joined denies it."""
+    """Without the caller's groups; (2) unless that is denied in the namespace that we joined, or
+    in an outer one."""
     spaces: Spaces = sketch.spaces
-    mode = 2 if spaces.setgroups and "user" in spaces.joined else int(spaces.setgroups)
+    unsure = "user" in spaces.joined or sketch.host.rootless
+    mode = 2 if spaces.setgroups and unsure else int(spaces.setgroups)
     # A user without privileges opens /proc/PID/ns of dumpable processes only: for exec, and for
     # hooks that set the network up. In a new namespace there is nobody to hide from.
     visible = int(sketch.host.rootless and "user" not in spaces.joined)

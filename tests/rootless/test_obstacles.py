@@ -1,0 +1,197 @@
+"""What the host may have in a user's way: each obstacle is made, and has to be named and mended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from tests.rootless.person import COUNT, FIRST, NAME, Person
+from tests.support.runtimes import Done
+
+
+def run(person: Person, mapping: str = "ranges", script: str = "true") -> Done:
+    """Run a container of this mapping."""
+    return person("run", "-b", person.bundle(mapping, script), person.id())
+
+
+def test_no_range(obstructed: Person):
+    (obstructed.etc / "subuid").write_text("other:100000:65536\n")
+    done = run(obstructed).fails(f"{NAME} has no range in /etc/subuid")
+    first = FIRST + COUNT  # behind the ranges in both files
+    ids = f"{first}-{first + COUNT - 1}"
+    done.fails(f"sudo usermod --add-subuids {ids} --add-subgids {ids} {NAME}")
+    run(obstructed, "own").ok()
+
+
+def test_no_range_of_groups(obstructed: Person):
+    (obstructed.etc / "subgid").write_text("")
+    run(obstructed).fails(f"{NAME} has no range in /etc/subgid", "--add-subgids")
+
+
+def test_a_range_that_is_too_small(obstructed: Person):
+    (obstructed.etc / "subuid").write_text(f"{NAME}:{FIRST}:10\n")
+    run(obstructed).fails(
+        f"ids {FIRST} to {FIRST + COUNT - 1} are not all of {NAME}'s in /etc/subuid",
+        f"which has {FIRST}-{FIRST + 9}",
+        f"usermod --add-subuids {FIRST}-{FIRST + COUNT - 1} {NAME}",
+    )
+
+
+@pytest.mark.parametrize("name, capability", [("newuidmap", "setuid"), ("newgidmap", "setgid")])
+def test_a_helper_without_its_privilege(obstructed: Person, name: str, capability: str):
+    """As it is after a careless copy of a root file system, or in a container image."""
+    copy = obstructed.home / name
+    subprocess.run(["cp", f"/usr/bin/{name}", copy], check=True)
+    copy.chmod(0o755)
+    obstructed.obstacles = [f"mount --bind {copy} /usr/bin/{name}"]
+    run(obstructed).fails(
+        f"/usr/bin/{name} is neither setuid root nor has it CAP_{capability.upper()}",
+        f"sudo chmod u+s /usr/bin/{name}",
+        f"setcap cap_{capability}+ep /usr/bin/{name}",
+    )
+
+
+def test_a_helper_on_a_nosuid_file_system(obstructed: Person):
+    obstructed.obstacles = [
+        "mount --bind /usr/bin/newuidmap /usr/bin/newuidmap",
+        "mount -o remount,bind,nosuid /usr/bin/newuidmap",
+    ]
+    run(obstructed).fails("newuidmap is on a file system that is mounted nosuid", "remount,suid")
+
+
+def test_no_helper(obstructed: Person):
+    obstructed.obstacles = ["mount --bind /dev/null /usr/bin/newuidmap"]
+    done = run(obstructed).fails("newuidmap is not installed")
+    assert "install" in done.err.partition("to mend it: ")[2]
+
+
+def test_a_helper_that_gets_no_privileges(obstructed: Person):
+    bundle = str(obstructed.bundle("ranges"))
+    command = obstructed.command
+    obstructed.execute(
+        "setpriv", "--no-new-privs", command, "run", "-b", bundle, obstructed.id()
+    ).fails("no_new_privs is set on this process")
+
+
+def test_an_id_that_is_nobodys(obstructed: Person):
+    passwd = obstructed.etc / "passwd"
+    bundle = obstructed.bundle("ranges")
+    passwd.write_text(
+        passwd.read_text().replace(f"{NAME}:", "other:").replace(f":{obstructed.uid}:", ":1:")
+    )
+    obstructed("run", "-b", bundle, obstructed.id()).fails("has no entry in /etc/passwd")
+
+
+def test_a_covered_proc(obstructed: Person):
+    """As in a container of Docker's: new procfs mounts would show what it has masked."""
+    obstructed.obstacles = ["mount --bind /dev/null /proc/version", "mount --bind /tmp /proc/tty"]
+    run(obstructed).fails(
+        "/proc of this (outer) container is covered at", "/proc/version", "unmask=ALL"
+    )
+
+
+def test_a_covered_sys_is_bound(obstructed: Person):
+    """What it shows is less than a new one would, and is all there is."""
+    obstructed.obstacles = ["mount -t tmpfs none /sys/firmware"]
+    bundle = obstructed.bundle("own", "ls /sys/firmware | wc -l; ls -d /sys/class")
+    bundle.linux["namespaces"].append({"type": "network"})
+    bundle.linux["maskedPaths"] = []
+    for mount in bundle.config["mounts"]:
+        if mount["destination"] == "/sys":
+            mount.update(type="sysfs", source="sysfs", options=["ro"])
+    assert obstructed("run", "-b", bundle, obstructed.id()).ok().out == "0\n/sys/class\n"
+
+
+def test_a_directory_that_is_closed(obstructed: Person):
+    closed = obstructed.home / "closed"
+    (closed / "data").mkdir(parents=True)
+    bundle = obstructed.bundle("own")
+    mount = {"destination": "/mnt", "source": str(closed / "data"), "options": ["rbind"]}
+    bundle.config["mounts"].append({"type": "none", **mount})
+    os.chown(closed, 0, 0)
+    closed.chmod(0o700)
+    obstructed("run", "-b", bundle, obstructed.id()).fails(
+        f"the directory {closed} is not searchable for uid {obstructed.uid}",
+        f"setfacl -m u:{obstructed.uid}:x {closed}",
+        "mounts[",
+    )
+
+
+def test_a_root_that_the_containers_root_may_not_write(obstructed: Person):
+    bundle = obstructed.bundle("shifted")
+    (bundle.rootfs / "proc").rmdir()
+    obstructed("run", "-b", bundle, obstructed.id()).fails(
+        f"the container's root is uid {FIRST} of the host, who may not write in {bundle.rootfs}",
+        f"sudo chown -R {FIRST}:{FIRST} {bundle.rootfs}",
+    )
+
+
+def test_a_bind_that_would_uncover(obstructed: Person):
+    outer = obstructed.home / "outer"
+    (outer / "inner").mkdir(parents=True)
+    bundle = obstructed.bundle("own")
+    mount = {"destination": "/mnt", "source": str(outer), "options": ["bind"]}
+    bundle.config["mounts"].append({"type": "none", **mount})
+    obstructed.obstacles = [f"mount -t tmpfs none {outer}/inner"]
+    done = obstructed("run", "-b", bundle, obstructed.id())
+    done.fails(f"{outer}/inner is mounted below it", "use the option")
+    bundle.config["mounts"][-1]["options"] = ["rbind"]
+    obstructed("run", "-b", bundle, obstructed.id()).ok()
+
+
+def test_a_file_system_that_only_root_mounts(person: Person):
+    bundle = person.bundle("own")
+    bundle.config["mounts"].append({"destination": "/mnt", "type": "ext4", "source": "/dev/vda"})
+    done = person("run", "-b", bundle, person.id())
+    done.fails("mounts no ext4 in a user namespace")
+
+
+def test_a_limit_without_a_cgroup(obstructed: Person):
+    """Limits that cannot hold are named, and the container does not run without them."""
+    bundle = obstructed.bundle("own")
+    bundle.linux["resources"] = {"memory": {"limit": 1 << 26}, "pids": {"limit": 10}}
+    done = obstructed("run", "-b", bundle, obstructed.id())
+    done.fails("linux.resources.memory.limit", "linux.resources.pids.limit", "delegate")
+
+
+def test_pause_without_a_cgroup(obstructed: Person):
+    name = obstructed.id()
+    obstructed("run", "-d", "-b", obstructed.bundle("own", "sleep 1000"), name).ok()
+    obstructed("pause", name).fails("no cgroup")
+
+
+def test_no_user_namespace_in_the_config(person: Person):
+    bundle = person.bundle("own")
+    bundle.drop_namespace("user")
+    for name in ("uidMappings", "gidMappings"):
+        del bundle.linux[name]
+    person("run", "-b", bundle, person.id()).fails("spec --rootless")
+
+
+def test_no_runtime_directory(obstructed: Person):
+    obstructed.runtime_dir.chmod(0o500)
+    try:
+        obstructed("list").fails("XDG_RUNTIME_DIR")
+    finally:
+        obstructed.runtime_dir.chmod(0o755)
+
+
+def test_nested_without_the_ids(person: Person):
+    """Inside of a user namespace with one id there are no others to give on."""
+    bundle = person.bundle("own")
+    bundle.linux["uidMappings"] = [{"containerID": 0, "hostID": 1000, "size": 10}]
+    argv = ["unshare", "--user", "--map-root-user", "--mount", person.command]
+    done = person.execute(*argv, "run", "-b", str(bundle), person.id())
+    done.fails("ids 1000 to 1009 do not exist in this user namespace, which has 0-0")
+
+
+def test_nested(person: Person):
+    """A container in a user namespace in a user namespace."""
+    bundle = person.bundle("own", "cat /proc/self/uid_map")
+    for name in ("uidMappings", "gidMappings"):
+        bundle.linux[name] = [{"containerID": 0, "hostID": 0, "size": 1}]
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"]
+    done = person.execute(*argv, person.command, "run", "-b", str(bundle), person.id()).ok()
+    assert done.out.split() == ["0", "0", "1"]
