@@ -5,15 +5,10 @@ from __future__ import annotations
 import os
 
 from pycontainer.cgroups.layout import Layout, probe
+from pycontainer.diagnosis_cgroups import DELEGATE, UNIFIED, bus
 from pycontainer.diagnosis_namespaces import read
 from pycontainer.info import Item
 
-DELEGATE = (
-    "sudo mkdir -p /etc/systemd/system/user@.service.d && "
-    "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | "
-    "sudo tee /etc/systemd/system/user@.service.d/delegate.conf && "
-    "sudo systemctl daemon-reload (then log in again)"
-)
 WANTED = ("cpu", "cpuset", "io", "memory", "pids")
 _MODES = {
     "v2": "one tree for all controllers: limits hold, and can be delegated to users",
@@ -61,7 +56,7 @@ def _delegated(layout: Layout) -> Item:
             "delegated",
             [],
             "only cgroup v2 delegates to users: containers run without limits, pause and events",
-            "boot with systemd.unified_cgroup_hierarchy=1",
+            UNIFIED,
         )
     directory, names = delegated(layout)
     if not directory:
@@ -79,8 +74,7 @@ def _systemd() -> Item:
         return Item("systemd", False, "not the init here: no --systemd-cgroup")
     if os.geteuid() == 0:
         return Item("systemd", True, "--systemd-cgroup makes a scope for each container")
-    bus = f"/run/user/{os.geteuid()}/bus"
-    if os.path.exists(bus):
-        return Item("systemd", True, f"--systemd-cgroup asks your own manager, at {bus}")
+    if bus():
+        return Item("systemd", True, f"--systemd-cgroup asks your own manager, at {bus()}")
     words = "your own manager is not running: no --systemd-cgroup"
     return Item("systemd", False, words, f"sudo loginctl enable-linger {os.geteuid()}")

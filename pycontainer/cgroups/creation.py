@@ -244,20 +244,29 @@ def _go_without(
     paths = cgroup.paths
     directory, number = next(iter(lost.items()), ("", 0))
     if paths.explicit and lost:
-        raise _failed(directory, number)
+        error = _failed(directory, number)
+        error.hint = _why(paths)
+        raise error
     reason = f"cannot create {directory}: {os_reason(number)}" if lost else "no cgroup is mounted"
     asked = _asked(paths, plan, rootless, lost)
     if asked or paths.explicit:
         raise HostError(
             f"set {', '.join(asked) or 'the cgroup path'}: {reason}",
             field=FIELD if paths.explicit else "linux.resources",
-            hint="leave the limits out, or have a cgroup delegated to this user",
+            hint=f"leave the limits out; {_why(paths)}",
         )
     cgroup.paths = paths.without(set(lost))
     if cgroup.paths.mode == "none":
-        return [f"the container runs without a cgroup of its own: {reason}"]
+        without = "the container runs without a cgroup of its own (no limits, no pause)"
+        return [f"{without}: {reason}"]
     names = sorted(name or "unified" for name, path in paths.directories.items() if path in lost)
     return [f"the container has no cgroup of {', '.join(names)}: {reason}"]
+
+
+def _why(paths: CgroupPaths) -> str:
+    from ..diagnosis_cgroups import none_to_be_had
+
+    return str(none_to_be_had(paths.mode))
 
 
 def _asked(

@@ -23,7 +23,7 @@ def missing_controller(write: Write, paths: CgroupPaths) -> HostError:
         return HostError(
             f"set {write.file}: no cgroup could be created or joined",
             field=write.field,
-            hint="leave the limit out, or have a cgroup delegated to this user",
+            hint="leave the limit out, or have a cgroup delegated to this user: pycontainer info",
         )
     return HostError(
         f"set {write.file}: {where} has no controller {name!r} mounted here", field=write.field
@@ -90,9 +90,18 @@ def _unavailable(controller: str, directory: str) -> str:
     available = _text(f"{directory}/cgroup.controllers").split()
     if controller in available:
         return ""
-    return (
-        f"controller {controller!r} is not available here (there are: "
-        f"{', '.join(available) or 'none'}); it must be delegated by the parent cgroups"
+    from ..diagnosis_cgroups import not_delegated
+
+    return "; ".join(
+        filter(
+            None,
+            (
+                f"controller {controller!r} is not available here (there are: "
+                f"{', '.join(available) or 'none'})",
+                "it must be delegated by the parent cgroups",
+                not_delegated(controller),
+            ),
+        )
     )
 
 

@@ -27,7 +27,7 @@ NAME = "pytuser"
 
 
 class Person(Runtime):
-    """Calling it runs `pycontainer` as the user; `obstacles` are shell lines that root runs before."""
+    """Calling it runs `pycontainer` as the user; root runs the shell lines `obstacles` before."""
 
     def __init__(self, name: str = "pycontainer") -> None:
         self.token = f"pyt{uuid.uuid4().hex[:12]}"
