@@ -176,10 +176,14 @@ def test_shared_propagation_harms_no_mount_of_the_host(box: Box, pyc: Runtime):
     bundle.linux["rootfsPropagation"] = "shared"
     (host / "sub").mkdir(parents=True)
     command = " ".join(pyc.argv("run", "-b", bundle, box.id()))
+    # Others come and go on this machine; these stay.
+    count = (
+        f"grep -cE ' (/|/proc|/sys|/dev|/sys/fs/cgroup|{host}|{host}/sub) ' /proc/self/mountinfo"
+    )
     script = (
         f"mount --make-rshared / && mount -t tmpfs x {host} && mkdir {host}/sub && "
-        f"mount -t tmpfs x {host}/sub && wc -l < /proc/self/mountinfo && {command} && "
-        f"wc -l < /proc/self/mountinfo && stat -fc %T {host}/sub && ls /proc/self/mountinfo"
+        f"mount -t tmpfs x {host}/sub && {count} && {command} && "
+        f"{count} && stat -fc %T {host}/sub && ls /proc/self/mountinfo"
     )
     argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", script]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
