@@ -168,6 +168,9 @@ def converse(
     _, status = os.waitpid(pid, 0)
     os.kill(watchdog, 9)
     os.waitpid(watchdog, 0)
+    channel.close()
+    for fd in (exe, pidfd[0]):
+        os.close(fd)
     return {**facts, "status": os.waitstatus_to_exitcode(status)}
 
 
