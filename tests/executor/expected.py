@@ -103,10 +103,10 @@ def _cloned(flags: int):
 
 def become_root(walk: Walk) -> None:
     if walk["setgroups"]:
-        walk.want("setgroups", 0)
+        walk.want("setgroups", 0, fails=("EPERM",) if walk["setgroups"] == 2 else ())
     walk.want("setresgid", 0, 0, 0)
     walk.want("setresuid", 0, 0, 0)
-    walk.want("prctl", 4, 0)
+    walk.want("prctl", 4, walk["visible"])
 
 
 def setsid(walk: Walk) -> None:
@@ -152,7 +152,10 @@ def propagation(walk: Walk) -> None:
 
 
 def rootfs(walk: Walk) -> None:
-    path, tried = walk["path"], walk["path"]
+    path = tried = "/" if walk["over_root"] else walk["path"]
+    if not walk["private_parent"] and walk["slot"] < 0:
+        walk.fds.names[walk.take().result] = "root:/"  # the host's mounts: only a chroot
+        return
     if walk["private_parent"]:
         while not walk.want("mount", None, tried, None, 1 << 18, None, fails=("EINVAL",)).ok:
             tried = posixpath.dirname(tried)
