@@ -64,9 +64,9 @@ def setting(runtime: Runtime, container: str, name: str) -> str:
     raise AssertionError(f"no {name}")
 
 
-def unit_properties(unit: str) -> dict[str, object]:
-    """What `systemctl show` says of a unit; device lists as sets."""
-    argv = ["systemctl", "show", unit, *(f"-p{name}" for name in PROPERTIES)]
+def unit_properties(unit: str, *options: str) -> dict[str, object]:
+    """What `systemctl show` says of a unit; device lists as sets. `options`: --user."""
+    argv = ["systemctl", *options, "show", unit, *(f"-p{name}" for name in PROPERTIES)]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     found: dict[str, object] = {}
     devices = set()
