@@ -162,7 +162,7 @@ def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:
         flags = PROPAGATION["r" + name.removeprefix("r")]
         sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
     # What was opened early may lie where the way is closed now: it is put over the old root.
-    over = private and root.slot >= 0 and not inputs.no_pivot
+    over = private and root.slot >= 0
     sketch.add("rootfs", root.slot, int(private), int(over), root.path, field="root.path")
 
 
@@ -190,7 +190,7 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
     if not sketch.spaces.has("mount"):
         sketch.add("chroot", field="root.path")
     else:
-        sketch.add("move_root" if inputs.no_pivot else "pivot_root", field="root.path")
+        sketch.add(_change_of_root(sketch, inputs), field="root.path")
         propagation = sketch.linux.get("rootfsPropagation")
         if propagation:
             flags = PROPAGATION[propagation]
@@ -198,6 +198,14 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
     sketch.add("reopen_null")
     if (sketch.config.get("root") or {}).get("readonly"):
         sketch.add("mount_attr", 0, ATTR_RDONLY, 0, "/", field="root.readonly")
+
+
+def _change_of_root(sketch: Sketch, inputs: Inputs) -> str:
+    """Without pivot_root, a root that has been put over the old one needs not be moved there."""
+    if not inputs.no_pivot:
+        return "pivot_root"
+    over = any(item.kind == "rootfs" and item["over_root"] for item in sketch.ops)
+    return "chroot" if over else "move_root"
 
 
 def _sysctls(sketch: Sketch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EEXIST, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSYS, EPERM
+from errno import EACCES, EEXIST, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSYS, EPERM
 
 from pycontainer.plan.op import Op
 
@@ -21,6 +21,7 @@ _HINTS = {
     ("clone", EPERM): "new namespaces need root, or a user namespace",
     ("clone", EINVAL): "the kernel lacks one of the namespaces",
     ("pivot_root", EINVAL): "a root on initramfs needs --no-pivot",
+    ("oom_score_adj", EACCES): "lowering it needs CAP_SYS_RESOURCE",
     ("raise_rlimit", EPERM): "raising a hard limit needs CAP_SYS_RESOURCE",
     ("sysctl", ENOENT): "the kernel has no such setting",
     ("hostname", EPERM): "needs a uts namespace",
