@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.facts import Facts
+    from pycontainer.notify import Proxy
     from pycontainer.plan.sketch import Plan
     from pycontainer.settings import Settings
     from pycontainer.store import Entry
@@ -90,6 +91,9 @@ class Container:
         try:
             posix.close(started.pidfd)
             container._started(creation.config)
+            if creation.notify is not None:
+                serve = creation.notify
+                (serve.serve_in_background if attachment.stays else serve.serve)(started.pid)
             if not attachment.stays:
                 return 0
             exit_status = attachment.wait(started.pid, reap_all=not options.no_subreaper)
@@ -187,6 +191,7 @@ class Container:
             from pycontainer.gate import hear, open_gate
 
             config = self.entry.read_config()
+            proxy = self._notify_proxy()
             try:
                 if connection < 0:
                     connection = open_gate(self.entry.dir_fd, GATE)
@@ -199,6 +204,16 @@ class Container:
                 self._started(self.config())
         finally:
             self.entry.unlock()
+        if proxy is not None:
+            proxy.serve(self.facts.pid)
+
+    def _notify_proxy(self) -> Proxy | None:
+        """What passes its READY=1 on, when it was created for that and somebody wants to know."""
+        if not self.facts.extra.get("notify") or b"NOTIFY_SOCKET" not in posix.environ:
+            return None
+        from pycontainer.notify import Proxy
+
+        return Proxy(self.settings, self.entry.dir_fd)
 
     def _listener(self) -> Callable[[int], None] | None:
         """What hands a seccomp listener on, if the container has one."""

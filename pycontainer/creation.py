@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pycontainer import intel_rdt
+    from pycontainer import intel_rdt, notify
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.engine import Started
     from pycontainer.plan.seccomp import Filter
@@ -50,8 +50,10 @@ class Creation:
         "hooks_ran",
         "id",
         "notifies",
+        "notify",
         "options",
         "plan",
+        "proxied",
         "raw",
         "rdt",
         "settings",
@@ -83,6 +85,12 @@ class Creation:
         tty = bool(self.config["process"].get("terminal")) and not dry
         self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
         self._add_environment()
+        self.notify: notify.Proxy | None = None
+        self.proxied = b"NOTIFY_SOCKET" in posix.environ and not dry
+        if self.proxied:
+            from pycontainer import notify
+
+            self.config = notify.added(self.config, f"{settings.root}/{container_id}")
 
     def compile(self) -> Plan:
         """The plan; touches nothing."""
@@ -132,6 +140,8 @@ class Creation:
             self.compile()
             cgroup = self.cgroup = self._cgroup()
             self._first_facts()
+            if self.proxied:
+                self._prepare_notify()
             self.attachment.prepare()
             around = engine.Surroundings(
                 self._record,
@@ -179,6 +189,14 @@ class Creation:
         self.entry.write_config(self.raw)
         self.entry.write_facts(self.facts)
 
+    def _prepare_notify(self) -> None:
+        """The directory of the socket; `start` makes the socket of a container that waits."""
+        from pycontainer import notify
+
+        notify.make_directory(self.entry.dir_fd)
+        if not self.gated:
+            self.notify = notify.Proxy(self.settings, self.entry.dir_fd)
+
     def _extra(self) -> dict[str, Any]:
         """What later commands must heed; record.py leaves what it does not know to Python."""
         hooks = self.config.get("hooks") or {}
@@ -187,6 +205,8 @@ class Creation:
             extra["resctrl"] = self.rdt.facts()
         if mounts_on_host(self.config):
             extra["mounted"] = True
+        if self.proxied:
+            extra["notify"] = True
         return extra | {"notifies": True} if self.notifies else extra
 
     def _has_pid_namespace(self) -> bool:
