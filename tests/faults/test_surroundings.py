@@ -158,7 +158,7 @@ def test_init_killed_while_it_starts(box: Box) -> None:
         _, error = start.communicate(timeout=20)
     # Seen from outside this is a program that ended at once: `start` need not call it a failure.
     assert error.count(b"\n") == start.returncode, error
-    assert pyc.status(name) == "stopped"
+    pyc.wait_for(name, "stopped")
     pyc("delete", "--force", name).ok()
     box.empty()
 
