@@ -59,15 +59,6 @@ static const struct {
     { "--log-format", &call.log_format },
 };
 
-/* What follows `start` in `s`; NULL when it does not begin so. */
-static const char *after(const char *s, const char *start)
-{
-    for (; *start; s++, start++)
-        if (*s != *start)
-            return NULL;
-    return s;
-}
-
 /* NAME VALUE or NAME=VALUE; returns how many arguments that took. */
 static int take_option(int at)
 {
@@ -220,10 +211,10 @@ static void do_state(void)
     char settings[64], *at = out;
     container_open(0);
     enum status status = container_status();
-    if (status == STOPPED)
-        hand_over(); /* what it died of may be worth a word */
+    if (status == STOPPED && container_oom())
+        hand_over(); /* what it died of is worth a word */
     at = put_text(at, container.texts[TEXT_HEAD]);
-    at = put_number(at, container.record->pid);
+    at = put_number(at, status == STOPPED ? 0 : container.record->pid);
     at = put_text(at, ",\n  \"status\": \"");
     at = put_text(at, names[status]);
     at = put_text(at, container.texts[TEXT_TAIL]);

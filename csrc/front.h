@@ -25,7 +25,7 @@ struct call {
 };
 
 enum { KILL_ALONE = 1, MAY_START = 2, MAY_DELETE = 4, FREEZER_V1 = 8 };
-enum { TEXT_ID, TEXT_HEAD, TEXT_TAIL, TEXT_FREEZER, TEXT_CGROUPS, TEXTS };
+enum { TEXT_ID, TEXT_HEAD, TEXT_TAIL, TEXT_FREEZER, TEXT_CGROUPS, TEXT_OOM, TEXTS };
 
 /* pycontainer/record.py packs the same. */
 struct record {
@@ -52,6 +52,15 @@ extern struct call call;
 extern struct container container;
 extern char path[PATH_MAX]; /* of the container's directory */
 
+/* What follows `start` in `s`; NULL when it does not begin so. */
+static inline const char *after(const char *s, const char *start)
+{
+    for (; *start; s++, start++)
+        if (*s != *start)
+            return NULL;
+    return s;
+}
+
 /* front.c */
 _Noreturn void hand_over(void);
 _Noreturn void hand_over_with(int connection);
@@ -60,6 +69,7 @@ _Noreturn void hand_over_with(int connection);
 void container_open(int lock);
 int container_alive(void);
 int container_frozen(void);
+int container_oom(void);
 int container_connect(int type);
 enum status container_status(void);
 

@@ -3,6 +3,7 @@
 
 #define LOCK_EX 2
 #define LOCK_NB 4
+#define R_OK 4
 #define RECORD_MAX 65536 /* as in record.py */
 
 struct container container;
@@ -43,7 +44,7 @@ static void find_texts(void)
 
 static void read_record(int dir)
 {
-    static const char magic[8] = { 'p', 'y', 'c', 'r', 'e', 'c', 0, 1 };
+    static const char magic[8] = { 'p', 'y', 'c', 'r', 'e', 'c', 0, 2 };
     const struct record *r = &file.record;
     struct statx facts;
     SCOPED_FD fd = xopenat(dir, "record", O_RDONLY | O_NOFOLLOW, 0);
@@ -68,6 +69,9 @@ void container_open(int lock)
     if (lock)
         lock_directory(dir);
     read_record(dir);
+    /* What changes something is for Python to refuse, where the store is damaged. */
+    if (lock && sys3(__NR_faccessat, dir, "config.json", R_OK) < 0)
+        hand_over();
 }
 
 static const char *skip_fields(const char *at, int count)
@@ -101,20 +105,40 @@ int container_alive(void)
     return started == container.record->start_time;
 }
 
-/* The first byte of one of the freezer's files; 0 when it is gone. */
-static char freezer_byte(const char *name)
+/* The beginning of a file in one of the record's directories, as a text; empty when it is gone. */
+static void read_cgroup(int text, const char *name, char *data, size_t room)
 {
-    char whole[PATH_MAX], byte = 0;
-    size_t length = container.record->lengths[TEXT_FREEZER], tail = text_length(name) + 1;
+    char whole[PATH_MAX];
+    size_t length = container.record->lengths[text], tail = text_length(name) + 1;
     if (length + tail > sizeof(whole))
         hand_over();
-    memcpy(whole, container.texts[TEXT_FREEZER], length);
+    memcpy(whole, container.texts[text], length);
     memcpy(whole + length, name, tail);
     SCOPED_FD fd = xopenat(AT_FDCWD, whole, O_RDONLY, 0);
-    long got = fd < 0 ? fd : xread(fd, &byte, 1);
+    long got = fd < 0 ? fd : xread(fd, data, room - 1);
     if (got < 0 && got != -ENOENT && got != -ENODEV)
         hand_over();
-    return byte;
+    data[got > 0 ? got : 0] = 0;
+}
+
+static char freezer_byte(const char *name)
+{
+    char data[16];
+    read_cgroup(TEXT_FREEZER, name, data, sizeof(data));
+    return data[0];
+}
+
+/* Whether the kernel killed for lack of memory, which `state` tells more about: oom.kills. */
+int container_oom(void)
+{
+    char data[512];
+    const char *line = data;
+    if (!*container.texts[TEXT_OOM])
+        return 0;
+    read_cgroup(TEXT_OOM, "", data, sizeof(data));
+    while (line && !after(line, "oom_kill "))
+        line = (line = find_char(line, '\n')) ? line + 1 : NULL;
+    return line && line[9] != '0';
 }
 
 /* processes.frozen: the cgroup itself, not one above it; a freeze under way counts. */

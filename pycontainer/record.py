@@ -2,7 +2,8 @@
 
     head      struct record of csrc/front.h: sizes, flags, pid and start time of init
     texts     id, state document up to the pid, state document after the status, directory of
-              the freezer, cgroup directories (each with a NUL); a NUL after each of the five
+              the freezer, cgroup directories (each with a NUL), file that counts OOM kills;
+              a NUL after each of the six
 
 It names the state.json that it was made from by inode, size and time, and is written before that
 one gets its name: after a crash in between, or an edit by hand, the two do not match and the
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pycontainer.facts import Facts
 
 NAME = "record"
-_HEAD = Struct("=8sIIQQqQi5I")
-_MAGIC = b"pycrec\0\1"  # the last byte: the layout's version
+_HEAD = Struct("=8sIIQQqQi6I4x")
+_MAGIC = b"pycrec\0\2"  # the last byte: the layout's version
 _SIZE_MAX = 65536  # of the front's buffer
 _FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW
 
@@ -50,6 +51,7 @@ def pack(facts: Facts, file: posix.stat_result) -> bytes:
         tail.encode(),
         _path(freezer),
         b"".join(_path(path) + b"\0" for path in every),
+        _path(_oom_file(facts)),
     ]
     body = b"".join(text + b"\0" for text in texts)
     return (
@@ -100,6 +102,14 @@ def _flags(facts: Facts) -> int:
     if (facts.cgroup.get("paths") or {}).get("freezer"):
         flags |= _FREEZER_V1
     return flags
+
+
+def _oom_file(facts: Facts) -> str:
+    """What cgroups.oom.kills reads."""
+    v2 = facts.cgroup.get("mode") == "v2"
+    directory = (facts.cgroup.get("paths") or {}).get("" if v2 else "memory", "")
+    name = "memory.events" if v2 else "memory.oom_control"
+    return f"{directory}/{name}" if directory else ""
 
 
 def _path(path: str) -> bytes:

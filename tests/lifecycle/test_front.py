@@ -292,13 +292,13 @@ def test_a_record_that_does_not_fit_is_not_believed(box: Box, pyc: Runtime, ways
 
 def damage(good: bytes) -> list[bytes]:
     """Records that are short, long, of another version, of another file, without an end."""
-    head = 72
+    head = 80
     return [
         b"",
         good[: head - 1],
         good[:-1],
         good + b"\0",
-        good[:7] + b"\2" + good[8:],
+        good[:7] + b"\3" + good[8:],
         good[:16] + b"\0" * 8 + good[24:],
         good[:52] + b"\xff" * 4 + good[56:],
         good[:52] + b"\0" * 4 + good[56:],
@@ -425,3 +425,24 @@ def test_big_annotations_have_no_record(box: Box, pyc: Runtime, ways):
         seen.append(ways["alone"]("state", name))
         assert json.loads(ways["front"]("state", name).ok().out)["annotations"] == big
     assert seen[0].status == 0 and HANDED_OVER in seen[1].err
+
+
+def test_who_died_for_lack_of_memory_is_left_to_python(box: Box, pyc: Runtime, ways):
+    bundle, name = box.bundle("/bin/tail", "/dev/zero"), box.id()
+    bundle.linux["resources"]["memory"] = {"limit": 8 << 20, "swap": 8 << 20}
+    pyc("create", "-b", bundle, name).ok()
+    ways["alone"]("start", name).ok()
+    pyc.wait_for(name, "stopped", 30)
+    assert HANDED_OVER in ways["alone"]("state", name).err
+    assert ways["front"]("state", name).out == pyc("state", name).out
+
+
+def test_without_its_config_a_container_is_left_to_python(box: Box, pyc: Runtime, ways):
+    name = box.id()
+    bring_to(pyc, box, name, "created")
+    (pyc.root / name / "config.json").unlink()
+    assert HANDED_OVER in ways["alone"]("start", name).err
+    assert pyc.status(name) == "created"
+    ways["alone"]("kill", name, "KILL").ok()
+    pyc.wait_for(name, "stopped")
+    assert HANDED_OVER in ways["alone"]("delete", name).err
