@@ -28,7 +28,7 @@ export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-unit test-vm lint format bench install uninstall clean system
+.PHONY: help build demo test test-unit test-vm conformance lint format bench install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,11 @@ lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 format: lint-needs ## sort imports and lay out the Python code
 	$(PY) -m ruff check --quiet --fix --select I .
 	$(PY) -m ruff format --quiet .
+
+# Reports of the same tests on other machines, as pytest's --junitxml writes them.
+REPORTS ?=
+conformance: build test-needs ## say which clauses of the specification are proven
+	$(PY) conformance/report.py $(addprefix --also ,$(REPORTS))
 
 bench: build test-needs ## measure against the runtimes of this machine (QUICK=1: fewer rounds)
 	$(PY) benchmarks/run.py $(if $(QUICK),--quick)
