@@ -12,6 +12,9 @@ import sys
 from _frozen_importlib import ModuleSpec
 from _imp import create_dynamic, exec_dynamic, is_builtin
 
+Module = type(sys)
+modules = sys.modules
+
 
 class Extension:
     """Loads an extension module from the file that its spec names."""
@@ -31,30 +34,49 @@ class Image:
     def __init__(self):
         self.view = memoryview(image)  # noqa: F821
         size = int.from_bytes(self.view[:4], "little")
-        self.index = marshal.loads(self.view[4 : 4 + size])
+        self.start = 4 + size
+        self.index, self.spans = marshal.loads(self.view[4 : self.start])
 
     def find_spec(self, name, path=None, target=None):
-        entry = self.index.get(name)
-        if entry is not None:
-            spec = ModuleSpec(name, self, origin=directory + "/" + entry[2])  # noqa: F821
-            if entry[3]:
-                spec.submodule_search_locations = [spec.origin.rpartition("/")[0]]
-            return spec
+        number = self.index.get(name)
+        if number is not None:
+            self.load(number)
+            return ModuleSpec(name, self)
         file = extensions.get(name)  # noqa: F821
         if file:
             return ModuleSpec(name, Extension, origin=file)
         # _signal is built in, and wants the handlers that belong to the other half.
         if name == "_signal" or not is_builtin(name):
             complete()  # noqa: F821
+            # It may have loaded just that. The import system would now do it again, and a second
+            # _signal takes the first one's handlers for strange ones: SIGINT would do nothing.
+            if name in modules:
+                modules[name].__spec__ = ModuleSpec(name, self)
+                return modules[name].__spec__
         return None
+
+    def load(self, number):
+        """Execute the modules of a group, in their order, without the import system's help."""
+        start, end = self.spans[number]
+        group = marshal.loads(self.view[self.start + start : self.start + end])
+        for name, file, _ in group:  # all are there before the first one runs
+            modules[name] = module = Module(name)
+            module.__file__ = directory + "/" + file  # noqa: F821
+            module.__package__ = name.rpartition(".")[0]
+            if file.endswith("__init__.py"):
+                module.__path__ = [module.__file__.rpartition("/")[0]]
+                module.__package__ = name
+        for name, _, code in group:
+            package, _, own = name.rpartition(".")
+            if package:
+                setattr(modules[package], own, modules[name])
+            exec(code, modules[name].__dict__)
 
     def create_module(self, spec):
-        return None
+        return modules[spec.name]
 
     def exec_module(self, module):
-        start, end, _, _ = self.index[module.__name__]
-        module.__file__ = module.__spec__.origin
-        exec(marshal.loads(self.view[start:end]), module.__dict__)
+        """It has been executed, as one of its group."""
 
 
 def opened(*args, **kwargs):
