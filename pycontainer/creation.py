@@ -12,6 +12,7 @@ from pycontainer import cgroups, engine, jsonfast, spec
 from pycontainer.attachment import Attachment
 from pycontainer.errors import ConfigError, ContainerError
 from pycontainer.facts import OCI_VERSION, Facts, rfc3339_nano
+from pycontainer.filtering import seccomp_filter
 from pycontainer.host import probe
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create, mounts_on_host
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pycontainer import intel_rdt, notify
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.engine import Started
-    from pycontainer.plan.seccomp import Filter
     from pycontainer.plan.sketch import Plan
     from pycontainer.requests import CreateOptions
     from pycontainer.settings import Settings
@@ -80,9 +80,11 @@ class Creation:
         self.config, self.raw = spec.load_config(options.config or f"{self.bundle}/config.json")
         for warning in spec.validate(self.config, self.raw):
             settings.log.warning(warning)
-        if not (self.config.get("process") or {}).get("args"):
+        process = self.config.get("process") or {}
+        # Without a process there can be a container; only `start` needs one.
+        if not process.get("args") and ("process" in self.config or not gated):
             raise ConfigError("is required", field="process.args", clause="runtime.md#create")
-        tty = bool(self.config["process"].get("terminal")) and not dry
+        tty = bool(process.get("terminal")) and not dry
         self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
         self._add_environment()
         self.notify: notify.Proxy | None = None
@@ -203,6 +205,8 @@ class Creation:
         extra: dict[str, Any] = {"hooks": [stage for stage, listed in hooks.items() if listed]}
         if self.rdt is not None:
             extra["resctrl"] = self.rdt.facts()
+        if "process" not in self.config:
+            extra["no_process"] = True
         if mounts_on_host(self.config):
             extra["mounted"] = True
         if self.proxied:
@@ -250,7 +254,7 @@ class Creation:
     def _add_environment(self) -> None:
         added = self.attachment.environment()
         if added:
-            process = self.config["process"]
+            process = self.config.get("process") or {}
             self.config["process"] = {**process, "env": [*(process.get("env") or ()), *added]}
 
     def _take_back(self, cgroup: Cgroup | None, started: Started | None) -> None:
@@ -293,26 +297,6 @@ def state_document(
     if annotations:
         document["annotations"] = annotations
     return document
-
-
-def seccomp_filter(
-    config: dict[str, Any], settings: Settings, *, cached: bool = True
-) -> Filter | None:
-    """The compiled filter of linux.seccomp, `cached` under the state directory."""
-    seccomp = (config.get("linux") or {}).get("seccomp")
-    if not seccomp:
-        return None
-    from pycontainer.plan.seccomp import compile
-
-    # No container can be called so: "~" is not in the alphabet of ids.
-    compiled = compile(seccomp, f"{settings.root}/~seccomp" if cached else None)
-    if compiled is None:
-        return None
-    for warning in compiled.warnings:
-        settings.log.warning(warning)
-    for line in compiled.debug:
-        settings.log.debug(line)
-    return compiled
 
 
 def run_poststop(

@@ -7,6 +7,7 @@ import posix
 from pycontainer import engine, spec
 from pycontainer.attachment import Attachment
 from pycontainer.errors import CLIENT_TEXTS, ConfigError, StateError
+from pycontainer.filtering import seccomp_filter
 from pycontainer.host import probe
 from pycontainer.plan.entry import EntryInputs, compile_exec
 from pycontainer.process_facts import alive
@@ -82,8 +83,6 @@ def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
 def _start(
     container: Container, config: dict[str, Any], options: ExecOptions, attachment: Attachment
 ) -> Started:
-    from pycontainer.creation import seccomp_filter
-
     facts = container.facts
     # The directory stays the process's own: with init gone, nothing in it opens any more.
     init = posix.open(f"/proc/{facts.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)

@@ -33,6 +33,15 @@ def static_library() -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
+def library(name: str) -> str:
+    """What to give the linker: the archive if there is one, as each shared library costs time."""
+    compiler = os.environ.get("CC", "cc")
+    archive = subprocess.check_output(
+        [compiler, f"-print-file-name=lib{name}.a"], text=True
+    ).strip()
+    return archive if "/" in archive else f"-l{name}"
+
+
 def command_line(archive: Path, work: Path, output: Path) -> list[str]:
     """The compiler call; extension modules need the interpreter's symbols (-export-dynamic)."""
     libraries = f"{sysconfig.get_config_var('LIBS')} {sysconfig.get_config_var('SYSLIBS')}"
@@ -47,8 +56,7 @@ def command_line(archive: Path, work: Path, output: Path) -> list[str]:
         str(SOURCE),
         str(archive),
         *shlex.split(libraries),
-        "-lz",
-        "-lexpat",
+        *map(library, ("z", "expat")),
         "-Wl,-export-dynamic,-z,noexecstack,-z,relro",
     ]
 

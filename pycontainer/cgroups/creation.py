@@ -70,10 +70,11 @@ def _mark(cgroup: Cgroup) -> None:
     """Write down whose cgroup it is, for `gc`: lost with the cgroup, and best effort."""
     if not cgroup.owner:
         return
-    from .mark import put
+    from .mark import put, value_of
 
+    value = value_of(cgroup.owner)
     for directory in cgroup.paths.all_directories():
-        put(directory, cgroup.owner)
+        put(directory, value)
 
 
 def _mountpoints(cgroup: Cgroup) -> tuple[str, ...]:

@@ -21,9 +21,13 @@ def identity(root: str) -> str:
     return f"{found.st_dev}:{found.st_ino}"
 
 
-def put(directory: str, owner: str) -> None:
-    """Mark a cgroup as that of the state directory `owner`; without privilege it stays unmarked."""
-    value = f"{identity(owner[: owner.rindex('/')])} {owner}".encode("utf-8", "surrogateescape")
+def value_of(owner: str) -> bytes:
+    """The mark of a container, whose state directory is `owner`."""
+    return f"{identity(owner[: owner.rindex('/')])} {owner}".encode("utf-8", "surrogateescape")
+
+
+def put(directory: str, value: bytes) -> None:
+    """Put a mark on a cgroup; without privilege it stays unmarked."""
     for name in NAMES:
         try:
             posix.setxattr(directory, name, value)
