@@ -188,6 +188,10 @@ class Container:
             now = self.status() if connection < 0 else "created"
             if now != "created":
                 raise StateError(_START_REFUSALS.get(now, f"cannot start a {now} container"))
+            if self.facts.extra.get("no_process"):
+                from pycontainer.spec import require_process
+
+                require_process(self.config())
             from pycontainer.gate import hear, open_gate
 
             config = self.entry.read_config()

@@ -174,7 +174,9 @@ def environment(sketch: Sketch) -> list[str]:
 
 def program(sketch: Sketch, env: list[str]) -> None:
     """HOME, then the program's file, found before anybody is told that the container is ready."""
-    args = sketch.process.get("args") or [""]
+    args = sketch.process.get("args")
+    if not args:
+        return  # no process: `start` will say so
     found = {entry.partition("=")[0]: entry.partition("=")[2] for entry in env}
     search = found.get("PATH", DEFAULT_PATH)
     sketch.add("find_program", args[0], search, field="process.args[0]")

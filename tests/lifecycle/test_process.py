@@ -244,6 +244,7 @@ def test_masked_and_readonly_paths(box: Box):
 
 
 def test_process_may_be_left_out_of_nothing(box: Box, pyc: Runtime):
+    """runtime.md#start: a container without one is created, and cannot be started or run."""
     bundle = box.bundle()
     del bundle.config["process"]
     pyc("create", "-b", bundle, box.id()).fails("process")
