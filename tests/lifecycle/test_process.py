@@ -247,7 +247,12 @@ def test_process_may_be_left_out_of_nothing(box: Box, pyc: Runtime):
     """runtime.md#start: a container without one is created, and cannot be started or run."""
     bundle = box.bundle()
     del bundle.config["process"]
-    pyc("create", "-b", bundle, box.id()).fails("process")
+    pyc("run", "-b", bundle, box.id()).fails("process.args", "required")
+    box.empty()
+    pyc("create", "-b", bundle, box.id()).ok()
+    pyc("start", box.id()).fails("process", "required", "runtime.md#start")
+    assert pyc.status(box.id()) == "created"
+    pyc("delete", box.id()).ok()
     box.empty()
 
 
