@@ -122,7 +122,9 @@ class Connection:
             raise HostError(f"connect to {self.name}: {os_reason(error.errno or 0)}") from None
 
     def _authenticate(self) -> None:
-        self._write(b"\0AUTH EXTERNAL\r\nDATA\r\n")
+        # BEGIN goes with the rest: should it come in one piece with the first message, systemd
+        # would not look at that message before the next one arrives.
+        self._write(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")
         while True:
             line = self._line()
             if line.startswith(b"OK "):
@@ -131,7 +133,6 @@ class Connection:
                 raise HostError(
                     f"authenticate to {self.name}: it said {line.decode('ascii', 'replace')!r}"
                 )
-        self._write(b"BEGIN\r\n")
 
     def _line(self) -> bytes:
         while (end := self._input.find(b"\r\n")) < 0:

@@ -15,6 +15,7 @@ import posix
 
 from ..errors import ContainerError, HostError
 from .cgroup import Cgroup
+from .files import read_text, write_text
 from .path import CgroupPaths
 
 TYPE_CHECKING = False
@@ -97,10 +98,18 @@ class UnitCgroup(Cgroup):
         from . import creation
 
         made = self.made
+        if self.unit["name"].endswith(".slice"):
+            self._make_room()
         try:
             return creation.create(self, plan, rootless, started=True)
         finally:
             self.made = made
+
+    def _make_room(self) -> None:
+        """A cgroup that gives controllers to children takes no processes: systemd's slices do."""
+        path = f"{self.paths.unified}/cgroup.subtree_control"
+        if self.paths.mode == "v2" and (given := read_text(path).split()):
+            write_text(path, " ".join("-" + name for name in given))
 
     def settle(self, plan: ResourcePlan) -> None:
         """End what has held the scope so far; a limit that was too tight for both follows now."""

@@ -138,6 +138,7 @@ def test_ownership(box: Box) -> None:
         name = box.id(str(len(driver)))
         bundle = box.bundle("/bin/sleep", "1000")
         bundle.process["user"] = {"uid": 1000, "gid": 1000}
+        bundle.drop_namespace("cgroup")
         bundle.linux["namespaces"].append({"type": "cgroup"})
         for mount in bundle.config["mounts"]:
             if mount["type"] == "cgroup":
