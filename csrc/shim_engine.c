@@ -237,6 +237,20 @@ int shim_connect_at(int dir, const char *name)
     return fd;
 }
 
+int shim_listens_at(int dir, const char *name)
+{
+    struct sockaddr_un address;
+    if (address_at(dir, name, &address))
+        return 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    int listens = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+                  errno == EPROTOTYPE;
+    close(fd);
+    return listens;
+}
+
 int shim_open_tree(const char *path, int recursive)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? 0x8000U : 0);

@@ -21,7 +21,6 @@ Rules that make every crash harmless, wherever between two system calls it happe
 
 from __future__ import annotations
 
-import _socket
 import _stat
 import errno
 import fcntl
@@ -29,6 +28,7 @@ import posix
 from posix import O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY
 from time import monotonic, sleep
 
+from ._shim import lib
 from .errors import CLIENT_TEXTS, DamagedState, HostError, StateError, os_reason
 from .facts import Facts, parse_facts
 from .process_facts import alive
@@ -302,20 +302,8 @@ class Entry:
             raise _host_error("write", self.path(name), error) from None
 
     def gate_closed(self) -> bool:
-        """True while an init waits behind start.sock: status created.
-
-        The probe is a datagram socket: connecting it to the init's stream socket fails with
-        EPROTOTYPE when that socket is alive, and with ECONNREFUSED when only its name is left.
-        So the init is neither woken nor has it to tell a question from a start.
-        """
-        probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-        try:
-            probe.connect(self.short_path(GATE))
-        except OSError as error:
-            return error.errno == errno.EPROTOTYPE
-        finally:
-            probe.close()
-        return True
+        """True while an init waits behind start.sock: status created."""
+        return bool(lib.shim_listens_at(self.dir_fd, GATE.encode()))
 
     # --- the end ---
 
