@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from pycontainer.cli.trace import Trace
     from pycontainer.container import Container
 
 COMMANDS = (
@@ -56,6 +57,7 @@ GLOBALS = (
     ("log", "", TEXT, "FILE", "append errors to FILE (they go to stderr as well)"),
     ("log-format", "", TEXT, "FORMAT", "text (default) or json"),
     ("debug", "", FLAG, "", "log what happens"),
+    ("trace", "", TEXT, "FILE", "write a timeline of the command, for chrome://tracing"),
     ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups (cgroupsPath slice:prefix:name)"),
     ("rootless", "", TEXT, "WHEN", "ignore cgroup permission errors: true, false, auto (default)"),
     ("criu", "", TEXT, "PATH", ""),
@@ -78,12 +80,13 @@ class UnknownCommand(UsageError):
 class Session(Log):
     """What a failure needs to know to be reported: the log, the command, its prefix and status."""
 
-    __slots__ = ("command", "options", "path", "prefix", "status")
+    __slots__ = ("command", "options", "path", "prefix", "status", "trace")
 
     def __init__(self) -> None:
         self.options = Arguments(GLOBALS)
         self.path = ""  # absolute path of the log file, "" for stderr
         self.command = ""
+        self.trace: Trace | None = None
         self.prefix = ""
         self.status = 1
 
@@ -100,6 +103,15 @@ class Session(Log):
 
             self.path = absolute(self.options["log"])
             log.create(self.path)
+
+    def traced(self, status: int) -> int:
+        """The exit status, when what --trace has seen is written; a failure is only a warning."""
+        try:
+            if self.trace:
+                self.trace.finish()
+        except OSError as error:
+            self.warning(f"write {self.options['trace']}: {error.strerror}")
+        return status
 
     def debug(self, message: str) -> None:
         if self.options["debug"]:
@@ -125,7 +137,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         from pycontainer.cli import failure
 
         status = failure.report(error, session)
-    _leave(status)
+    _leave(session.traced(status))
 
 
 def execute(argv: list[str], session: Session) -> int:
@@ -148,6 +160,10 @@ def execute(argv: list[str], session: Session) -> int:
         return help.of_command(name)
     check_words(name, arguments.words, command.WORDS)
     session.open()
+    if options["trace"]:
+        from pycontainer.cli.trace import Trace
+
+        session.trace = Trace(absolute(options["trace"]))
     settings = _settings(session, _trait(command, "STATE"))
     # Not the options: --env may carry a secret.
     session.debug(f"{NAME} {name} {' '.join(arguments.words[:1])}".rstrip())
