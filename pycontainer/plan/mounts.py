@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.errors import ConfigError
+from pycontainer.errors import ConfigError, HostError
 from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.mount_options import (
     ATTR_NODEV,
@@ -68,6 +68,8 @@ class Mounts:
         self, slot: int, mount: dict[str, Any], options: ParsedOptions, source: str, field: str
     ) -> None:
         """The mount's own mappings, or those of the container's user namespace."""
+        if not self.sketch.host.mounts:
+            raise HostError("id-mapped mounts take privileges over the host", field=field)
         owner, path, own = mount, "", bool(mount.get("uidMappings"))
         if not own:
             owner = self.sketch.linux

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pycontainer.errors import ConfigError
+from pycontainer.errors import ConfigError, HostError
+from pycontainer.host import Host
 from pycontainer.plan import describe
 from pycontainer.plan.op import op
 
@@ -72,3 +73,11 @@ def test_a_joined_user_namespace():
 def test_no_mappings_at_all():
     with pytest.raises(ConfigError, match="needs mappings"):
         with_mount(mount("bind", "idmap"))
+
+
+def test_without_privileges():
+    config = compiled.config(uidMappings=UIDS, gidMappings=GIDS)
+    config["linux"]["namespaces"].append({"type": "user"})
+    config["mounts"].append(mount("bind", "idmap"))
+    with pytest.raises(HostError, match="take privileges over the host"):
+        compiled.plan(config, Host(uid=1000, rootless=True, mounts=False))
