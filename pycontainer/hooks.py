@@ -91,8 +91,10 @@ def _run(index: int, hook: dict[str, Any], state: bytes, cwd: str | None) -> Hoo
         finally:
             status = process.close()
         result.stdout, result.stderr = process.output()
-        result.problem = _problem(status) if ended else (
-            f"hook ran past specified timeout of {float(timeout or 0):.1f}s"
+        result.problem = (
+            _problem(status)
+            if ended
+            else (f"hook ran past specified timeout of {float(timeout or 0):.1f}s")
         )
         if result.problem:
             result.problem += f", stdout: {_text(result.stdout)}, stderr: {_text(result.stderr)}"

@@ -33,10 +33,15 @@ def test_there_and_back(facts: Facts) -> None:
     assert parse_facts(facts.dump()) == facts
 
 
-@given(st.binary(max_size=40) | st.recursive(
-    st.none() | st.integers() | st.text(),
-    lambda inner: st.dictionaries(st.sampled_from(["version", "id", "pid", "phase", "x"]), inner),
-).map(lambda value: json.dumps(value).encode()))
+@given(
+    st.binary(max_size=40)
+    | st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.dictionaries(
+            st.sampled_from(["version", "id", "pid", "phase", "x"]), inner
+        ),
+    ).map(lambda value: json.dumps(value).encode())
+)
 def test_anything_else_is_one_line(data: bytes) -> None:
     try:
         parse_facts(data)
