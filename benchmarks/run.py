@@ -118,16 +118,23 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def places(options: argparse.Namespace) -> Iterator[tuple[list[Runtime], Path]]:
-    """The runtimes that work here, and a directory on the file system of /run."""
+    """The runtimes that work here, and a directory in memory, as /run is where containers run."""
     hybrid = UNIFIED.is_dir() and (UNIFIED / "cgroup.procs").exists()
     programs = {"pycontainer": options.pycontainer, "runc": shutil.which("runc")}
     if not hybrid:
         programs["crun"] = shutil.which("crun")
-    work = Path(tempfile.mkdtemp(prefix="pycontainer-bench-", dir="/run"))
+    memory = next((d for d in ("/run", "/dev/shm") if in_memory(d)), "/run")
+    work = Path(tempfile.mkdtemp(prefix="pycontainer-bench-", dir=memory))
     try:
         yield [Runtime(name, path, work) for name, path in programs.items() if path], work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def in_memory(directory: str) -> bool:
+    """Whether a tmpfs is mounted there."""
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return any(mount[1] == directory and mount[2] == "tmpfs" for mount in mounts)
 
 
 def times(runtimes: list[Runtime], rounds: int, made: dict[str, str], pause: float) -> Table:
