@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pycontainer.container import Container
 
 COMMANDS = (
+    "checkpoint",
     "create",
     "delete",
     "events",
@@ -44,6 +45,7 @@ COMMANDS = (
     "pause",
     "plan",
     "ps",
+    "restore",
     "resume",
     "run",
     "spec",
