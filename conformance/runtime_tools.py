@@ -108,10 +108,20 @@ def run_file(program: Path, checkout: Path, runtime: str, seconds: float) -> Fil
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             output += f"\nnot ok 0 - ended after {seconds:.0f} s\n"
+        _sweep(runtime, scratch)
     assertions = parse(output)
     if process.returncode and not any(a.result == "not ok" for a in assertions):
         assertions.append(Assertion(f"exit status {process.returncode}", "not ok"))
     return FileResult(name, process.returncode, assertions, output)
+
+
+def _sweep(runtime: str, scratch: str) -> None:
+    """Delete the containers that a program has left, by the place of their bundles."""
+    argv = [runtime, "list", "--format", "json"]
+    listed = subprocess.run(argv, check=False, capture_output=True, text=True).stdout
+    for entry in json.loads(listed or "null") or ():
+        if entry["bundle"].startswith(f"{scratch}/"):
+            subprocess.run([runtime, "delete", "--force", entry["id"]], check=False)
 
 
 @contextlib.contextmanager
