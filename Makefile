@@ -20,6 +20,7 @@ FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
 SYSTEM_TEST := runc crun busybox-static debootstrap strace
+SYSTEM_ENGINES := podman conmon containerd docker.io tini criu iptables
 SYSTEM_LINT := clang
 
 C_LINT := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
@@ -28,10 +29,10 @@ export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-unit test-vm conformance lint format bench install uninstall clean system
+.PHONY: help build demo test test-unit test-vm test-engines conformance lint format bench install uninstall clean system
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(MAKE) -s --no-print-directory $(COMMAND)
@@ -49,6 +50,10 @@ endif
 
 test-vm: build $(VENV)/test.done ## run the tests of cgroup v2 and systemd, in a virtual machine
 	@tools/test-vm $(PYTEST)
+
+test-engines: build test-needs ## run Podman, containerd and Docker on it, and write the table of that
+	@tools/system-packages $(SYSTEM_ENGINES)
+	$(PY) conformance/clients/report.py
 
 test-unit: build $(VENV)/test.done ## run the tests that need no root
 	$(PY) -m pytest tests/unit $(PYTEST)

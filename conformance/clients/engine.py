@@ -8,6 +8,7 @@ below its `home`, and `close` asserts that nothing of it is left.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import pty
@@ -32,7 +33,10 @@ PATIENCE = 60  # seconds for one command
 
 def runtime_path(name: str) -> str:
     """The file of `pycontainer` (of this checkout), or of another runtime of the machine."""
-    return str(COMMAND) if name == "pycontainer" else str(shutil.which(name))
+    if name != "pycontainer":
+        return str(shutil.which(name))
+    installed = COMMAND.parent / "fast" / "pycontainer"  # what `make install` installs
+    return str(installed if installed.exists() else COMMAND)
 
 
 class Engine:
@@ -48,7 +52,7 @@ class Engine:
         self.token = f"pye{uuid.uuid4().hex[:8]}"
         self.home = Path(tempfile.mkdtemp(prefix=f"{self.token}-", dir=home or None))
         self.home.chmod(0o711)  # user namespaces go through it
-        self._count = 0
+        self._numbers = itertools.count()
         self.start()
 
     @property
@@ -106,8 +110,8 @@ class Engine:
     def __call__(self, *arguments: Any, timeout: float = PATIENCE, **options: Any) -> Done:
         """Run a command of the engine; `input` is given on stdin, /dev/null without it."""
         argv = [*self.argv(), *map(str, arguments)]
-        self._count += 1
-        out, err = self.home / f"{self._count}.out", self.home / f"{self._count}.err"
+        number = next(self._numbers)
+        out, err = self.home / f"{number}.out", self.home / f"{number}.err"
         if "input" not in options:
             options.setdefault("stdin", subprocess.DEVNULL)
         env = {**os.environ, **self.environment(), **options.pop("env", {})}
