@@ -2,8 +2,8 @@
 
 A scope must have a process when it starts, but the container's first process is to be born in its
 cgroup: moving it there would cost a wait for an RCU grace period, and clone3 needs the cgroup. So
-an idle executor, which waits for a plan that never comes, starts the scope. It goes (`settle`) as
-soon as the container's process is inside, and by itself should we die.
+an idle executor, which waits for a plan that never comes, starts the scope. It goes (`settle`)
+when the container is ready, and by itself should we die; limits on tasks wait for that.
 
 systemd makes its part with the limits it has properties for; everything is written to cgroupfs
 too, because systemd rounds some values and has no property for others.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .layout import Layout
-    from .resources import ResourcePlan
+    from .resources import ResourcePlan, Write
     from .systemd import Manager
 
     Property = tuple[str, tuple[str, Any]]
@@ -35,7 +35,7 @@ DESCRIPTION = "pycontainer container "  # gc finds units of ours by it; then com
 class UnitCgroup(Cgroup):
     """The cgroup of a unit; `manager` is who to ask, connected when it is needed first."""
 
-    __slots__ = ("_held", "_manager", "unit", "user")
+    __slots__ = ("_held", "_late", "_manager", "unit", "user")
 
     def __init__(
         self, paths: CgroupPaths, layout: Layout | None = None, manager: Manager | None = None
@@ -49,6 +49,7 @@ class UnitCgroup(Cgroup):
             raise HostError(f"read systemd unit of the state file: {error!r}") from None
         self._manager = manager
         self._held: _Placeholder | None = None
+        self._late: list[Write] = []
 
     @property
     def manager(self) -> Manager:
@@ -112,8 +113,9 @@ class UnitCgroup(Cgroup):
             write_text(path, " ".join("-" + name for name in given))
 
     def settle(self, plan: ResourcePlan) -> None:
-        """End what has held the scope so far; a limit that was too tight for both follows now."""
+        """End what has held the scope so far; limits that did not count with it follow now."""
         self._drop()
+        super().apply(self._late)
         self.set_properties([p for p in plan.unit_properties if _too_tight(p)])
 
     def _drop(self) -> None:
@@ -127,6 +129,14 @@ class UnitCgroup(Cgroup):
         if self.made:
             self.made = []
             self.delete()
+
+    def apply(self, writes: Iterable[Write]) -> list[str]:
+        """As the other driver, but for limits on tasks while the scope's first one is there."""
+        listed = list(writes)
+        if self._held is not None:
+            self._late = [write for write in listed if write.controller == "pids"]
+            listed = [write for write in listed if write.controller != "pids"]
+        return super().apply(listed)
 
     # -- changing ------------------------------------------------------------------------------
 
@@ -182,8 +192,8 @@ _ACCOUNTING = ("MemoryAccounting", "CPUAccounting", "TasksAccounting")
 
 
 def _too_tight(prop: Property) -> bool:
-    """Whether it leaves no room for a second process."""
-    return prop[0] == "TasksMax" and prop[1][1] < 2
+    """Whether it leaves no room for a few more processes."""
+    return prop[0] == "TasksMax" and prop[1][1] < 8
 
 
 class _Placeholder:

@@ -50,7 +50,10 @@ def of_plan(
     """Everything that the unit gets when it starts: the annotations' first, limits win."""
     found = dict(of_annotations(config.get("annotations") or {}))
     found.update(of_writes(plan.writes, mode, version))
-    unified = ((config.get("linux") or {}).get("resources") or {}).get("unified") or {}
+    resources = (config.get("linux") or {}).get("resources") or {}
+    unified = resources.get("unified") or {}
+    if not (resources.get("cpu") or {}).get("period") and "cpu.max" not in unified:
+        found.pop("CPUQuotaPeriodUSec", None)  # nobody asked for one
     policy = OOM_POLICIES.get(unified.get("memory.oom.group", ""))
     # Only now: a running scope's cannot be changed.
     if policy and version() >= OOM_POLICY_SINCE:

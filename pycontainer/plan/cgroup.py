@@ -62,10 +62,8 @@ class CgroupPlan:
             sketch.add("cgroup_write", write.controller, write.file, write.value, field=write.field)
 
     def cloned(self, sketch: Sketch) -> None:
-        """After the clone: in a unit the limits come now, when nothing stands in any more."""
+        """After the clone: in a unit the limits come now."""
         if self.paths.unit:
-            if self.paths.unified:
-                sketch.add("unit_settle", str(self.paths.unit["name"]))
             self._limits(sketch)
         uid = _owner(sketch)
         if uid is not None and self.layout.mode == "v2" and self.paths.unified:
@@ -78,8 +76,9 @@ class CgroupPlan:
 
     def devices(self, sketch: Sketch) -> None:
         """The device rules: last, because mounting a block device opens it."""
-        if self.paths.unit and not self.paths.unified:
-            sketch.add("unit_settle", str(self.paths.unit["name"]))  # the v1 entrances were used
+        if self.paths.unit:
+            # As late as this: a unit whose last process dies is gone, with what it died of.
+            sketch.add("unit_settle", str(self.paths.unit["name"]))
         lines = [f"{write.file} {write.value}" for write in self.resources.device_writes]
         if self.resources.device_program:
             lines.append(f"program of {len(self.resources.device_program) // 8} instructions")
