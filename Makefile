@@ -32,7 +32,7 @@ export PYCONTAINER_VM := $(VM)
 .PHONY: help build demo test test-unit test-vm test-engines conformance lint format bench install uninstall clean system
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(MAKE) -s --no-print-directory $(COMMAND)

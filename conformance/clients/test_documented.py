@@ -1,0 +1,72 @@
+"""The lines of docs/engines.md, as they stand there, but for where the command is."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conformance.clients.docker import Docker
+from conformance.clients.engine import Engine, runtime_path
+from conformance.clients.podman import Podman
+from tests.support.runtimes import CHECKOUT
+
+DOCUMENT = CHECKOUT / "docs" / "engines.md"
+ENGINES = ("podman", "docker", "containerd")
+
+
+def lines(title: str) -> str:
+    """The first block of code in the section of this title."""
+    section = DOCUMENT.read_text().split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    block = re.search(r"```\w+\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    return block[1].replace("/usr/local/bin/pycontainer", runtime_path("pycontainer"))
+
+
+def test_documented(engine: Engine):
+    if engine.runtime != "pycontainer":
+        pytest.skip("ours")
+    {"podman": podman, "docker": docker, "containerd": containerd}[engine.name](engine)
+
+
+def podman(engine: Podman) -> None:
+    given = (engine.home / "containers.conf").read_text()
+    own = given.replace("[engine]\n", "")
+    settings, _, rest = own.partition("[containers]\n")
+    settings = re.sub(r"^runtime_supports_json.*\n", "", settings, flags=re.MULTILINE)
+    documented = lines("Podman").replace("[engine]\n", f"[engine]\n{settings}")
+    file = engine.home / "documented.conf"
+    file.write_text(f"{documented}\n[containers]\n{rest}")
+    argv = [word for word in engine.argv() if not word.startswith("--runtime")]
+    words = ["run", "--rm", *engine.flags(), "localhost/box", "echo", "hello"]
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "CONTAINERS_CONF": str(file)}
+    done = subprocess.run([*argv, *words], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    info = [*argv, "info", "--format={{.Host.OCIRuntime.Name}}"]
+    assert subprocess.check_output(info, text=True, env=env).strip() == "pycontainer"
+
+
+def docker(engine: Docker) -> None:
+    documented = json.loads(lines("Docker"))
+    config = json.loads((engine.home / "daemon.json").read_text())
+    (name,) = documented["runtimes"]
+    config["runtimes"] = {**config["runtimes"], **documented["runtimes"]}
+    assert documented["default-runtime"] == name
+    (engine.home / "daemon.json").write_text(json.dumps(config))
+    engine.daemon.send_signal(1)  # read it again
+    for _ in range(50):
+        if name in engine("info", "--format={{json .Runtimes}}").ok().out:
+            break
+    assert engine.run(f"--runtime={name}", "echo", "hello").ok().out == "hello\n"
+
+
+def containerd(engine: Engine) -> None:
+    file = Path(engine.home) / "documented.toml"
+    file.write_text(lines("containerd"))
+    dump = ["containerd", f"--config={file}", "config", "dump"]
+    out = subprocess.check_output(dump, text=True)
+    assert 'default_runtime_name = "pycontainer"' in out
+    assert f'BinaryName = "{runtime_path("pycontainer")}"' in out
