@@ -6,7 +6,7 @@ import posix
 import select
 from time import monotonic
 
-from pycontainer.cgroups.oom import Watch, report
+from pycontainer.cgroups.oom import Watch, amounts, kills
 from pycontainer.errors import StateError
 from pycontainer.process_facts import open_pidfd
 
@@ -43,8 +43,8 @@ def watch(container: Container, interval_s: float) -> Iterator[dict[str, Any]]:
         while True:
             ready = {fd for fd, _ in poller.poll(max(0.0, due - monotonic()) * 1000)}
             # Before the end is believed: it may be what killed the container.
-            if (memory.fd in ready or pidfd in ready) and (kills := memory.news()):
-                for _ in range(kills):
+            if (memory.fd in ready or pidfd in ready) and (fresh := memory.news()):
+                for _ in range(fresh):
                     yield _oom(container)
             if pidfd < 0 or pidfd in ready or not container.cgroup.exists():
                 return
@@ -58,8 +58,7 @@ def watch(container: Container, interval_s: float) -> Iterator[dict[str, Any]]:
 
 
 def _oom(container: Container) -> dict[str, Any]:
-    event: dict[str, Any] = {"type": "oom", "id": container.id}
-    found = report(container.cgroup.paths)
-    if found:
-        event["data"] = found
-    return event
+    paths = container.cgroup.paths
+    # v1 tells before it kills, and counts after that.
+    data = {"kills": max(1, kills(paths)), **amounts(paths)}
+    return {"type": "oom", "id": container.id, "data": data}

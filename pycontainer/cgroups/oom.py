@@ -35,14 +35,17 @@ def kills(paths: CgroupPaths) -> int:
 def report(paths: CgroupPaths) -> dict[str, Any]:
     """{"kills": n, "limit": bytes, "peak": bytes}, what is known of it; {} without a kill."""
     count = kills(paths)
-    if not count:
-        return {}
+    return {"kills": count, **amounts(paths)} if count else {}
+
+
+def amounts(paths: CgroupPaths) -> dict[str, Any]:
+    """The limit and the peak in bytes, as far as there are such."""
     v2 = paths.mode == "v2"
     names = {
         "limit": "memory.max" if v2 else "memory.limit_in_bytes",
         "peak": "memory.peak" if v2 else "memory.max_usage_in_bytes",
     }
-    found: dict[str, Any] = {"kills": count}
+    found: dict[str, Any] = {}
     for key, name in names.items():
         try:
             text = read_text(f"{paths.directory('memory')}/{name}").strip()
