@@ -48,8 +48,10 @@ def update(container: Container, resources: dict[str, Any]) -> None:
         for warning in spec.validate_resources(change):
             log.warning(warning)
         spec.validate_resources(whole)  # what fits by itself must fit what holds already
-        wanted = {**config, "linux": {**linux, "resources": change_of.effective(current, change)}}
-        wanted["annotations"] = {}
+        # A change of a unit lets systemd write all that it knows again: so must we.
+        unit = container.cgroup.paths.unit
+        written = whole if unit else change_of.effective(current, change)
+        wanted = {**config, "annotations": {}, "linux": {**linux, "resources": written}}
         plan = _driver(container).compile(wanted)
         for warning in plan.warnings + change_of.apply(container.cgroup, plan):
             log.warning(warning)

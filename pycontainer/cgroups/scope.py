@@ -164,9 +164,13 @@ class UnitCgroup(Cgroup):
                 continue  # the cgroup's own file is what counts, and is restored, too
 
     def apply_devices(self, plan: ResourcePlan, rootless: bool = False) -> list[str]:
-        """Tell systemd its approximation, then set the exact rules as the other driver does."""
+        """Tell systemd its approximation, then set the exact rules as the other driver does.
+
+        A change of a unit lets systemd write all that it knows again: limits come after it.
+        """
         try:
             self.set_properties(plan.device_properties)
+            super().apply([write for write in plan.writes if not write.limit_check])
         except ContainerError:
             if not rootless:
                 raise

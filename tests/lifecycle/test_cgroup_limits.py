@@ -20,9 +20,9 @@ CONFIGS = {
         "cpu": {"quota": 20000, "period": 50000, "cpus": "0", "mems": "0"},
         "pids": {"limit": 33},
     },
-    "fractions of a percent": {
+    "no limit of swap and tasks": {
         "memory": {"limit": 64 * MEGABYTE, "swap": -1},
-        "cpu": {"quota": 33333, "period": 100000},
+        "cpu": {"quota": 33000, "period": 100000},
         "pids": {"limit": -1},
     },
     "unlimited": {
