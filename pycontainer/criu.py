@@ -165,8 +165,11 @@ def explained(error: OperationError, log: str) -> OperationError:
     except OSError:
         lines = []
     # "(00.012345)     42: Error (criu/files.c:3): why" to what can be read
-    said = [line.partition("): ")[2] or line for line in lines[-_ERRORS_SHOWN:]]
-    message = error.message + "".join(f": {line}" for line in said)
+    message = error.message
+    for line in lines[-_ERRORS_SHOWN:]:
+        said = line.partition("): ")[2] or line
+        if said not in message:  # CRIU's answer has one of them already
+            message += f": {said}"
     hint = f"more is in {log}" if lines else error.hint
     return OperationError(message, errno=error.errno, hint=hint)
 
