@@ -175,9 +175,9 @@ class _Doorway:
         """For an error that says so."""
         return self._container.cgroup.oom_kills()
 
-    def oom_report(self) -> dict[str, Any]:
+    def oom_report(self, refused: bool = False) -> dict[str, Any]:
         """For that error's words."""
-        return self._container.cgroup.oom_report()
+        return self._container.cgroup.oom_report(refused)
 
 
 def _placement(container: Container, options: ExecOptions) -> Placement:

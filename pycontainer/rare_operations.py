@@ -38,10 +38,12 @@ def obituary(run: Run) -> OperationError:
     reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
     hint = ""
     cgroup = run.around.cgroup
-    if cgroup is not None and cgroup.oom_kills():
+    # Without memory the executor may not even be executed, and nobody is killed for it.
+    found = cgroup.oom_report(refused=status >> 8 == 126) if cgroup is not None else {}
+    if found:
         from pycontainer.cgroups.oom import words
 
-        reason += ", " + words(cgroup.oom_report())
+        reason += ", " + words(found)
         hint = "raise linux.resources.memory.limit"
     run.pid = 0
     return OperationError(

@@ -327,13 +327,13 @@ class Cgroup:
 
         return kills(self.paths)
 
-    def oom_report(self) -> dict[str, Any]:
-        """The kills with the limit and the peak in bytes; {} when there were none."""
+    def oom_report(self, refused: bool = False) -> dict[str, Any]:
+        """The kills with the limit and the peak in bytes; {} when there were none (oom.py)."""
         if not self.paths.directory("memory"):
             return {}
         from .oom import report
 
-        return report(self.paths)
+        return report(self.paths, refused)
 
     def stats(self) -> dict[str, Any]:
         """What it uses, in the shape of runc's events (stats.py)."""

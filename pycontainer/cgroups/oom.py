@@ -32,10 +32,29 @@ def kills(paths: CgroupPaths) -> int:
     return 0
 
 
-def report(paths: CgroupPaths) -> dict[str, Any]:
-    """{"kills": n, "limit": bytes, "peak": bytes}, what is known of it; {} without a kill."""
+def report(paths: CgroupPaths, refused: bool = False) -> dict[str, Any]:
+    """{"kills": n, "limit": bytes, "peak": bytes}, what is known of it; {} without a kill.
+
+    `refused`: memory that was not given counts as well; an exec fails of that without a kill.
+    """
     count = kills(paths)
-    return {"kills": count, **amounts(paths)} if count else {}
+    if count or (refused and _refusals(paths)):
+        return {"kills": count, **amounts(paths)}
+    return {}
+
+
+def _refusals(paths: CgroupPaths) -> int:
+    """How often the limit was hit."""
+    v2 = paths.mode == "v2"
+    name = "memory.events" if v2 else "memory.failcnt"
+    try:
+        text = read_text(f"{paths.directory('memory')}/{name}")
+    except OSError:
+        return 0
+    if not v2:
+        return int(text)
+    counts = dict(line.split() for line in text.splitlines())
+    return int(counts.get("max", 0)) + int(counts.get("oom", 0))
 
 
 def amounts(paths: CgroupPaths) -> dict[str, Any]:

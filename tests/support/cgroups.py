@@ -73,8 +73,8 @@ def unit_properties(unit: str, *options: str) -> dict[str, object]:
     for line in text.splitlines():
         name, _, value = line.partition("=")
         if name == "DeviceAllow":
-            # Debian's runc looks up the name of the major number.
-            devices.add(value.replace("char-pts", "char-136"))
+            # Debian's runc looks up the names of the major numbers.
+            devices.add(value.replace("char-pts", "char-136").replace("block-loop", "block-7"))
         else:
             found[name] = value
     found["DeviceAllow"] = devices
