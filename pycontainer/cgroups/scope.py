@@ -220,12 +220,20 @@ class _Placeholder:
                 "start a process for the scope",
             )
             posix.close(pidfd[0])
+            self._survive()
         except BaseException:
             self._channel.close()
             raise
         finally:
             self._channel.drop_theirs()
             posix.close(exe)
+
+    def _survive(self) -> None:
+        """Not to be the one that the kernel kills when the limit is too small for init."""
+        try:
+            write_text(f"/proc/{self.pid}/oom_score_adj", "-1000")
+        except OSError:
+            pass  # without privilege it takes its chance
 
     def end(self) -> None:
         """Gone when this returns."""
