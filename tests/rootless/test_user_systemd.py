@@ -44,7 +44,7 @@ def managed() -> Iterator[Managed]:
 
 RESOURCES = {
     "memory": {"limit": 64 << 20},
-    "cpu": {"quota": 33333, "period": 100000},
+    "cpu": {"quota": 33000, "period": 100000},
     "pids": {"limit": 33},
 }
 
