@@ -294,9 +294,7 @@ class _Run:
         return cgroup
 
     def _cgroup_create(self, op: Op) -> None:
-        self.plan.warnings += self._cgroup().create(
-            self.around.resources, self.around.rootless
-        )
+        self.plan.warnings += self._cgroup().create(self.around.resources, self.around.rootless)
 
     def _cgroup_write(self, op: Op) -> None:
         """All limits at once: a value may be refused until its neighbour has been written."""

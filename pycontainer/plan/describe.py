@@ -272,10 +272,10 @@ _LINES: dict[str, Callable[[Op], str]] = {
     ),
     "oom_score_adj": lambda op: f"set oom_score_adj to {op['value']}",
     "record": lambda op: f"record the state: {_text(op, 'phase')}",
-    "raise_rlimit": lambda op: f"make room for {_text(op, 'type')} "
-    f"up to {_limit(op['hard'])}",
-    "rlimit": lambda op: f"set {_text(op, 'type')} to {_limit(op['soft'])}, "
-    f"at most {_limit(op['hard'])}",
+    "raise_rlimit": lambda op: f"make room for {_text(op, 'type')} up to {_limit(op['hard'])}",
+    "rlimit": lambda op: (
+        f"set {_text(op, 'type')} to {_limit(op['soft'])}, at most {_limit(op['hard'])}"
+    ),
     "resctrl": lambda op: f"enter resource group {_text(op, 'group')}",
     "net_device": lambda op: (
         f"move network device {_text(op, 'name')} inside"

@@ -36,4 +36,3 @@ def test_the_command_line_is_small(name: str) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     expected = ALWAYS | {f"pycontainer.cli.{name}"} | SHARED.get(name, set())
     assert set(done.stdout.split()) == expected
-

@@ -106,8 +106,7 @@ def test_orphans_are_reaped_by_a_subreaper() -> None:
         "(sleep 0.1 & exec sleep 0.05) & sleep 0.5; exit 5",
         setup="foreground.become_subreaper()",
         check=(
-            "try: print(os.waitpid(-1, os.WNOHANG))\n"
-            "except ChildProcessError: print('no children')"
+            "try: print(os.waitpid(-1, os.WNOHANG))\nexcept ChildProcessError: print('no children')"
         ),
     )
     assert (done.stdout, done.returncode) == ("no children\n", 5)

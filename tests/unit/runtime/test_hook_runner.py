@@ -127,9 +127,7 @@ def test_a_large_state_arrives() -> None:
 def test_a_timeout_ends_the_hook_and_its_children(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     began = time.monotonic()
-    text = failure(
-        shell(f"echo said; sleep 60 & echo $! $$ > {pids}; sleep 60", timeout=1)
-    )
+    text = failure(shell(f"echo said; sleep 60 & echo $! $$ > {pids}; sleep 60", timeout=1))
     assert 0.9 < time.monotonic() - began < 10
     assert "hook ran past specified timeout of 1.0s, stdout: said, stderr: " in text
     deadline = time.monotonic() + 10
