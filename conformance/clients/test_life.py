@@ -237,9 +237,13 @@ def test_inspect(engine: Engine):
 def test_events(engine: Engine):
     box = engine.running("sh", "-c", "exit 3")
     engine.wait_for(box, "exited")
-    span = (f"--since={int(time.time()) - 30}", f"--until={int(time.time()) + 1}")
-    out = engine("events", *span, f"--filter=container={box}").ok().out
-    assert "start" in out and "die" in out
+
+    def told() -> bool:
+        span = (f"--since={int(time.time()) - 60}", f"--until={int(time.time()) + 1}")
+        out = engine("events", *span, f"--filter=container={box}").ok().out
+        return "start" in out and "die" in out
+
+    eventually(told, "start and die among the events", 30)
 
 
 def test_healthcheck(engine: Engine):
