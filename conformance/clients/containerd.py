@@ -62,6 +62,7 @@ class Containerd(Engine):
             f"--runc-binary={self.runtime_path}",
             f"--runc-root={self.home}/state",
             f"--cgroup=/{self.token}/{self.box}",
+            f"--fifo-dir={self.home}/fifo",
         ]
 
     def run(self, *words: Any, **options: Any) -> Done:
@@ -76,8 +77,8 @@ class Containerd(Engine):
         """`tasks exec`: flags up to the first word without a dash."""
         at = _flags_end(words)
         self.boxes += 1
-        name = f"--exec-id=e{self.boxes}"
-        return self("tasks", "exec", name, *words[:at], container, *words[at:], **options)
+        own = (f"--exec-id=e{self.boxes}", f"--fifo-dir={self.home}/fifo")
+        return self("tasks", "exec", *own, *words[:at], container, *words[at:], **options)
 
     def sh(self, container: str, text: str) -> str:
         return self.exec(container, "sh", "-c", text).ok().out
