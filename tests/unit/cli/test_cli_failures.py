@@ -86,7 +86,7 @@ def test_answers_as_runc(pycontainer: Any, runc: Any, line: str) -> None:
         ("state --bogus x", 1, "flag provided but not defined: -bogus"),
         ("exec absent ls", 255, "exec failed: container does not exist"),
         ("nonsense", 3, "No help topic for 'nonsense'"),
-        ("checkpoint x", 3, "No help topic for 'checkpoint'"),
+        ("nocommand x", 3, "No help topic for 'nocommand'"),
         ("exec -u 0x0 absent ls", 255, "exec failed: "),
         ("--rootless=perhaps state x", 1, "must be true, false or auto"),
         ("--root / list", 1, "option --root argument should not be set to /"),
