@@ -18,7 +18,8 @@ from tests.support.differences import INSIDE_DIFFERENCES
 SECTIONS = {
     "identity": "id; hostname; pwd; umask; cat /proc/sys/kernel/domainname",
     "environment": "env | sort",
-    "status": "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|SigBlk|SigCgt|Threads)' /proc/self/status",
+    "status": "cd /proc/self; "
+    "grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|SigBlk|SigCgt|Threads)' status",
     "init": "cut -d' ' -f4-8 /proc/1/stat; cat /proc/1/comm; head -c 12 /proc/1/cmdline; echo",
     "limits": "cat /proc/self/limits; cat /proc/self/oom_score_adj",
     "dev": "ls -lnR /dev | sed 's/ [A-Z][a-z][a-z] .[0-9] .....  */ /'",
