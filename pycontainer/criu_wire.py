@@ -113,8 +113,8 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
         key, at = _read_varint(data, at)
         value, at = _read_value(data, at, key & 7)
         name, member = names.get(key >> 3, ("", ""))
-        if not name:
-            continue
+        if not name or isinstance(value, int) != (member in (INT, BOOL)):
+            continue  # unknown, or of another type than we know: skipped, as protobuf's readers do
         if isinstance(value, int):
             message[name] = bool(value) if member == BOOL else value
         else:

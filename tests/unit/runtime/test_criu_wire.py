@@ -32,6 +32,10 @@ def test_unknown_members_are_skipped():
     assert wire.decode("response", data) == {"type": 6, "success": True}
 
 
+def test_members_of_another_type_are_skipped():
+    assert wire.decode("response", b"\x3d\0\0\0\0" + bytes.fromhex("0806")) == {"type": 6}
+
+
 @given(st.binary(max_size=64))
 def test_any_bytes(data: bytes):
     try:
