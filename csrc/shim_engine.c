@@ -198,25 +198,26 @@ int shim_receive(int channel, char *data, unsigned long room, int *fds, int *cou
     return (int)got;
 }
 
-/* The socket's path through the directory's fd: sun_path holds 108 bytes, a state directory's path
- * may be longer. */
-static int address_at(int dir, const char *name, struct sockaddr_un *out)
+/* A socket, and the address of `name` in a directory for it: through the directory's fd, because
+ * sun_path holds 108 bytes and a state directory's path may be longer. */
+static int socket_at(int dir, const char *name, int type, struct sockaddr_un *address)
 {
-    memset(out, 0, sizeof(*out));
-    out->sun_family = AF_UNIX;
-    int length = snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%s", dir, name);
-    return length < (int)sizeof(out->sun_path) ? 0 : -ENAMETOOLONG;
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    int length = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", dir,
+                          name);
+    if (length >= (int)sizeof(address->sun_path))
+        return -ENAMETOOLONG;
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
 }
 
 int shim_listen_at(int dir, const char *name)
 {
     struct sockaddr_un address;
-    int error = address_at(dir, name, &address);
-    if (error)
-        return error;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket_at(dir, name, SOCK_STREAM, &address);
     if (fd < 0)
-        return -errno;
+        return fd;
     fchmod(fd, 0600); /* bind gives the file the socket's own mode: no moment with a wider one */
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 16) < 0)
         return failed(fd);
@@ -226,12 +227,9 @@ int shim_listen_at(int dir, const char *name)
 int shim_connect_at(int dir, const char *name)
 {
     struct sockaddr_un address;
-    int error = address_at(dir, name, &address);
-    if (error)
-        return error;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket_at(dir, name, SOCK_STREAM, &address);
     if (fd < 0)
-        return -errno;
+        return fd;
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return failed(fd);
     return fd;
@@ -240,9 +238,7 @@ int shim_connect_at(int dir, const char *name)
 int shim_listens_at(int dir, const char *name)
 {
     struct sockaddr_un address;
-    if (address_at(dir, name, &address))
-        return 0;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket_at(dir, name, SOCK_DGRAM, &address);
     if (fd < 0)
         return 0;
     int listens = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||

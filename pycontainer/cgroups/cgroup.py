@@ -262,10 +262,6 @@ class Cgroup:
         """Move a process in by cgroup.procs; slow after idle, see placement.py."""
         self.placement().attach(pid)
 
-    def attach_exec(self, pid: int, sub_paths: Iterable[str]) -> None:
-        """Move a process into sub-cgroups, as `exec --cgroup` asks."""
-        self.placement(sub_paths).attach(pid)
-
     def fd_for_clone(self) -> int:
         """A directory descriptor for CLONE_INTO_CGROUP, or -1 where there is no v2."""
         return self.placement().clone_fd()

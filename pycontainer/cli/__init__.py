@@ -132,7 +132,7 @@ class Session(Log):
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command line and leave the process with its exit status."""
     session = Session()
-    _fill_standard_descriptors()
+    fill_standard_descriptors()
     try:
         status = execute(sys.argv[1:] if argv is None else argv, session)
     except BaseException as error:
@@ -252,7 +252,7 @@ def _claim(root: str) -> None:
         raise UsageError(f"make {root}: {error.strerror}", hint=hint) from None
 
 
-def _fill_standard_descriptors() -> None:
+def fill_standard_descriptors() -> None:
     """Open /dev/null where the caller closed 0, 1 or 2, or our first files would land there."""
     for fd in range(3):
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = str(Path(__file__).resolve().parents[3])
-OURS = ["facts", "foreground", "hooks", "process_facts", "sockets", "stdio", "store", "terminal"]
+OURS = ["facts", "foreground", "hooks", "process_facts", "sockets", "store", "terminal"]
 # Modules of C, and what the interpreter and cffi's extension bring along.
 ALLOWED = {"_json", "_socket", "_signal", "_stat", "errno", "fcntl", "select", "termios"}
 ALLOWED |= {"__future__", "_cffi_backend", "_locale"}

@@ -25,9 +25,10 @@ ROOT = str(Path(__file__).resolve().parents[3])
 WRAPPER = f"""
 import os, posix, sys
 sys.path.insert(0, {ROOT!r})
-from pycontainer import foreground, stdio
+from pycontainer import foreground
+from pycontainer.cli import fill_standard_descriptors
 from pycontainer.terminal import Terminal
-stdio.ensure_stdio()
+fill_standard_descriptors()
 signals = foreground.block_signals()
 master, slave = os.openpty()
 name = os.ttyname(slave)
