@@ -241,13 +241,11 @@ class _Run:
         if kind:
             raise OperationError(f"the executor said {kind} after its last operation")
         cgroup = self.around.cgroup
-        if cgroup is not None and cgroup.oom_kills() and not self._runs():
-            raise self.died()
+        if cgroup is not None and cgroup.oom_kills():
+            from pycontainer import rare_operations
 
-    def _runs(self) -> bool:
-        from pycontainer.process_facts import start_time
-
-        return start_time(self.pid) is not None
+            if not rare_operations.executed(self.pid):
+                raise self.died()
 
     # -- failure -------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import posix
 from errno import ECANCELED
 
 from pycontainer._shim import lib
+from pycontainer.cgroups.files import read_text
 from pycontainer.channel import MSG_LISTENER
 from pycontainer.errors import CLIENT_TEXTS, OperationError
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from pycontainer.engine import _Run as Run
     from pycontainer.plan.op import Op
+
+EXECUTOR = "pycontainer"  # its name (csrc/ex_main.c)
+SETTLED_S = 0.1
 
 
 def hand_listener_on(run: Run) -> None:
@@ -29,6 +33,29 @@ def hand_listener_on(run: Run) -> None:
     finally:
         posix.close(fd)
     run.waits = True
+
+
+def executed(pid: int) -> bool:
+    """Whether init, which closed its channel, has become the program, dead though that may be.
+
+    A process takes its new name when the old program is gone. One that the kernel killed within
+    execve(2) still bears the executor's name as a zombie, which it is shortly after.
+    """
+    from time import monotonic, sleep
+
+    deadline = monotonic() + SETTLED_S
+    while True:
+        try:
+            text = read_text(f"/proc/{pid}/stat")
+        except OSError:
+            return False
+        if text[text.index("(") + 1 : text.rindex(")")] != EXECUTOR:
+            return True
+        if text[text.rindex(")") + 2] in "ZX":
+            return False
+        if monotonic() > deadline:
+            return True  # a program of that name
+        sleep(0.001)
 
 
 def obituary(run: Run) -> OperationError:

@@ -143,6 +143,24 @@ def test_a_limit_too_small_to_start(box: Box, driver: str) -> None:
     box.empty()
 
 
+def test_every_limit_up_to_one_that_suffices(box: Box) -> None:
+    """Whether the executor dies, or execve, or the program: it is called out of memory."""
+    pyc = box.pycontainer
+    statuses = []
+    for limit in range(16, 200, 4):
+        bundle = box.bundle("/bin/true")
+        bundle.linux["resources"]["memory"] = {"limit": limit << 10, "swap": limit << 10}
+        done = pyc("run", "-b", bundle, box.id(str(limit)))
+        statuses.append(done.status)
+        if done.status == 0:
+            break
+        assert done.status in (1, 137) and "out of memory" in done.err, repr(done)
+        # A program that was executed has a name of its own; before that, nothing was started.
+        assert ("init died" in done.err) == (done.status == 1), repr(done)
+    assert statuses[-1] == 0 or statuses[0] == 1
+    box.empty()
+
+
 # -- gc ------------------------------------------------------------------------------------
 
 
