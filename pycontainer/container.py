@@ -151,7 +151,7 @@ class Container:
         if not found and alive(self.facts.pid, self.facts.start_time):
             from pycontainer.rootless import namespace_pids
 
-            return namespace_pids(self.facts.pid) if self._own_pids() else [self.facts.pid]
+            return namespace_pids(self.facts.pid, self._common())
         return found
 
     @property
@@ -250,7 +250,10 @@ class Container:
         """Send a signal to init, or to `all` processes; StateError once it has stopped."""
         facts = self.facts
         if all:
-            if self.cgroup.signal_all(signal) == 0 and not self._signal_init(signal):
+            if self.cgroup.signal_all(signal) == 0 and not self._signal_without_cgroup(signal):
+                raise StateError(CLIENT_TEXTS["not_running"])
+        elif signal == SIGKILL and self._is_scattered():
+            if not self._signal_without_cgroup(signal):
                 raise StateError(CLIENT_TEXTS["not_running"])
         elif not self._signal_init(signal):
             raise StateError(CLIENT_TEXTS["not_running"])
@@ -261,6 +264,22 @@ class Container:
 
     def _signal_init(self, signal: int) -> bool:
         return signal_process(self.facts.pid, self.facts.start_time, signal)
+
+    def _signal_without_cgroup(self, signal: int) -> bool:
+        """All processes that init's namespaces tell; False when it runs no more."""
+        if not alive(self.facts.pid, self.facts.start_time):
+            return False
+        from pycontainer.rootless import signal_all
+
+        return signal_all(self.facts.pid, self._common(), signal) > 0
+
+    def _is_scattered(self) -> bool:
+        """No pid namespace ends its processes with init, no cgroup lists them afterwards."""
+        return not self._own_pids() and not (self.facts.cgroup and self.cgroup.exists())
+
+    def _common(self) -> str:
+        """The kind of namespace that all its processes share, and no others."""
+        return "pid" if self._own_pids() else "mnt"
 
     def _own_pids(self) -> bool:
         """True when a pid namespace of its own ends with init, and all in it."""
@@ -300,16 +319,16 @@ class Container:
 
     def _destroy(self, force: bool) -> None:
         facts = self.facts
+        if force and self._is_scattered():
+            self._signal_without_cgroup(SIGKILL)
         if force and self._signal_init(SIGKILL):
             if facts.cgroup and self._frozen():
                 self.cgroup.thaw()
             if not wait_gone(facts.pid, facts.start_time, PATIENCE_MS):
-                from pycontainer.listing import stuck
-
-                raise StateError(f"{CLIENT_TEXTS['still_running']}: {stuck(facts.pid)}")
+                raise self._still_there([facts.pid])
         if facts.cgroup:
-            if self.cgroup.exists():
-                self.cgroup.kill()
+            if self.cgroup.exists() and (stay := self.cgroup.kill()):
+                raise self._still_there(stay)
             self.cgroup.delete()
         if "resctrl" in facts.extra or "mounted" in facts.extra:
             from pycontainer import remains
@@ -332,6 +351,14 @@ class Container:
         facts = self.facts
         state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)
         run_poststop(config, state, facts.bundle, self.settings)
+
+    def _still_there(self, pids: list[int]) -> StateError:
+        """Which processes do not die, and why; init may just wait for those of its namespace."""
+        from pycontainer.cgroups.processes import describe
+
+        others = self.cgroup.pids() if self.facts.cgroup else []
+        words = "; ".join(describe(pid) for pid in sorted({*pids, *others})[:4])
+        return StateError(f"{CLIENT_TEXTS['still_running']}: {words}")
 
     # -- helpers --------------------------------------------------------------------------------
 

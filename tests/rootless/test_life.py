@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import stat
 
 import pytest
 
 from tests.rootless.person import Person
+from tests.support.leftovers import processes
+from tests.support.runtimes import eventually
 
 
 def test_run(person: Person, mapping: str):
@@ -179,3 +182,16 @@ def test_kill_all_and_delete_force(person: Person):
     person("run", "-d", "-b", person.bundle("own", "sleep 1000 & sleep 1000"), name).ok()
     person("delete", "--force", name).ok()
     assert person.status(name) == "gone"
+
+
+@pytest.mark.parametrize("command", [("delete", "--force"), ("kill", "--all"), ("kill",)])
+def test_all_in_the_hosts_pid_namespace_end(person: Person, command: tuple[str, ...]):
+    """Without a cgroup, the mount namespace tells what belongs to it, as long as init runs."""
+    name, mark = person.id(), str(1000000000 + int(person.token[3:9], 16))
+    bundle = person.bundle("own", f"sleep {mark} & setsid sleep {mark} & exec sleep {mark}")
+    bundle.drop_namespace("pid")
+    person("run", "-d", "-b", bundle, name).ok()
+    eventually(lambda: len(json.loads(person("ps", "-f", "json", name).out)) == 3, "3 processes")
+    person(*command, name, *(["KILL"] if command[0] == "kill" else [])).ok()
+    eventually(lambda: not processes(mark), "all have ended")
+    person("delete", "--force", name).ok()
