@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posix
-
 from pycontainer.errors import ContainerError
 from pycontainer.facts import OCI_VERSION
 from pycontainer.store import Store
@@ -54,18 +52,3 @@ def owner_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"#{uid}"
-
-
-def stuck(pid: int) -> str:
-    """Where a process that does not die hangs: its state and the kernel function it waits in."""
-    facts = []
-    for name in ("comm", "wchan"):
-        try:
-            fd = posix.open(f"/proc/{pid}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            facts.append(f"{name} {posix.read(fd, 256).decode(errors='replace').strip()}")
-        finally:
-            posix.close(fd)
-    return f"process {pid} ({', '.join(facts) or 'no more is known'})"

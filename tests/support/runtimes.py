@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-COMMAND = CHECKOUT / "build" / "pycontainer"
-PATIENCE = 60  # seconds for one command; a command that hangs is a failure, not a hang
+# The script is always fresh; where nothing changes while tests run, it may be the fast command.
+COMMAND = CHECKOUT / os.environ.get("PYCONTAINER_COMMAND", "build/pycontainer")
+# An emulated processor takes its time: all that is waited for may take so many times as long.
+SLOWNESS = float(os.environ.get("PYCONTAINER_SLOWNESS", "1"))
+PATIENCE = 60 * SLOWNESS  # seconds for one command; one that hangs is a failure, not a hang
 
 
 class Done:
@@ -99,7 +102,7 @@ class Runtime:
 
 def eventually(condition: Any, what: str, seconds: float = 10) -> None:
     """Wait until `condition()` holds; AssertionError with `what` when it doesn't in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWNESS
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.01)
