@@ -36,7 +36,9 @@
 struct spawn {
     int exe;
     int channel;
-    int preserve;
+    int last; /* the channel's number in the child */
+    int given; /* how many of `fds` are to become 0, 1, 2 ...; 0: the parent's own stay */
+    int fds[MAX_FDS];
     char number[12];
 };
 
@@ -62,27 +64,29 @@ static inline __attribute__((always_inline)) long clone3_here(struct clone_args 
 #endif
 }
 
-/* In the child, on the parent's memory: system calls only. Both fds move out of the way first, so
- * that neither lands on the other's place. */
-static __attribute__((noreturn, noinline)) void become_executor(const struct spawn *s)
+/* In the child, on the parent's memory: system calls only. All fds move out of the way first, so
+ * that none lands on another's place. */
+static __attribute__((noreturn, noinline)) void become_executor(struct spawn *s)
 {
-    int last = 3 + s->preserve;
-    int exe = fcntl(s->exe, F_DUPFD_CLOEXEC, last + 2);
-    int channel = fcntl(s->channel, F_DUPFD_CLOEXEC, last + 2);
+    int exe = fcntl(s->exe, F_DUPFD_CLOEXEC, s->last + 2);
+    int channel = fcntl(s->channel, F_DUPFD_CLOEXEC, s->last + 2);
+    int good = exe >= 0 && channel >= 0;
     char *const argv[] = { (char *)"pycontainer", (char *)s->number, NULL };
     char *const env[] = { NULL };
-    if (exe >= 0 && channel >= 0 && dup3(channel, last, 0) >= 0 &&
-        dup3(exe, last + 1, O_CLOEXEC) >= 0) {
-        syscall(SYS_close_range, (unsigned)last + 2, ~0U, 0);
-        syscall(SYS_execveat, last + 1, "", argv, env, AT_EMPTY_PATH);
+    for (int i = 0; good && i < s->given; i++)
+        good = (s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, s->last + 2)) >= 0;
+    for (int i = 0; good && i < s->given; i++)
+        good = dup3(s->fds[i], i, 0) >= 0;
+    if (good && dup3(channel, s->last, 0) >= 0 && dup3(exe, s->last + 1, O_CLOEXEC) >= 0) {
+        syscall(SYS_close_range, (unsigned)s->last + 2, ~0U, 0);
+        syscall(SYS_execveat, s->last + 1, "", argv, env, AT_EMPTY_PATH);
     }
     for (;;)
         _exit(126);
 }
 
-int shim_spawn(int exe, int channel, unsigned long flags, int cgroup, int preserve, int *pidfd)
+static int spawn(struct spawn *s, unsigned long flags, int cgroup, int *pidfd)
 {
-    struct spawn s = { .exe = exe, .channel = channel, .preserve = preserve };
     struct clone_args args = {
         .flags = flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
@@ -93,15 +97,39 @@ int shim_spawn(int exe, int channel, unsigned long flags, int cgroup, int preser
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)cgroup;
     }
-    snprintf(s.number, sizeof(s.number), "%d", 3 + preserve);
+    snprintf(s->number, sizeof(s->number), "%d", s->last);
     /* A signal handler must not run in the child while it shares our memory. */
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
     long pid = clone3_here(&args, sizeof(args));
     if (pid == 0)
-        become_executor(&s);
+        become_executor(s);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return (int)pid;
+}
+
+int shim_spawn(int exe, int channel, unsigned long flags, int cgroup, int preserve, int *pidfd)
+{
+    struct spawn s;
+    s.exe = exe;
+    s.channel = channel;
+    s.last = 3 + preserve;
+    s.given = 0;
+    return spawn(&s, flags, cgroup, pidfd);
+}
+
+int shim_spawn_with(int exe, int channel, unsigned long flags, int cgroup, const int *fds,
+                    int count, int *pidfd)
+{
+    struct spawn s;
+    if (count < 3 || count > MAX_FDS)
+        return -EINVAL;
+    s.exe = exe;
+    s.channel = channel;
+    s.last = count;
+    s.given = count;
+    memcpy(s.fds, fds, (size_t)count * sizeof(int));
+    return spawn(&s, flags, cgroup, pidfd);
 }
 
 static int failed(int fd)

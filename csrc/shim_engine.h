@@ -8,6 +8,11 @@
  * flags; `cgroup` is a cgroup v2 directory to start in, or -1. Returns the pid; *pidfd is set. */
 int shim_spawn(int exe, int channel, unsigned long flags, int cgroup, int preserve, int *pidfd);
 
+/* The same, but `fds` become the program's 0 to count - 1, whatever numbers they have here; nothing
+ * else of ours stays open in it. The channel is its fd `count`. */
+int shim_spawn_with(int exe, int channel, unsigned long flags, int cgroup, const int *fds,
+                    int count, int *pidfd);
+
 /* A sealed memfd with `size` bytes of `data`; `executable` for a program. */
 int shim_memfd(const char *name, const char *data, unsigned long size, int executable);
 

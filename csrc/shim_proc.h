@@ -1,4 +1,4 @@
-/* Signals and reaping for a command that stays in the foreground.
+/* Signals and reaping for a command that stays in the foreground; and programs of the host.
  *
  * A mask has bit n-1 set for signal n. All functions return >= 0, or a negative errno. */
 #ifndef PYCONTAINER_SHIM_PROC_H
@@ -15,5 +15,12 @@ int shim_set_subreaper(int on);
 
 /* Send a signal through a pidfd (Linux 5.1). */
 int shim_pidfd_signal(int pidfd, int number);
+
+/* Start a program of the host; its pid. It gets `stdio` as 0 to 2, no blocked signals, the default
+ * for those that Python ignores, the working directory `directory` (a descriptor; -1: ours), and
+ * with `group` a process group of its own. Our own working directory is never touched: other
+ * threads use it. argv and env end with NULL. */
+int shim_spawn_program(const char *path, char **argv, char **env, const int *stdio, int directory,
+                       int group);
 
 #endif
