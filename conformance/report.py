@@ -2,10 +2,10 @@
 
     python conformance/report.py [--junit FILE ...] [--also FILE ...] [--all]
 
-Runs the tests that the clauses name (or reads the JUnit XML of a run; --also adds what another
-machine has run, one with cgroup v2 for instance), and prints each clause as
-proven, not applicable (and why), deviating (and why), or open. A clause is proven only when each of
-its tests exists, ran, and passed. Exit status 1 when a MUST is open or a test failed.
+Runs the tests that the clauses name (or reads the JUnit XML of a run), adds what other machines
+have run (--also, and every report in build/reports, where `make test-vm` leaves its own), and
+prints each clause as proven, not applicable (and why), deviating (and why), or open. A clause is
+proven only when each of its tests exists, ran, and passed. Exit status 1 when a MUST is open.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+REPORTS = ROOT / "build" / "reports"
 sys.path.insert(0, str(ROOT))
 
 from conformance.clauses import MUST, Clause, load  # noqa: E402
@@ -105,6 +107,19 @@ def _collected(files: set[str]) -> set[str]:
     return {line for line in done.stdout.splitlines() if "::" in line}
 
 
+def age(report: Path) -> str:
+    """When it was made, and whether that was before the last change of what it is about."""
+    made = report.stat().st_mtime
+    sources = [*ROOT.glob("pycontainer/**/*.py"), *ROOT.glob("csrc/*.[ch]")]
+    late = " (older than the sources: make test-vm)" if newest(sources) > made else ""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(made)) + late
+
+
+def newest(files: list[Path]) -> float:
+    """The last change of any of them."""
+    return max(file.stat().st_mtime for file in files)
+
+
 def show(clauses: list[Clause], results: Results, all_of_them: bool) -> int:
     """Print the report; how many MUSTs are open."""
     counts: dict[str, int] = {}
@@ -145,6 +160,9 @@ def main(argv: list[str] | None = None) -> int:
             os.unlink(name)
     for path in options.also or ():
         results.read(path)
+    for path in sorted(REPORTS.glob("*.xml")):
+        results.read(path)
+        print(f"with {path.relative_to(ROOT)}, {age(path)}")
     return 1 if show(clauses, results, options.all) else 0
 
 

@@ -1,7 +1,6 @@
 """Limits read back from the kernel and from systemd, next to what runc sets from the same config.
 
-Generated from one table, for each driver that this host has. On v2 `cpu.shares` is left out:
-Debian's runc still converts it the old way.
+Generated from one table, for each driver that this host has.
 """
 
 from __future__ import annotations
@@ -9,54 +8,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.box import Box
-from tests.support.cgroups import DRIVERS, V1, flags, settings, unit_properties, units
+from tests.support.cgroups import DRIVERS, flags, settings, unit_properties, units
+from tests.support.limits import CONFIGS
 from tests.support.runtimes import has_runc
-
-MEGABYTE = 1 << 20
-CONFIGS = {
-    "nothing": {},
-    "memory and cpu": {
-        "memory": {"limit": 64 * MEGABYTE, "swap": 96 * MEGABYTE, "reservation": 32 * MEGABYTE},
-        "cpu": {"quota": 20000, "period": 50000, "cpus": "0", "mems": "0"},
-        "pids": {"limit": 33},
-    },
-    "no limit of swap and tasks": {
-        "memory": {"limit": 64 * MEGABYTE, "swap": -1},
-        "cpu": {"quota": 33000, "period": 100000},
-        "pids": {"limit": -1},
-    },
-    "unlimited": {
-        "memory": {"limit": -1},
-        "cpu": {"quota": -1},
-    },
-    "devices": {
-        "devices": [
-            {"allow": False, "access": "rwm"},
-            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"},
-            {"allow": True, "type": "b", "major": 7, "access": "r"},
-        ],
-        "cpu": {"period": 50000},
-    },
-    "all devices": {"devices": [{"allow": True, "access": "rwm"}], "blockIO": {"weight": 321}},
-}
-if not V1:
-    CONFIGS["unified"] = {
-        "unified": {
-            "memory.high": "50000000",
-            "memory.low": "4096",
-            "memory.max": "80000000",
-            "memory.min": "8192",
-            "memory.swap.max": "max",
-            "cpu.max": "max 50000",
-            "cpu.weight": "77",
-            "cpuset.cpus": "0",
-            "cpuset.mems": "0",
-            "pids.max": "44",
-            "memory.oom.group": "1",
-        }
-    }
-else:
-    CONFIGS["shares"] = {"cpu": {"shares": 512}}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -80,5 +34,7 @@ def test_same_as_runc(box: Box, driver: str, name: str) -> None:
             if driver == "systemd":
                 found[runtime.name].append(unit_properties(f"test-{container}.scope"))
         runtime("delete", "--force", container)
-    assert found["pycontainer"] == found["runc"]
+    assert found["pycontainer"] == found["runc"], done.err
     assert units(box.token) == []
+    if found["runc"] == [True]:
+        pytest.skip("neither runtime can, with this kernel")

@@ -19,9 +19,12 @@ SETTINGS = (
     "memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes "
     "memory.swappiness cpu.shares cpu.cfs_quota_us cpu.cfs_period_us cpu.idle cpu.rt_runtime_us "
     "cpu.rt_period_us cpuset.cpus cpuset.mems pids.max blkio.weight blkio.bfq.weight "
-    "blkio.throttle.read_bps_device devices.list memory.max memory.low memory.high memory.min "
-    "memory.swap.max cpu.max cpu.weight cpu.max.burst io.weight io.bfq.weight io.max "
-    "memory.oom.group hugetlb.2MB.max hugetlb.2MB.limit_in_bytes"
+    "blkio.throttle.read_bps_device blkio.throttle.write_bps_device "
+    "blkio.throttle.read_iops_device blkio.throttle.write_iops_device "
+    "devices.list memory.oom_control net_cls.classid net_prio.ifpriomap cpu.cfs_burst_us "
+    "memory.max memory.low memory.high memory.min memory.swap.max memory.oom.group "
+    "cpu.max cpu.weight cpu.max.burst io.weight io.bfq.weight io.max rdma.max "
+    "hugetlb.2MB.max hugetlb.2MB.rsvd.max hugetlb.2MB.limit_in_bytes"
 ).split()
 
 # Properties of a unit that a runtime sets (those about time, ids and use are left out).
