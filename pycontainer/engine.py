@@ -27,6 +27,7 @@ from pycontainer.channel import (
 from pycontainer.errors import CLIENT_TEXTS, HostError, OperationError
 from pycontainer.plan import wire
 from pycontainer.plan.op import CONTAINER, TABLE, Op
+from pycontainer.process_facts import reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ class Surroundings:
     `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
     namespace; `console(master)` hands a terminal on; `listener(fd, pid)` the descriptor of a
     seccomp filter that notifies; `resctrl(pid)` lets it into its
-    group; `gate_dir` is the state directory's fd.
+    group; `gate_dir` is the state directory's fd; `fds` become the process's 0, 1, 2 ..., where
+    they are not our own 0 to 2 + `preserve`.
     """
 
     __slots__ = (
         "cgroup",
         "console",
+        "fds",
         "gate_dir",
         "hooks",
         "listener",
@@ -75,6 +78,7 @@ class Surroundings:
         listener: Callable[[int, int], None] | None = None,
         resctrl: Callable[[int], None] | None = None,
         gate_dir: int = -1,
+        fds: list[int] | None = None,
         preserve: int = 0,
         rootless: bool = False,
     ) -> None:
@@ -86,6 +90,7 @@ class Surroundings:
         self.listener = listener
         self.resctrl = resctrl
         self.gate_dir = gate_dir
+        self.fds = fds
         self.preserve = preserve
         self.rootless = rootless
 
@@ -174,13 +179,13 @@ class _Run:
         pidfd = ffi.new("int *")
         exe = program.sealed()
         try:
-            self.channel = channel = Channel()
+            self.channel = Channel()
             if into_cgroup and self.around.cgroup is not None:
                 cgroup = self.around.cgroup.fd_for_clone()
             if pid_slot >= 0:
                 before = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
                 self._check(lib.shim_setns(self.slots[pid_slot], CLONE_NEWPID))
-            pid = lib.shim_spawn(exe, channel.theirs, flags, cgroup, self.around.preserve, pidfd)
+            pid = self._spawn(exe, flags, cgroup, pidfd)
             if pid < 0:
                 from pycontainer.placing import clone_otherwise
 
@@ -194,6 +199,17 @@ class _Run:
                     posix.close(fd)
             if self.channel is not None:
                 self.channel.drop_theirs()
+
+    def _spawn(self, exe: int, flags: int, cgroup: int, pidfd: Any) -> int:
+        """The executor's pid, or a negative errno."""
+        around, channel = self.around, self._talk().theirs
+        pid: int
+        if around.fds is None:
+            pid = lib.shim_spawn(exe, channel, flags, cgroup, around.preserve, pidfd)
+        else:
+            fds = around.fds
+            pid = lib.shim_spawn_with(exe, channel, flags, cgroup, fds, len(fds), pidfd)
+        return pid
 
     def _hand_over(self) -> None:
         self._talk().hand_over(wire.pack(self.plan.ops), self.slots)
@@ -219,7 +235,7 @@ class _Run:
     def _follow_child(self) -> None:
         """A child goes on with the plan; the process that we cloned has ended."""
         pidfd = self._talk().expect(MSG_CHILD)
-        posix.waitpid(self.pid, 0)
+        reap(self.pid)
         posix.close(self.pidfd)
         self.pidfd, self.pid = pidfd, program.pid_of(pidfd)
         self.around.record("creating", self.pid)
@@ -272,8 +288,8 @@ class _Run:
         if self.pid:
             try:
                 posix.kill(self.pid, 9)
-                posix.waitpid(self.pid, 0)
-            except (ProcessLookupError, ChildProcessError):
+                reap(self.pid)
+            except ProcessLookupError:
                 pass  # it has ended already, and somebody has reaped it
 
     def close(self) -> None:

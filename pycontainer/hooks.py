@@ -3,7 +3,10 @@
 A hook gets the state as JSON on stdin (config.md#posix-platform-hooks), its own environment and
 nothing else; what it prints is kept (the last 4 KiB of each stream) for the error message. It is
 over when its process has ended, even if a grandchild still holds its output open. One loop of
-poll(2) feeds stdin, reads both outputs and watches the end and the timeout; there are no threads.
+poll(2) reads both outputs and watches the end and the timeout; there are no threads.
+
+stdin is a file in memory: a hook need not read it, and nobody has to feed it. Nothing of the
+calling process is touched (its directory, its signal handlers): it may be somebody else's program.
 """
 
 from __future__ import annotations
@@ -11,13 +14,16 @@ from __future__ import annotations
 import _signal
 import posix
 import select
+import sys
 from time import monotonic
 
-from .errors import OperationError, os_reason
+from ._shim import ffi, lib
+from .errors import OperationError, check, os_reason
+from .process_facts import reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 _KEPT = 4096  # bytes of each output stream
@@ -117,20 +123,21 @@ def _text(output: bytes) -> str:
 
 
 class _Process:
-    """One hook's process with our ends of its three pipes."""
+    """One hook's process with our ends of its two pipes."""
 
-    __slots__ = ("_grouped", "_open", "_outputs", "_pid", "_pidfd", "_poller", "_rest", "_stdin")
+    __slots__ = ("_grouped", "_open", "_outputs", "_pid", "_pidfd", "_poller")
 
     def __init__(self, hook: dict[str, Any], state: bytes, cwd: str | None) -> None:
-        if _signal.getsignal(_signal.SIGPIPE) != _signal.SIG_IGN:
-            _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # a hook need not read its stdin
         theirs: list[int] = []
         ours: list[int] = []
         try:
-            for stream in range(3):
+            name = b"pycontainer-state"
+            theirs.append(check(lib.shim_memfd(name, state, len(state), 0), "keep the state"))
+            posix.lseek(theirs[0], 0, 0)
+            for _ in range(2):
                 reading, writing = posix.pipe()  # close-on-exec, as all of Python's
-                theirs.append(writing if stream else reading)
-                ours.append(reading if stream else writing)
+                theirs.append(writing)
+                ours.append(reading)
             self._grouped = bool(hook.get("timeout"))
             self._pid = _spawn(hook, theirs, cwd, self._grouped)
         except BaseException:
@@ -140,13 +147,11 @@ class _Process:
         finally:
             for fd in theirs:
                 posix.close(fd)
-        self._stdin, self._rest = ours[0], memoryview(state)
-        self._outputs = {ours[1]: b"", ours[2]: b""}
-        self._open = set(self._outputs)  # those that may still bring something
+        self._outputs = dict.fromkeys(ours, b"")
+        self._open = set(ours)  # those that may still bring something
         self._pidfd = _pidfd(self._pid)
         self._poller = select.poll()
-        self._poller.register(self._stdin, select.POLLOUT)
-        for fd in (ours[1], ours[2], self._pidfd):
+        for fd in (*ours, self._pidfd):
             if fd >= 0:
                 self._poller.register(fd, select.POLLIN)
         for fd in ours:
@@ -160,10 +165,8 @@ class _Process:
                 left = min(left, int((deadline - monotonic()) * 1000) + 1)
                 if left <= 0:
                     return False
-            for fd, events in self._poller.poll(left if self._pidfd >= 0 else min(left, _BLINK)):
-                if fd == self._stdin:
-                    self._feed(events)
-                elif fd in self._outputs:
+            for fd, _ in self._poller.poll(left if self._pidfd >= 0 else min(left, _BLINK)):
+                if fd in self._outputs:
                     self._collect(fd)
         for fd in self._outputs:  # what it wrote before it ended
             while self._collect(fd):
@@ -177,8 +180,8 @@ class _Process:
                 posix.killpg(self._pid, _signal.SIGKILL)
             else:
                 posix.kill(self._pid, _signal.SIGKILL)
-        status = posix.waitpid(self._pid, 0)[1]
-        for fd in (self._stdin, self._pidfd, *self._outputs):
+        status = reap(self._pid)
+        for fd in (self._pidfd, *self._outputs):
             if fd >= 0:
                 posix.close(fd)
         return status
@@ -190,21 +193,10 @@ class _Process:
 
     def _ended(self) -> bool:
         flags = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
-        return posix.waitid(posix.P_PID, self._pid, flags) is not None
-
-    def _feed(self, events: int) -> None:
         try:
-            if not events & select.POLLERR:
-                self._rest = self._rest[posix.write(self._stdin, self._rest) :]
-                if self._rest:
-                    return
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            pass
-        self._poller.unregister(self._stdin)  # all written, or nobody reads any more
-        posix.close(self._stdin)
-        self._stdin = -1
+            return posix.waitid(posix.P_PID, self._pid, flags) is not None
+        except ChildProcessError:  # SIGCHLD is ignored, and the kernel has reaped it
+            return True
 
     def _collect(self, fd: int) -> bool:
         try:
@@ -229,26 +221,40 @@ def _pidfd(pid: int) -> int:
 
 def _spawn(hook: dict[str, Any], fds: list[int], cwd: str | None, grouped: bool) -> int:
     path = hook["path"]
-    env = posix.environ  # as with runc: ours when the hook has none, exactly its own otherwise
+    env = [name + b"=" + value for name, value in _environment().items()]
     if hook.get("env") is not None:
-        env = dict(entry.partition("=")[::2] for entry in hook["env"])
-    options: dict[str, Any] = {"setpgroup": 0} if grouped else {}
-    back = -1
+        given = dict(entry.partition("=")[::2] for entry in hook["env"])
+        env = [_bytes(f"{name}={value}") for name, value in given.items()]
+    args = [_bytes(arg) for arg in hook.get("args") or [path]]
+    if any(b"\0" in text for text in (_bytes(path), *args, *env)):
+        raise ValueError("embedded null byte")
+    directory = -1
     if cwd is not None:
-        back = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        directory = posix.open(cwd, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        if cwd is not None:
-            posix.chdir(cwd)
-        return posix.posix_spawn(
-            path,
-            hook.get("args") or [path],
-            env,
-            file_actions=[(posix.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)],
-            setsigmask=(),  # `run` has every signal blocked
-            setsigdef=(_signal.SIGPIPE, _signal.SIGXFSZ),  # Python ignores these
-            **options,
+        kept, argv = _array(args)
+        more, variables = _array(env)
+        pid: int = lib.shim_spawn_program(
+            _bytes(path), argv, variables, ffi.new("int[3]", fds), directory, grouped
         )
     finally:
-        if back >= 0:
-            posix.fchdir(back)
-            posix.close(back)
+        if directory >= 0:
+            posix.close(directory)
+    if pid < 0:
+        raise OSError(-pid, posix.strerror(-pid), path)
+    return pid
+
+
+def _environment() -> Mapping[bytes, bytes]:
+    """Ours, as with runc, when the hook has none; in a program that changes it, as it is now."""
+    return getattr(sys.modules.get("os"), "environb", None) or posix.environ
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _array(texts: list[bytes]) -> tuple[list[Any], Any]:
+    """A NULL-terminated char *[]; it lives as long as the list that comes with it."""
+    kept = [ffi.new("char[]", text) for text in texts]
+    return kept, ffi.new("char *[]", [*kept, ffi.NULL])

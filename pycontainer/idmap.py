@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import posix
 
+from .process_facts import reap
+
 PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")  # the last one is NixOS's
 OUTPUT_MAX = 4096  # bytes of what a program says that are kept
 
@@ -56,6 +58,6 @@ def _run(path: str, argv: list[str]) -> tuple[int, str]:
             said += more
     finally:
         posix.close(reader)
-    _, status = posix.waitpid(pid, 0)
+    status = reap(pid)
     text = " ".join(said.decode("utf-8", "replace").split())
     return posix.waitstatus_to_exitcode(status), text

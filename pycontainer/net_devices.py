@@ -96,7 +96,7 @@ def _give_back(inside: Any, index: int, address: Any, name: str, final: str) -> 
 @contextmanager
 def _inside(namespace: int, pyroute2: Any) -> Iterator[Any]:
     """A netlink socket of that namespace; it keeps it when we are back in ours."""
-    ours = posix.open("/proc/self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
+    ours = posix.open("/proc/thread-self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         result = lib.shim_setns(namespace, CLONE_NEWNET)
         if result < 0:

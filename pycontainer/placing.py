@@ -7,8 +7,8 @@ from __future__ import annotations
 import posix
 from errno import E2BIG, EACCES, EBADF, EINVAL, EPERM
 
-from pycontainer._shim import lib
 from pycontainer.errors import ContainerError, OperationError
+from pycontainer.process_facts import reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ def clone_otherwise(run: Run, exe: int, flags: int, pidfd: Any, failed: int) -> 
     cgroup = run.around.cgroup
     if cgroup is None or -failed not in FORBIDDEN + TOO_OLD:
         return run._check(failed)
-    preserve = run.around.preserve
-    pid = run._check(lib.shim_spawn(exe, run._talk().theirs, flags, -1, preserve, pidfd))
+    pid = run._check(run._spawn(exe, flags, -1, pidfd))
     try:
         cgroup.attach(pid)
     except ContainerError:
         posix.kill(pid, 9)
-        posix.waitpid(pid, 0)
+        reap(pid)
         posix.close(pidfd[0])
         if -failed in FORBIDDEN:
             run._check(failed)

@@ -108,6 +108,15 @@ def _kill(pid: int, number: int) -> bool:
     return True
 
 
+def reap(pid: int) -> int:
+    """Wait for our child's end; its wait status, 0 when somebody else has reaped it: the kernel
+    does so where SIGCHLD is ignored, and we may be part of a program that ignores it."""
+    try:
+        return posix.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return 0
+
+
 def wait_exit(pidfd: int, timeout_ms: int) -> bool:
     """Wait until the process of `pidfd` has ended; False when it still runs at the deadline."""
     poller = select.poll()

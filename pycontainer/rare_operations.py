@@ -12,6 +12,7 @@ from pycontainer._shim import lib
 from pycontainer.cgroups.files import read_text
 from pycontainer.channel import MSG_LISTENER
 from pycontainer.errors import CLIENT_TEXTS, OperationError
+from pycontainer.process_facts import reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +61,11 @@ def executed(pid: int) -> bool:
 
 def obituary(run: Run) -> OperationError:
     """The executor is gone without a word: killed, most likely for its memory."""
-    posix.kill(run.pid, 9)
-    _, status = posix.waitpid(run.pid, 0)
+    try:
+        posix.kill(run.pid, 9)
+    except ProcessLookupError:
+        pass  # reaped by the kernel, where SIGCHLD is ignored
+    status = reap(run.pid)
     reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
     hint = ""
     cgroup = run.around.cgroup
