@@ -32,8 +32,10 @@ class Attachment:
         self.stays = stays
         self.terminal: Terminal | None = None
         self.signals: Signals | None = None
-        _check_terminal(tty, stays, options.console_socket)
-        self.listen_fds = _listen_fds()
+        self.listen_fds = 0
+        if options.streams is None:
+            _check_terminal(tty, stays, options.console_socket)
+            self.listen_fds = _listen_fds()
         self.preserve = self.listen_fds + options.preserve_fds
         for fd in range(3, 3 + self.preserve):
             try:
@@ -52,6 +54,11 @@ class Attachment:
         names = (b"LISTEN_FDS", b"LISTEN_FDNAMES")
         return [f"{n.decode()}={env[n].decode()}" for n in names if n in env]
 
+    @property
+    def fds(self) -> list[int] | None:
+        """What the process has at 0, 1, 2 and so on; None: what we have there."""
+        return None if self.options.streams is None else self.options.streams.fds
+
     def prepare(self) -> None:
         """Before the clone: from here on no signal is lost."""
         if self.stays:
@@ -60,7 +67,10 @@ class Attachment:
             self.signals = block_signals()
 
     def take_console(self, master: int) -> None:
-        """The terminal's master end: to the console socket, or to us."""
+        """The terminal's master end: to the console socket, to our caller, or to us."""
+        if self.options.streams is not None:
+            self.options.streams.master = posix.dup(master)
+            return
         if self.options.console_socket:
             from pycontainer.sockets import send_fd
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer.errors import CLIENT_TEXTS, ContainerError, StateError
-from pycontainer.process_facts import alive, signal_process, wait_gone
+from pycontainer.process_facts import alive, reap, signal_process, wait_gone
 from pycontainer.requests import CreateOptions as CreateOptions
 from pycontainer.requests import ExecOptions as ExecOptions
 from pycontainer.store import CONFIG, GATE, Store, status
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycontainer.cgroups.cgroup import Cgroup
+    from pycontainer.engine import Started
     from pycontainer.facts import Facts
     from pycontainer.notify import Proxy
     from pycontainer.plan.sketch import Plan
@@ -63,13 +64,30 @@ class Container:
     @classmethod
     def create(cls, settings: Settings, container_id: str, options: CreateOptions) -> Container:
         """Make everything but the program, which waits for `start` (runtime.md#create)."""
+        container, started = cls.launch(settings, container_id, options, gated=True)
+        posix.close(started.pidfd)
+        return container
+
+    @classmethod
+    def launch(
+        cls, settings: Settings, container_id: str, options: CreateOptions, *, gated: bool
+    ) -> tuple[Container, Started]:
+        """Create, or unless `gated` start, too, and leave init to the caller, with its pidfd."""
         from pycontainer.creation import Creation
 
-        creation = Creation(settings, container_id, options, gated=True)
+        creation = Creation(settings, container_id, options, gated=gated)
         started = creation.carry_out()
-        posix.close(started.pidfd)
         creation.entry.unlock()
-        return cls(settings, creation.entry, creation.facts)
+        container = cls(settings, creation.entry, creation.facts)
+        if not gated:
+            try:
+                container._started(creation.config)
+            except BaseException:
+                reap(started.pid)  # it has been ended
+                posix.close(started.pidfd)
+                creation.entry.close()
+                raise
+        return container, started
 
     @classmethod
     def run(cls, settings: Settings, container_id: str, options: CreateOptions) -> int:
@@ -352,7 +370,7 @@ class Container:
         state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)
         run_poststop(config, state, facts.bundle, self.settings)
 
-    def _still_there(self, pids: list[int]) -> StateError:
+    def _still_there(self, pids: Pids) -> StateError:
         """Which processes do not die, and why; init may just wait for those of its namespace."""
         from pycontainer.cgroups.processes import describe
 

@@ -16,7 +16,7 @@ from pycontainer.filtering import seccomp_filter
 from pycontainer.host import probe
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create, mounts_on_host
-from pycontainer.process_facts import start_time
+from pycontainer.process_facts import reap, start_time
 from pycontainer.settings import absolute
 from pycontainer.store import Store
 
@@ -77,9 +77,7 @@ class Creation:
         self.notifies = False  # a seccomp agent
         self.rdt: intel_rdt.Group | None = None
         self.bundle = absolute(options.bundle)
-        self.config, self.raw = spec.load_config(options.config or f"{self.bundle}/config.json")
-        for warning in spec.validate(self.config, self.raw):
-            settings.log.warning(warning)
+        self.config, self.raw = options.document or self._load()
         process = self.config.get("process") or {}
         # Without a process there can be a container; only `start` needs one.
         if not process.get("args") and ("process" in self.config or not gated):
@@ -88,11 +86,17 @@ class Creation:
         self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
         self._add_environment()
         self.notify: notify.Proxy | None = None
-        self.proxied = b"NOTIFY_SOCKET" in posix.environ and not dry
+        self.proxied = b"NOTIFY_SOCKET" in posix.environ and not dry and options.streams is None
         if self.proxied:
             from pycontainer import notify
 
             self.config = notify.added(self.config, f"{settings.root}/{container_id}")
+
+    def _load(self) -> tuple[dict[str, Any], bytes]:
+        config, raw = spec.load_config(self.options.config or f"{self.bundle}/config.json")
+        for warning in spec.validate(config, raw):
+            self.settings.log.warning(warning)
+        return config, raw
 
     def compile(self) -> Plan:
         """The plan; touches nothing."""
@@ -154,6 +158,7 @@ class Creation:
                 listener=self._listener(),
                 resctrl=self.rdt.enter if self.rdt else None,
                 gate_dir=self.entry.dir_fd,
+                fds=self.attachment.fds,
                 preserve=self.attachment.preserve,
                 rootless=self.settings.rootless,
             )
@@ -255,16 +260,18 @@ class Creation:
         added = self.attachment.environment()
         if added:
             process = self.config.get("process") or {}
-            self.config["process"] = {**process, "env": [*(process.get("env") or ()), *added]}
+            process = {**process, "env": [*(process.get("env") or ()), *added]}
+            self.config = {**self.config, "process": process}
 
     def _take_back(self, cgroup: Cgroup | None, started: Started | None) -> None:
         """Undo what was done; the first failure is the one to be reported."""
         self.attachment.close()
         if started is not None:
             try:
+                posix.close(started.pidfd)
                 posix.kill(started.pid, 9)
-                posix.waitpid(started.pid, 0)
-            except (ProcessLookupError, ChildProcessError):
+                reap(started.pid)
+            except ProcessLookupError:
                 pass  # it ended by itself
         if cgroup is not None and cgroup.made:
             try:

@@ -10,7 +10,7 @@ from pycontainer.errors import CLIENT_TEXTS, ConfigError, StateError
 from pycontainer.filtering import seccomp_filter
 from pycontainer.host import probe
 from pycontainer.plan.entry import EntryInputs, compile_exec
-from pycontainer.process_facts import alive
+from pycontainer.process_facts import alive, reap
 from pycontainer.tables.namespaces import FILES
 
 TYPE_CHECKING = False
@@ -26,25 +26,11 @@ if TYPE_CHECKING:
 
 def run_exec(container: Container, options: ExecOptions) -> int:
     """Start the process; wait for it unless detached. Its exit status, 0 when detached."""
-    _check_status(container, options)
-    config = container.config()
-    process = _process(config, options)
-    attachment = Attachment(options, bool(process.get("terminal")), stays=not options.detach)
-    added = attachment.environment()
-    if added:
-        process = {**process, "env": [*(process.get("env") or ()), *added]}
+    config, attachment = _prepared(container, options)
     try:
-        attachment.prepare()
         kills = container.cgroup.oom_kills()
-        started = _start(container, {**config, "process": process}, options, attachment)
-        try:
-            attachment.announce(started)
-        except BaseException:
-            posix.kill(started.pid, 9)
-            posix.waitpid(started.pid, 0)
-            raise
-        finally:
-            posix.close(started.pidfd)
+        started = _begin(container, config, options, attachment)
+        posix.close(started.pidfd)
         if not attachment.stays:
             return 0
         exit_status = attachment.wait(started.pid, reap_all=False)
@@ -53,6 +39,39 @@ def run_exec(container: Container, options: ExecOptions) -> int:
         return exit_status
     finally:
         attachment.close()
+
+
+def start_exec(container: Container, options: ExecOptions) -> Started:
+    """Start the process and leave it to the caller, with its pidfd: it is our child."""
+    config, attachment = _prepared(container, options)
+    return _begin(container, config, options, attachment)
+
+
+def _prepared(container: Container, options: ExecOptions) -> tuple[dict[str, Any], Attachment]:
+    """The config with this process, and what connects that with its caller."""
+    _check_status(container, options)
+    config = container.config()
+    process = _process(config, options)
+    attachment = Attachment(options, bool(process.get("terminal")), stays=not options.detach)
+    added = attachment.environment()
+    if added:
+        process = {**process, "env": [*(process.get("env") or ()), *added]}
+    return {**config, "process": process}, attachment
+
+
+def _begin(
+    container: Container, config: dict[str, Any], options: ExecOptions, attachment: Attachment
+) -> Started:
+    attachment.prepare()
+    started = _start(container, config, options, attachment)
+    try:
+        attachment.announce(started)
+    except BaseException:
+        posix.kill(started.pid, 9)
+        reap(started.pid)
+        posix.close(started.pidfd)
+        raise
+    return started
 
 
 def _check_status(container: Container, options: ExecOptions) -> None:
@@ -114,6 +133,7 @@ def _start(
             console=attachment.take_console,
             resctrl=_resctrl(facts.extra.get("resctrl")),
             listener=_listener(container, config) if filter and filter.notify else None,
+            fds=attachment.fds,
             preserve=attachment.preserve,
         )
         return engine.execute(plan, around)

@@ -10,8 +10,22 @@ from pycontainer.errors import HostError, check, os_reason
 ROOM = 1 << 16  # bytes; a test holds the executor well below it
 
 
+_kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `keep`
+
+
+def keep() -> None:
+    """Make the executor's memfd once for all containers of this process: it is sealed."""
+    global _kept
+    if _kept is None:
+        fd = sealed()
+        found = posix.fstat(fd)
+        _kept = fd, found.st_dev, found.st_ino
+
+
 def sealed() -> int:
     """The executor as a sealed memfd: what the container runs is never a file of the host."""
+    if _kept is not None and (fd := _again(*_kept)) >= 0:
+        return fd
     path = __file__.rpartition("/")[0] + "/executor.bin"
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
@@ -22,6 +36,19 @@ def sealed() -> int:
     finally:
         posix.close(fd)
     return check(lib.shim_memfd(b"pycontainer", data, len(data), 1), "keep the executor in memory")
+
+
+def _again(fd: int, device: int, inode: int) -> int:
+    """The kept one once more; -1 if somebody has closed it: then it may be any file by now."""
+    try:
+        fd = posix.dup(fd)
+    except OSError:
+        return -1
+    found = posix.fstat(fd)
+    if (found.st_dev, found.st_ino) == (device, inode):
+        return fd
+    posix.close(fd)
+    return -1
 
 
 def pid_of(pidfd: int) -> int:

@@ -7,14 +7,33 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+class Streams:
+    """A process's descriptors when we are part of somebody's program, whose own are not meant.
+
+    `fds` become its 0, 1, 2 and so on; with a terminal, `master` is set to the other end of it,
+    which the caller closes. Nothing of our process's environment ($LISTEN_FDS, $NOTIFY_SOCKET)
+    is the container's then.
+    """
+
+    __slots__ = ("fds", "master")
+
+    def __init__(self, fds: list[int]) -> None:
+        self.fds = fds
+        self.master = -1
+
+
 class CreateOptions:
-    """Options of Container.create and Container.run; the names are those of the command line."""
+    """Options of Container.create and Container.run; the names are those of the command line.
+
+    `document` is a config that has been loaded and validated already, with its text.
+    """
 
     __slots__ = (
         "bundle",
         "config",
         "console_socket",
         "detach",
+        "document",
         "keep",
         "no_new_keyring",
         "no_pivot",
@@ -22,6 +41,7 @@ class CreateOptions:
         "pid_file",
         "pidfd_socket",
         "preserve_fds",
+        "streams",
     )
 
     def __init__(
@@ -38,6 +58,8 @@ class CreateOptions:
         detach: bool = False,
         keep: bool = False,
         no_subreaper: bool = False,
+        document: tuple[dict[str, Any], bytes] | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self.bundle = bundle
         self.config = config
@@ -50,6 +72,8 @@ class CreateOptions:
         self.detach = detach
         self.keep = keep
         self.no_subreaper = no_subreaper
+        self.document = document
+        self.streams = streams
 
 
 class ExecOptions:
@@ -73,6 +97,7 @@ class ExecOptions:
         "preserve_fds",
         "process",
         "process_label",
+        "streams",
         "tty",
         "user",
     )
@@ -94,6 +119,7 @@ class ExecOptions:
         self.preserve_fds: int = options.pop("preserve_fds", 0)
         self.process: dict[str, Any] | None = options.pop("process", None)
         self.process_label: str = options.pop("process_label", "")
+        self.streams: Streams | None = options.pop("streams", None)
         self.tty: bool = options.pop("tty", False)
         self.user: str = options.pop("user", "")
         if options:
