@@ -13,13 +13,21 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.clients.containerd import Containerd
+from conformance.clients.cri import Cri
 from conformance.clients.docker import Docker
-from conformance.clients.engine import Engine
-from conformance.clients.podman import Podman
+from conformance.clients.engine import SYSTEMD, Engine
+from conformance.clients.podman import Podman, Rootless
 from tests.support.runtimes import COMMAND
 
 ALL = os.environ.get("PYCONTAINER_ENGINES") == "all"
-ENGINES: dict[str, type[Engine]] = {kind.name: kind for kind in (Podman, Containerd, Docker)}
+ROOT = os.geteuid() == 0
+ENGINES: dict[str, type[Engine]] = {
+    "podman": Podman,
+    "rootless": Rootless,
+    "containerd": Containerd,
+    "docker": Docker,
+    "cri": Cri,
+}
 RUNTIMES = ("pycontainer", "runc") if ALL else ("pycontainer",)
 
 
@@ -28,9 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A module names its engines in ENGINES; a check may leave some out with a marker."""
+    """A module names its engines in ENGINES; an ordinary user has Podman alone."""
     if "engine" in metafunc.fixturenames:
-        kinds = [(name, runtime) for name in metafunc.module.ENGINES for runtime in RUNTIMES]
+        names = metafunc.module.ENGINES
+        if not ROOT:
+            names = ["rootless"] if "podman" in names else []
+        kinds = [(name, runtime) for name in names for runtime in RUNTIMES]
         ids = [f"{name}-{runtime}" for name, runtime in kinds]
         metafunc.parametrize("engine", kinds, indirect=True, scope="session", ids=ids)
 
@@ -54,8 +65,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """One engine on one runtime, for all checks of the session."""
     name, runtime = request.param
     kind = ENGINES[name]
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+    if not (ROOT or SYSTEMD):
+        pytest.skip("an ordinary user needs a systemd of their own")
     missing = [program for program in (*kind.needs, runtime) if not _installed(program)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")

@@ -12,7 +12,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from conformance.clients.engine import Engine, root_archive, terminate, unmount_below
+from conformance.clients.engine import (
+    SYSTEMD,
+    Engine,
+    root_archive,
+    terminate,
+    unmount_below,
+)
+from tests.support.leftovers import CGROUPS
 from tests.support.runtimes import Done, eventually
 
 IMAGE = "localhost/box:latest"
@@ -48,7 +55,7 @@ class Containerd(Engine):
             )
         self.boxes = 0
         eventually(lambda: self("version").status == 0, "containerd answers", 60)
-        image = _image_archive(root_archive(home), home / "docker.tar")
+        image = image_archive(root_archive(home), home / "docker.tar")
         self("images", "import", image).ok()
 
     def argv(self) -> list[str]:
@@ -58,12 +65,22 @@ class Containerd(Engine):
         """The cgroup's name is part of it: one list for one container."""
         self.boxes += 1
         self.box = f"{self.token}-{self.boxes}"
+        cgroup = (f"--cgroup=/{self.token}/{self.box}",)
+        if SYSTEMD:
+            cgroup = ("--runc-systemd-cgroup", f"--cgroup={self.parent}:ctr:{self.box}")
         return [
             f"--runc-binary={self.runtime_path}",
             f"--runc-root={self.home}/state",
-            f"--cgroup=/{self.token}/{self.box}",
+            *cgroup,
             f"--fifo-dir={self.home}/fifo",
         ]
+
+    def place(self, controller: str) -> Path:
+        """The cgroup of the last container on the host; `controller` counts on v1 only."""
+        if SYSTEMD:
+            return CGROUPS / self.parent / f"ctr-{self.box}.scope"
+        unified = (CGROUPS / "cgroup.controllers").exists()
+        return CGROUPS / ("" if unified else controller) / self.token / self.box
 
     def run(self, *words: Any, **options: Any) -> Done:
         """`run --rm` in the foreground."""
@@ -131,13 +148,13 @@ def _flags_end(words: tuple[Any, ...]) -> int:
     return at
 
 
-def _image_archive(root: Path, archive: Path) -> Path:
-    """The archive that `docker save` would write, of one layer."""
+def image_archive(root: Path, archive: Path, *command: str) -> Path:
+    """The archive that `docker save` would write, of one layer; `command` is what it runs."""
     layer = root.read_bytes()
     config = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
         "os": "linux",
-        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin:/usr/bin"]},
+        "config": {"Cmd": command or ["sh"], "Env": ["PATH=/bin:/usr/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]

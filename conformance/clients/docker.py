@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
 
 from conformance.clients.engine import IMAGE, Engine, root_archive, terminate, unmount_below
 from tests.support.runtimes import eventually
@@ -50,11 +49,6 @@ class Docker(Engine):
 
     def environment(self) -> dict[str, str]:
         return {"DOCKER_CONFIG": str(self.home / "client")}
-
-    def flags(self) -> list[str]:
-        if Path("/run/systemd/system").is_dir():
-            return ["--network=none"]
-        return super().flags()
 
     def states(self) -> list[str]:
         state = self.home / "exec" / "runtime-under-test" / "moby"

@@ -29,6 +29,7 @@ from tests.support.runtimes import COMMAND, Done, eventually
 
 IMAGE = "localhost/box"
 PATIENCE = 60  # seconds for one command
+SYSTEMD = Path("/run/systemd/system").is_dir()
 
 
 def runtime_path(name: str) -> str:
@@ -43,6 +44,7 @@ class Engine:
     """One engine on one runtime."""
 
     name = ""
+    title_prefix = ""  # where it is not the name
     needs: tuple[str, ...] = ()  # programs
     at_once: tuple[str, ...] = ()  # option of `rm` for not waiting
 
@@ -58,7 +60,7 @@ class Engine:
     @property
     def title(self) -> str:
         """The id of its tests, and its column in the report."""
-        return f"{self.name}-{self.runtime}"
+        return f"{self.title_prefix or self.name}-{self.runtime}"
 
     # -- what a subclass says ---------------------------------------------------------------------
 
@@ -79,7 +81,12 @@ class Engine:
 
     def flags(self) -> list[str]:
         """What every `run` needs on this machine."""
-        return [f"--cgroup-parent=/{self.token}", "--network=none"]
+        return [f"--cgroup-parent={self.parent}", "--network=none"]
+
+    @property
+    def parent(self) -> str:
+        """The cgroup that its containers are in: a slice where systemd runs."""
+        return f"{self.token}.slice" if SYSTEMD else f"/{self.token}"
 
     def states(self) -> list[str]:
         """What is in the runtime's state directory."""
@@ -258,6 +265,9 @@ class Engine:
 
     def _remove_parents(self) -> None:
         """The empty cgroups that were made for this engine's containers to be in."""
+        if SYSTEMD:
+            whose = ["--user"] if os.geteuid() else []
+            subprocess.run(["systemctl", *whose, "stop", self.parent], check=False)
         for parent in (*CGROUPS.glob(f"*/{self.token}"), *CGROUPS.glob(self.token)):
             for path, _, _ in os.walk(parent, topdown=False):
                 try:

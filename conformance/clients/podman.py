@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
-from conformance.clients.engine import IMAGE, Engine, root_archive, unmount_below
+from conformance.clients.engine import IMAGE, SYSTEMD, Engine, root_archive, unmount_below
+from tests.support.leftovers import processes
 
 
 class Podman(Engine):
@@ -18,7 +20,7 @@ class Podman(Engine):
     at_once = ("--time=0",)
 
     def start(self) -> None:
-        manager = "systemd" if Path("/run/systemd/system").is_dir() else "cgroupfs"
+        manager = "systemd" if SYSTEMD else "cgroupfs"
         (self.home / "tmp").mkdir()
         # Not --runtime-flag: the clean-up that conmon starts does not know it.
         self.wrapper(self.runtime, f"--root {self.home}/state")
@@ -65,3 +67,17 @@ class Podman(Engine):
     def info(self) -> str:
         """Its version."""
         return subprocess.check_output(["podman", "--version"], text=True).split()[-1]
+
+
+class Rootless(Podman):
+    """Podman of an ordinary user, whose systemd gives cgroups to the containers."""
+
+    title_prefix = "rootless"
+    needs = ("podman", "conmon", "newuidmap")
+
+    def stop(self) -> None:
+        """Podman's own process that keeps the user namespace goes, and files of other ids."""
+        subprocess.run(["podman", "unshare", "rm", "-rf", f"{self.home}/root"], check=False)
+        for pid in processes(self.token):
+            if "pause" in Path(f"/proc/{pid}/comm").read_text():
+                os.kill(pid, signal.SIGKILL)

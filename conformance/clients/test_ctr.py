@@ -21,7 +21,7 @@ TRAP = "trap 'echo got it > /tmp/got' USR1; echo > /tmp/ready; while :; do sleep
 
 def cgroup(engine: Containerd, controller: str) -> Path:
     """Where the last container is, on the host."""
-    return CGROUPS / ("" if UNIFIED else controller) / engine.token / engine.box
+    return engine.place(controller)
 
 
 @pytest.mark.quick

@@ -57,9 +57,12 @@ def test_masses(engine: Engine):
 
 def left_in_cgroups(engine: Engine) -> list[str]:
     """Cgroups of containers below the engine's own."""
+    parent = engine.parent.strip("/")
+    places = [*CGROUPS.glob(f"*/{parent}"), *CGROUPS.glob(parent)]
+    places += CGROUPS.glob(f"user.slice/*/*/{parent}")
     return [
         f"{parent}/{name}"
-        for parent in (*CGROUPS.glob(f"*/{engine.token}"), *CGROUPS.glob(engine.token))
+        for parent in places
         for name in os.listdir(parent)
         if os.path.isdir(f"{parent}/{name}") and name != "conmon"  # of conmon's, for all of them
     ]

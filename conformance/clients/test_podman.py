@@ -25,7 +25,7 @@ def pod(engine: Podman):
         f"--infra-image={IMAGE}",
         "--infra-command=sleep 1000",
         "--network=none",
-        f"--cgroup-parent=/{engine.token}",
+        f"--cgroup-parent={engine.parent}",
     ).ok()
     yield name
     engine("pod", "rm", "--force", "--time=0", name).ok()
