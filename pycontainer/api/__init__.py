@@ -1,0 +1,106 @@
+"""The Python API: what `import pycontainer` offers, loaded when it is used (docs/python.md).
+
+The same code as the command, in the caller's own process: no interpreter is started for a
+container, and of the process nothing is touched: not its working directory, its umask, its signal
+handlers and masks, its environment, nor its other children. Every function may be called from any
+thread.
+"""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from pycontainer.api.container import CaptureArguments as CaptureArguments
+from pycontainer.api.container import Container as Container
+from pycontainer.api.container import ExecArguments as ExecArguments
+from pycontainer.api.process import Completed as Completed
+from pycontainer.api.process import ExitError as ExitError
+from pycontainer.api.process import Process as Process
+from pycontainer.api.runtime import Bundle, Config, RunArguments, States
+from pycontainer.api.runtime import CreateArguments as CreateArguments
+from pycontainer.api.runtime import Runtime as Runtime
+from pycontainer.api.runtime import default_config as default_config
+from pycontainer.api.runtime import make_host_bundle as make_host_bundle
+from pycontainer.api.streams import DEVNULL as DEVNULL
+from pycontainer.api.streams import PIPE as PIPE
+from pycontainer.api.streams import STDOUT as STDOUT
+from pycontainer.api.values import Cpu as Cpu
+from pycontainer.api.values import Event as Event
+from pycontainer.api.values import Memory as Memory
+from pycontainer.api.values import Operation as Operation
+from pycontainer.api.values import OutOfMemory as OutOfMemory
+from pycontainer.api.values import Pids as Pids
+from pycontainer.api.values import Plan as Plan
+from pycontainer.api.values import State as State
+from pycontainer.api.values import Stats as Stats
+from pycontainer.errors import ConfigError as ConfigError
+from pycontainer.errors import ContainerError as ContainerError
+from pycontainer.errors import DamagedState as DamagedState
+from pycontainer.errors import HostError as HostError
+from pycontainer.errors import OperationError as OperationError
+from pycontainer.errors import StateError as StateError
+from pycontainer.errors import UsageError as UsageError
+
+__all__ = [
+    "CaptureArguments",
+    "Completed",
+    "ConfigError",
+    "Container",
+    "ContainerError",
+    "Cpu",
+    "CreateArguments",
+    "DEVNULL",
+    "DamagedState",
+    "Event",
+    "ExecArguments",
+    "ExitError",
+    "HostError",
+    "Memory",
+    "Operation",
+    "OperationError",
+    "OutOfMemory",
+    "PIPE",
+    "Pids",
+    "Plan",
+    "Process",
+    "Runtime",
+    "STDOUT",
+    "State",
+    "StateError",
+    "Stats",
+    "UsageError",
+    "create",
+    "default_config",
+    "explain",
+    "list",
+    "load",
+    "make_host_bundle",
+    "run",
+]
+
+
+def create(
+    container_id: str, bundle: Bundle = ".", **options: Unpack[CreateArguments]
+) -> Container:
+    """Runtime.create where the command keeps its containers."""
+    return Runtime().create(container_id, bundle, **options)
+
+
+def run(container_id: str, bundle: Bundle = ".", **options: Unpack[RunArguments]) -> Completed:
+    """Runtime.run where the command keeps its containers."""
+    return Runtime().run(container_id, bundle, **options)
+
+
+def load(container_id: str) -> Container:
+    """Runtime.load where the command keeps its containers."""
+    return Runtime().load(container_id)
+
+
+def list() -> States:
+    """Runtime.list where the command keeps its containers."""
+    return Runtime().list()
+
+
+def explain(bundle: Bundle = ".", *, config: Config | None = None) -> Plan:
+    """Runtime.explain: what `create` would do with this bundle."""
+    return Runtime().explain(bundle, config=config)
