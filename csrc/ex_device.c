@@ -118,11 +118,8 @@ static int mount_console(int slave)
 
 static int use_slave(int slave)
 {
-    int error = (int)sys3(__NR_ioctl, slave, TIOCSCTTY, 0);
-    if (error)
-        return because(error, "make the terminal the controlling one", NULL);
     for (int fd = 0; fd < 3; fd++) {
-        error = (int)sys3(__NR_dup3, slave, fd, 0);
+        int error = (int)sys3(__NR_dup3, slave, fd, 0);
         if (error < 0)
             return error;
     }
@@ -156,6 +153,12 @@ int do_console(void)
     if (!error && INT(CONSOLE, uid))
         error = (int)sys5(__NR_fchownat, slave, "", INT(CONSOLE, uid), -1, AT_EMPTY_PATH);
     return error ? error : use_slave(slave);
+}
+
+/* For who leads a session: that may be a later process than who has opened the terminal. */
+int do_control_terminal(void)
+{
+    return (int)sys3(__NR_ioctl, 0, TIOCSCTTY, 0);
 }
 
 /* A stdio fd that is the host's /dev/null becomes the container's: nothing of the host's file

@@ -29,20 +29,27 @@ int do_unshare(void)
     return (int)sys1(__NR_unshare, flags);
 }
 
+/* The procfs of the pid namespace that our children are in, while we may still open one. */
+int do_open_proc(void)
+{
+    xclose(keep(&ex.proc));
+    int fd = proc_handle();
+    return fd < 0 ? fd : 0;
+}
+
 /* Joining a pid or time namespace moves only children: the rest of the plan is a child's, made
- * with CLONE_PARENT so that the runtime is its parent too. It gets the child's pidfd. */
+ * with CLONE_PARENT so that the runtime is its parent too. It gets the child's pidfd. Not clone3,
+ * which seccomp filters commonly forbid: `exec` may have loaded one before. */
 int do_respawn(void)
 {
     int pidfd = -1;
-    struct clone_args args = {
-        .flags = (uint64_t)INT(RESPAWN, flags) | CLONE_PARENT | CLONE_PIDFD,
-        .pidfd = (uint64_t)(uintptr_t)&pidfd,
-    };
-    long pid = sys2(__NR_clone3, &args, sizeof(args));
+    int64_t flags = INT(RESPAWN, flags) | CLONE_PARENT | CLONE_PIDFD;
+    long pid = sys5(__NR_clone, flags, 0, &pidfd, 0, 0);
     if (pid < 0)
         return (int)pid;
     if (pid == 0) {
-        xclose(keep(&ex.proc)); /* it showed the old pid namespace */
+        if (!INT(RESPAWN, keep_proc)) /* it showed the old pid namespace */
+            xclose(keep(&ex.proc));
         return channel_expect(MSG_GO);
     }
     int error = channel_send(MSG_CHILD, 0, NULL, 0, pidfd);

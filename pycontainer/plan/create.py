@@ -117,6 +117,8 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
         root.open("open_source", sketch.own_slot)
 
     namespaces.enter(sketch, joined, None if sketch.host.mounts else open_inside)
+    if namespaces.respawns(sketch, joined):
+        namespaces.respawn(sketch, keep_proc=False)
     namespaces.late(sketch)
     sketch.add("setsid")
     if inputs.keyring:
@@ -171,6 +173,7 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     mounts.compile()
     devices.compile_devices(sketch)
     process.terminal(sketch, mount=sketch.spaces.has("mount"))
+    process.control_terminal(sketch)
     namespaces.net_devices(sketch)
     if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
         sketch.add("sync", "hooks", field="hooks")
@@ -238,10 +241,9 @@ def _inside(sketch: Sketch) -> None:
 
 def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     """Give up privileges, say that we are ready, wait for the start, and become the program."""
-    new_privileges = not sketch.process.get("noNewPrivileges")
-    if not new_privileges:
+    if sketch.process.get("noNewPrivileges"):
         sketch.add("no_new_privs", field="process.noNewPrivileges")
-    process.identity(sketch, keep_admin=bool(inputs.filter and new_privileges))
+    process.identity(sketch, process.kept(sketch, inputs.filter))
     sketch.add("chdir", sketch.process.get("cwd") or "/", field="process.cwd")
     env = process.environment(sketch)
     process.program(sketch, env)
@@ -252,7 +254,8 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
         gate = next(item.ints[0] for item in sketch.ops if item.kind == "open_gate")
         sketch.add("await_start", gate)
     hooks.container(sketch, "startContainer", dict(inputs.state, status="created"))
+    process.late_scheduler(sketch)
     process.limits(sketch)
     if inputs.filter:
-        sketch.add("seccomp", inputs.filter.flags, inputs.filter.bpf, field="linux.seccomp")
+        process.seccomp(sketch, inputs.filter)
     process.execute(sketch, env, inputs.listen_fds)

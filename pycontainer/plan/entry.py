@@ -85,34 +85,46 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     if affinity:
         scheduling.affinity(sketch, "final")
     namespaces.enter(sketch, joined)
-    sketch.add("setsid")
+    respawns = namespaces.respawns(sketch, joined)
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.id}")
     process.terminal(sketch, mount=False)
-    _process(sketch, inputs)
+    if respawns and process.labelled(sketch):
+        sketch.add("open_proc", field="process")
+    _process(sketch, inputs, respawns)
     return Plan(sketch, bool(sketch.process.get("terminal")))
 
 
-def _process(sketch: Sketch, inputs: EntryInputs) -> None:
+def _process(sketch: Sketch, inputs: EntryInputs, respawns: bool) -> None:
+    """Who it is to be; and only then, out of reach until now, it appears among the others."""
     user = sketch.process.get("user") or {}
     cwd = sketch.process.get("cwd") or "/"
     mask = user.get("umask")
     sketch.add("umask", process.DEFAULT_UMASK if mask is None else mask, field="process.user.umask")
     sketch.add("enter_cwd", 0, cwd, field="process.cwd")
     process.scheduling(sketch)
-    process.labels(sketch)
     env = process.environment(sketch)
     if process.needs_home(env):
         sketch.add("home", user.get("uid", 0), field="process.user.uid")
-    new_privileges = not sketch.process.get("noNewPrivileges")
-    if not new_privileges:
+    filter = inputs.filter
+    keeps = process.kept(sketch, filter)
+    if sketch.process.get("noNewPrivileges"):
         sketch.add("no_new_privs", field="process.noNewPrivileges")
-    process.identity(sketch, keep_admin=bool(inputs.filter and new_privileges))
+    sets = process.identity(sketch, keeps)
     sketch.add("chdir", cwd, field="process.cwd")
     process.program(sketch, env)
-    sketch.add("sync", "ready")
-    sketch.add("record", "created")
+    # Who may trace it would get what is kept: rather the filter comes first, if it lets us go on.
+    early = bool(respawns and filter and filter.lets_enter and keeps == process.CAP_SYS_ADMIN)
+    if filter and early:
+        process.seccomp(sketch, filter)
+        process.capabilities(sketch, sets, 0)
+    if respawns:
+        namespaces.respawn(sketch, keep_proc=process.labelled(sketch))
+    sketch.add("setsid")
+    process.control_terminal(sketch)
+    process.labels(sketch)
+    process.late_scheduler(sketch)
     process.limits(sketch)
-    if inputs.filter:
-        sketch.add("seccomp", inputs.filter.flags, inputs.filter.bpf, field="linux.seccomp")
+    if filter and not early:
+        process.seccomp(sketch, filter)
     process.execute(sketch, env, inputs.listen_fds)

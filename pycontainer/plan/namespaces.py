@@ -107,8 +107,18 @@ def enter(
             _become_root(sketch, field)
     if spaces.staged:
         _enter_staged(sketch, open_inside)
-    if not spaces.staged and "pid" in slots:
-        sketch.add("respawn", 0, field=spaces.joined["pid"][1])
+
+
+def respawns(sketch: Sketch, slots: dict[str, int]) -> bool:
+    """True when a child has to go on somewhere after `enter`, in the pid namespace that it joined:
+    where the others in there can see it, and trace it if they have CAP_SYS_PTRACE. The later, the
+    less there is to gain."""
+    return "pid" in slots and not sketch.spaces.staged
+
+
+def respawn(sketch: Sketch, keep_proc: bool) -> None:
+    """Let the child go on; `keep_proc` says that `open_proc` has been done for it."""
+    sketch.add("respawn", 0, int(keep_proc), field=sketch.spaces.joined["pid"][1])
 
 
 def _become_root(sketch: Sketch, field: str) -> None:
@@ -146,7 +156,7 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> Non
         "pid" in spaces.joined and _respawned_pid(sketch)
     )
     if child:
-        sketch.add("respawn", spaces.new & CLONE_NEWPID, field="linux.namespaces")
+        sketch.add("respawn", spaces.new & CLONE_NEWPID, 0, field="linux.namespaces")
 
 
 def late(sketch: Sketch) -> None:

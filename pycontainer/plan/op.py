@@ -50,7 +50,8 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "cgroup_join": (CONTAINER, ("slot",), ("path",)),
     "setns": (CONTAINER, ("slot", "nstype"), ("path",)),
     "unshare": (CONTAINER, ("flags",), ()),
-    "respawn": (CONTAINER, ("flags",), ()),
+    "open_proc": (CONTAINER, (), ()),
+    "respawn": (CONTAINER, ("flags", "keep_proc"), ()),
     "become_root": (CONTAINER, ("setgroups", "visible"), ()),
     "setsid": (CONTAINER, (), ()),
     "keyring": (CONTAINER, (), ("name",)),
@@ -76,6 +77,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "mknod": (CONTAINER, ("mode", "device", "uid", "gid", "bind"), ("path", "source")),
     "symlink": (CONTAINER, ("replace",), ("target", "path")),
     "console": (CONTAINER, ("rows", "columns", "uid", "mount"), ()),
+    "control_terminal": (CONTAINER, (), ()),
     "sync": (CONTAINER, (), ("what",)),
     "hook": (
         CONTAINER,

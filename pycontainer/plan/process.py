@@ -14,7 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-CAP_SYS_ADMIN = 1 << 21
+    from pycontainer.plan.seccomp import Filter
+
+CAP_SYS_ADMIN, CAP_SYS_NICE = 1 << 21, 1 << 23
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
 _PERSONALITIES = {"LINUX": 0, "LINUX32": 8}
@@ -33,6 +35,17 @@ def terminal(sketch: Sketch, mount: bool) -> None:
             field="process.terminal",
         )
         sketch.add("deliver_console", field="process.terminal")
+
+
+def control_terminal(sketch: Sketch) -> None:
+    """The session that has been started gets the terminal."""
+    if sketch.process.get("terminal"):
+        sketch.add("control_terminal", field="process.terminal")
+
+
+def labelled(sketch: Sketch) -> bool:
+    """True when `labels` has something to write."""
+    return bool(sketch.process.get("apparmorProfile") or sketch.process.get("selinuxLabel"))
 
 
 def labels(sketch: Sketch) -> None:
@@ -107,20 +120,44 @@ def scheduling(sketch: Sketch) -> None:
     if process.get("scheduler") or process.get("ioPriority") or linux.get("memoryPolicy"):
         from pycontainer.plan import scheduling
 
-        scheduling.compile_fields(sketch)
+        scheduling.compile_fields(sketch, _schedules_late(sketch))
 
 
-def identity(sketch: Sketch, keep_admin: bool) -> None:
+def late_scheduler(sketch: Sketch) -> None:
+    """A policy that no child inherits is set when no child of ours comes any more."""
+    if _schedules_late(sketch):
+        from pycontainer.plan import scheduling
+
+        scheduling.scheduler(sketch)
+
+
+def _schedules_late(sketch: Sketch) -> bool:
+    entry = sketch.process.get("scheduler") or {}
+    flags = entry.get("flags") or ()
+    return entry.get("policy") == "SCHED_DEADLINE" or "SCHED_FLAG_RESET_ON_FORK" in flags
+
+
+def kept(sketch: Sketch, filter: Filter | None) -> int:
+    """The capabilities that some of the last operations need, for `identity`."""
+    admin = filter is not None and not sketch.process.get("noNewPrivileges")
+    return CAP_SYS_ADMIN * admin | CAP_SYS_NICE * _schedules_late(sketch)
+
+
+def seccomp(sketch: Sketch, filter: Filter) -> None:
+    """linux.seccomp, seccomp(2)."""
+    sketch.add("seccomp", filter.flags, filter.bpf, field="linux.seccomp")
+
+
+def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     """Bounding set, user and groups, capabilities, in the only order that works.
 
-    `keep_admin` keeps CAP_SYS_ADMIN until the exec, for a filter that is loaded without
-    no_new_privs: execve computes the program's capabilities from the bounding, inheritable and
-    ambient sets alone, so the program never has it.
+    `keeps` are capabilities that last until the exec, like CAP_SYS_ADMIN for a filter that is
+    loaded without no_new_privs: execve computes the program's capabilities from the bounding,
+    inheritable and ambient sets alone, so the program never has it. Returns the program's sets.
     """
-    capabilities = _capabilities(sketch)
+    sets = _capabilities(sketch)
     user = sketch.process.get("user") or {}
-    bounding = capabilities["bounding"]
-    sketch.add("bounding", bounding, field="process.capabilities.bounding")
+    sketch.add("bounding", sets["bounding"], field="process.capabilities.bounding")
     groups = [*dict.fromkeys(user.get("additionalGids") or ())]
     kept = int(not sketch.spaces.setgroups)
     if groups and kept:
@@ -132,13 +169,18 @@ def identity(sketch: Sketch, keep_admin: bool) -> None:
     sketch.add("chown_stdio", uid, field="process.user.uid")
     packed = pack(f"<{len(groups)}I", *groups)
     sketch.add("user", uid, gid, kept, packed, field="process.user")
-    extra = CAP_SYS_ADMIN if keep_admin else 0
+    capabilities(sketch, sets, keeps)
+    return sets
+
+
+def capabilities(sketch: Sketch, sets: dict[str, int], keeps: int) -> None:
+    """The sets that a process can set at any time, with `keeps` in those that count."""
     sketch.add(
         "capabilities",
-        capabilities["effective"] | extra,
-        capabilities["permitted"] | extra,
-        capabilities["inheritable"],
-        capabilities["ambient"],
+        sets["effective"] | keeps,
+        sets["permitted"] | keeps,
+        sets["inheritable"],
+        sets["ambient"],
         field="process.capabilities",
     )
 

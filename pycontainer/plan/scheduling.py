@@ -16,11 +16,12 @@ from pycontainer.tables import scheduling as numbers
 SCHED_ATTR = Struct("<IIQiIQQQII")
 
 
-def compile_fields(sketch: Sketch) -> None:
-    """What of process.scheduler, process.ioPriority and linux.memoryPolicy there is."""
+def compile_fields(sketch: Sketch, late: bool) -> None:
+    """What of process.scheduler, process.ioPriority and linux.memoryPolicy there is; without the
+    scheduler if that comes `late`."""
     if sketch.linux.get("memoryPolicy"):
         memory_policy(sketch)
-    if sketch.process.get("scheduler"):
+    if sketch.process.get("scheduler") and not late:
         scheduler(sketch)
     if sketch.process.get("ioPriority"):
         io_priority(sketch)

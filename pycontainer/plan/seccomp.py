@@ -18,7 +18,7 @@ from _blake2 import blake2b
 from pycontainer.errors import os_reason
 
 # Part of the key: raise it with every change of what compiles to what.
-COMPILER = "pycontainer seccomp 1"
+COMPILER = "pycontainer seccomp 2"
 ENTRIES = 128  # in the cache; engines use one profile or a few
 
 _DIGEST = 20
@@ -36,10 +36,11 @@ class Filter:
     - `bpf`: struct sock_filter[], in this machine's byte order.
     - `flags`: SECCOMP_FILTER_FLAG_* for seccomp(SECCOMP_SET_MODE_FILTER).
     - `notify`: the call returns a listener's descriptor (then flags has NEW_LISTENER).
+    - `lets_enter`: what `exec` still has to do passes it (seccomp_entry.py).
     - `warnings`: what the user should know; `debug`: what was passed over, as runc's debug log.
     """
 
-    __slots__ = ("bpf", "debug", "flags", "notify", "warnings")
+    __slots__ = ("bpf", "debug", "flags", "lets_enter", "notify", "warnings")
 
     def __init__(
         self,
@@ -48,12 +49,14 @@ class Filter:
         notify: bool,
         warnings: tuple[str, ...],
         debug: tuple[str, ...],
+        lets_enter: bool = False,
     ) -> None:
         self.bpf = bpf
         self.flags = flags
         self.notify = notify
         self.warnings = warnings
         self.debug = debug
+        self.lets_enter = lets_enter
 
     @property
     def instructions(self) -> int:
@@ -102,8 +105,8 @@ def compile(seccomp: dict, cache_dir: str | None = None) -> Filter | None:
     finally:
         if cache >= 0:
             posix.close(cache)
-    bpf, flags, notify, warnings, debug = parts
-    return Filter(bpf, flags, notify, warnings, debug + notes)
+    bpf, flags, notify, warnings, debug, lets_enter = parts
+    return Filter(bpf, flags, notify, warnings, debug + notes, lets_enter)
 
 
 def _key(seccomp: dict) -> str:

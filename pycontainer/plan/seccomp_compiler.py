@@ -12,7 +12,7 @@ import errno
 
 from pycontainer._shim import ffi, lib
 from pycontainer.errors import ConfigError, HostError, os_reason
-from pycontainer.plan import seccomp_enosys
+from pycontainer.plan import seccomp_enosys, seccomp_entry
 from pycontainer.tables import seccomp_names as words
 
 FIELD = "linux.seccomp"
@@ -46,7 +46,7 @@ class Rule:
 
 
 def build(seccomp: dict) -> tuple[str, tuple]:
-    """Return (libseccomp's file, (bpf, flags, notify, warnings, debug)).
+    """Return (libseccomp's file, (bpf, flags, notify, warnings, debug, lets_enter)).
 
     ConfigError, or HostError when libseccomp or the kernel cannot do it.
     """
@@ -69,7 +69,10 @@ def build(seccomp: dict) -> tuple[str, tuple]:
     if len(bpf) > 8 * INSTRUCTIONS_MAX:
         raise _too_long()
     library = ffi.string(lib.shim_seccomp_path()).decode()
-    return library, (bpf, flags, notify, tuple(warnings), tuple(debug))
+    lets_enter = not notify and seccomp_entry.passes(
+        bpf, lib.shim_seccomp_native_arch(), lambda name: _resolve(0, name)
+    )
+    return library, (bpf, flags, notify, tuple(warnings), tuple(debug), lets_enter)
 
 
 def _bad(message: str, where: str) -> ConfigError:

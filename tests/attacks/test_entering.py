@@ -10,9 +10,11 @@ import struct
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pycontainer.plan import seccomp_entry
 from tests.support.box import Box
 from tests.support.bundles import Bundle
 from tests.support.runtimes import CHECKOUT
@@ -47,15 +49,15 @@ def with_thief(box: Box, thief: Path, *caps: str) -> Bundle:
     return bundle
 
 
-def rob(box: Box, bundle: Bundle, *flags: str) -> list[str]:
+def rob(box: Box, bundle: Bundle, tries: str, uid: int = 0) -> list[str]:
     """Let the thief try for 3 s while processes enter; what it got."""
     name = box.id("victim")
     box.pycontainer("run", "-d", "-b", bundle, name).ok()
-    argv = box.pycontainer.argv("exec", name, "/bin/thief", "3", *flags)
+    argv = box.pycontainer.argv("exec", name, "/bin/thief", "3", tries)
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     entered = 0
     while process.poll() is None:
-        entered += box.pycontainer("exec", name, "/bin/true").status == 0
+        entered += box.pycontainer("exec", "-u", str(uid), name, "/bin/true").status == 0
     out, _ = process.communicate()
     lines = out.decode().splitlines()
     seen = [int(line.split()[1]) for line in lines if line.startswith("seen")]
@@ -66,15 +68,53 @@ def rob(box: Box, bundle: Bundle, *flags: str) -> list[str]:
 def test_nothing_can_be_taken_from_a_process_that_enters(box: Box, thief: Path):
     """CVE-2016-9962, CVE-2019-5736: no program to write to, no descriptor, no tracing."""
     before = _hashes()
-    assert rob(box, with_thief(box, thief), "trace") == []
+    assert rob(box, with_thief(box, thief), "tc") == []
     assert _hashes() == before
 
 
-def test_a_tracer_finds_nothing_of_the_host(box: Box, thief: Path):
-    """With CAP_SYS_PTRACE the kernel lets it look: there is nothing to take, nothing to write."""
+ONLY_THEN = {"names": ["setns"], "action": "SCMP_ACT_ERRNO"}
+FILTERS: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "a list of what is forbidden": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [ONLY_THEN]},
+    "a list of what is allowed": {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [
+            {
+                "names": [*seccomp_entry.CALLS, *"exit brk mmap munmap mprotect arch_prctl poll"
+                " set_tid_address set_robust_list rseq getrandom openat open read stat lstat fstat"
+                " newfstatat statx getuid geteuid getgid setgid setuid getppid fcntl dup2 access"
+                " readlink readlinkat rt_sigaction rt_sigprocmask clock_gettime kill ptrace wait4"
+                " nanosleep clock_nanosleep uname lseek writev readv exit_group".split()],
+                "action": "SCMP_ACT_ALLOW",
+            }
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_a_tracer_finds_nothing_of_the_host(box: Box, thief: Path, name: str, uid: int):
+    """With CAP_SYS_PTRACE the kernel lets it look, and trace: there is nothing to take, nothing to
+    write, and no capability that the container has not."""
     before = _hashes()
-    assert rob(box, with_thief(box, thief, "CAP_SYS_PTRACE")) == []
+    bundle = with_thief(box, thief, "CAP_SYS_PTRACE")
+    bundle.process["noNewPrivileges"] = False
+    if FILTERS[name]:
+        bundle.linux["seccomp"] = FILTERS[name]
+    assert rob(box, bundle, "c", uid) == []
     assert _hashes() == before
+
+
+def test_a_tracer_in_a_user_namespace_has_no_hold(box: Box, thief: Path):
+    """There it sees who enters with all capabilities. But its CAP_SYS_PTRACE does not count over
+    a memory that belongs to the host's namespace and is not dumpable, up to the exec."""
+    bundle = with_thief(box, thief, "CAP_SYS_PTRACE")
+    for kind in ("uidMappings", "gidMappings"):
+        bundle.linux[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.path.parent.chmod(0o755)
+    assert rob(box, bundle, "t") == []
 
 
 def test_an_entrypoint_that_is_the_runtime_itself(box: Box):

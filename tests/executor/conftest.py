@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.executor.lab import Lab
+from tests.rootless.conftest import person
+
+__all__ = ["lab", "person"]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.executor.trace import Call
 AT_FDCWD = -100
 IN_ROOT = 0x10
 CLONE = 1
+NEWNS = 0x20000
 
 
 class Descriptors:
@@ -55,6 +56,11 @@ class Descriptors:
 
     def _pivot_root(self, call: Call) -> None:
         self.outside = "root:/"
+
+    def _setns(self, call: Call) -> None:
+        """Who joins mounts without making a root of its own (`exec`) has the container's."""
+        if call.number(1) == NEWNS:
+            self.outside = "root:/"
 
     def _chroot(self, call: Call) -> None:
         self.outside = "root:/"

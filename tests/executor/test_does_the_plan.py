@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import shutil
@@ -13,8 +14,13 @@ from typing import Any
 
 import pytest
 
+from pycontainer import joining
+from pycontainer.host import probe
+from pycontainer.plan import describe, seccomp
+from pycontainer.plan.entry import EntryInputs, compile_exec
 from tests.executor import trace, verdict
 from tests.executor.trace import Call
+from tests.rootless.person import Person
 from tests.support.box import Box
 from tests.support.bundles import Bundle
 
@@ -88,31 +94,42 @@ def joined(bundle: Bundle) -> None:
     bundle.linux["namespaces"].append({"type": "cgroup"})
 
 
-CONFIGS: list[Callable[[Bundle], None]] = [default, rich, hooks, mapped, joined]
+def scheduled(bundle: Bundle) -> None:
+    """When and where it runs."""
+    bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 3}
+    bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    bundle.linux["memoryPolicy"] = {"mode": "MPOL_BIND", "nodes": "0"}
+
+
+def scheduled_late(bundle: Bundle) -> None:
+    """What no child inherits."""
+    flags = ["SCHED_FLAG_RESET_ON_FORK"]
+    bundle.process["scheduler"] = {"policy": "SCHED_OTHER", "nice": 3, "flags": flags}
+    bundle.linux["memoryPolicy"] = {"mode": "MPOL_DEFAULT"}
+
+
+CONFIGS: list[Callable[[Bundle], None]] = [
+    default, rich, hooks, mapped, joined, scheduled, scheduled_late,
+]  # fmt: skip
 
 
 class Traced:
     """A container that ran under strace, and what `plan --json` says of its bundle."""
 
-    def __init__(self, box: Box, change: Callable[[Bundle], None], gated: bool) -> None:
+    def __init__(
+        self, box: Box, change: Callable[[Bundle], None], gated: bool, *flags: str
+    ) -> None:
         self.gated = gated
         bundle = box.bundle("/bin/true")
         bundle.linux["cgroupsPath"] = f"/{box.token}"
         change(bundle)
-        self.plan = json.loads(box.pycontainer("plan", "--json", bundle).ok().out)
-        file = box.directory / "trace"
+        self.plan = json.loads(box.pycontainer("plan", "--json", *flags, bundle).ok().out)
         command = "create" if gated else "run"
-        process = trace.record(box.pycontainer.argv(command, "-b", bundle, NAME), file)
-        if gated:
-            box.pycontainer.wait_for(NAME, "created")
-            box.pycontainer("start", NAME).ok()
-        try:
-            _, error = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        assert process.returncode == 0, error.decode()
-        self.calls = trace.read(file)
+        argv = box.pycontainer.argv(command, *flags, "-b", bundle, NAME)
+        with traced(argv, box.directory / "trace") as self.calls:
+            if gated:
+                box.pycontainer.wait_for(NAME, "created")
+                box.pycontainer("start", NAME).ok()
         self.pid = trace.executor_of(self.calls)
 
     def check(self, plan: Any = None, calls: Any = None) -> list[str]:
@@ -124,6 +141,21 @@ class Traced:
         except AssertionError:
             return True
         return False
+
+
+@contextlib.contextmanager
+def traced(argv: list[str], file: Path) -> Iterator[dict[int, list[Call]]]:
+    """Run a command under strace; its calls are there once the block is left."""
+    calls: dict[int, list[Call]] = {}
+    process = trace.record(argv, file)
+    yield calls
+    try:
+        _, error = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == 0, error.decode()
+    calls.update(trace.read(file))
 
 
 @pytest.fixture
@@ -150,6 +182,76 @@ def test_run_does_what_the_plan_says(open_box: Box, change: Callable[[Bundle], N
 def test_create_and_start_do_what_the_plan_says(box: Box):
     traced = Traced(box, hooks, gated=True)
     assert {"await_start", "hook", "exec"} <= set(traced.check())
+
+
+def test_without_pivot_root(box: Box):
+    assert "move_root" in Traced(box, default, False, "--no-pivot").check()
+
+
+def test_an_ordinary_users_container(person: Person):
+    """Mounts that only the container's root may open; a score that it sets itself."""
+    bundle = person.bundle("own", "true")
+    bundle.config["mounts"].append(
+        {"destination": "/mnt", "source": "/usr", "type": "bind", "options": ["rbind", "ro"]}
+    )
+    bundle.process["oomScoreAdj"] = 500
+    person.own()
+    plan = json.loads(person("plan", "--json", bundle).ok().out)
+    argv = person.argv("run", "-b", bundle, NAME)
+    with traced(argv, person.home / "trace") as calls:
+        pass
+    assert {"open_source", "own_oom_score"} <= {*verdict.follow(plan, calls, gated=False)}
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "CPUs": {"execCPUAffinity": {"initial": "0", "final": "0-1"}},
+    "terminal": {"terminal": True, "consoleSize": {"height": 10, "width": 20}},
+    "scheduler": {"scheduler": {"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}},
+    "user": {"user": {"uid": 1000, "gid": 1000, "additionalGids": [5]}, "cwd": "/tmp"},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("filtered", [False, True])
+def test_exec_does_what_its_plan_says(box: Box, settings: str, filtered: bool):
+    """There is no command that prints this plan: it is made here as `exec` makes it."""
+    bundle = box.bundle("/bin/sleep", "1000")
+    if filtered:
+        rich(bundle)
+        bundle.process["cwd"] = "/"
+        bundle.process["noNewPrivileges"] = False
+    bundle.process.update(SETTINGS[settings])
+    wants_terminal = bundle.process.pop("terminal", False)
+    box.pycontainer("run", "-d", "-b", bundle, NAME).ok()
+    pid = box.pycontainer.state(NAME)["pid"]
+    document = {**bundle.process, "args": ["/bin/true"], "terminal": wants_terminal}
+    file = box.directory / "process.json"
+    file.write_text(json.dumps(document))
+    inputs = EntryInputs(
+        probe(),
+        NAME,
+        joining._spaces(bundle.config, pid),
+        entrances=_entrances(pid, later="CPUs" in settings),
+        into_cgroup="CPUs" not in settings,
+        filter=seccomp.compile(bundle.linux["seccomp"]) if filtered else None,
+    )
+    plan = compile_exec({**bundle.config, "process": document}, inputs)
+    argv = box.pycontainer.argv("exec", "--process", file, NAME)
+    with traced(argv, box.directory / "trace") as calls:
+        pass
+    kinds = [*verdict.follow(describe.as_json(plan), calls, gated=False)]
+    assert kinds.index("capabilities") < kinds.index("respawn") < kinds.index("setsid")
+    assert (
+        not filtered or settings == "scheduler" or kinds.index("seccomp") < kinds.index("respawn")
+    )
+
+
+def _entrances(pid: int, later: bool) -> tuple[str, ...]:
+    """As many as the container has v1 cgroups, and the v2 one when it is not born there; their
+    paths show in no call."""
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return tuple(line for line in lines if later or not line.startswith("0:"))
 
 
 # Operations that change nothing in this container: nothing shows that they are missing.
