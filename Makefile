@@ -14,8 +14,8 @@ VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
 LIBDIR := $(PREFIX)/lib/pycontainer
 COMMAND := build/pycontainer
-# As it is installed: a small C program (csrc/front.c), and beside it an interpreter with the
-# package inside, built anew when a module changes.
+# As it is installed: a small C program (csrc/front.c), beside it an interpreter with the package
+# inside, and a snapshot of that after its start, built anew when a module changes.
 FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
@@ -37,7 +37,7 @@ help: ## show this list
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(MAKE) -s --no-print-directory $(COMMAND)
 	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
-	@$(MAKE) -s --no-print-directory $(FAST)-python $(FAST)
+	@$(MAKE) -s --no-print-directory $(FAST)-python.snapshot $(FAST)
 
 demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
@@ -62,8 +62,8 @@ lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 	for cc in gcc clang; do \
-		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/ex_*.c csrc/front*.c) || exit; \
-		$$cc $(C_LINT) $(wildcard csrc/shim_*.c) || exit; \
+		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/ex_*.c csrc/front*.c csrc/bare*.c) || exit; \
+		$$cc $(C_LINT) $(wildcard csrc/shim_*.c csrc/snapshot*.c) || exit; \
 	done
 
 format: lint-needs ## sort imports and lay out the Python code
@@ -89,6 +89,7 @@ install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 		$(DESTDIR)$(LIBDIR)/pycontainer-python $(LIBDIR)
 	$(MAKE) -s -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer \
 		INTERPRETER=$(LIBDIR)/pycontainer-python
+	$(if $(DESTDIR),,$(MAKE) -s -C csrc snapshot INTERPRETER=$(LIBDIR)/pycontainer-python)
 
 uninstall: ## remove what `make install` put there
 	rm -rf $(DESTDIR)$(LIBDIR)
@@ -138,9 +139,12 @@ $(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
 	@chmod 755 $@.new
 	@mv $@.new $@
 
-$(FAST): $(wildcard csrc/front*.[ch]) csrc/ex_memory.c csrc/ex_sys.h csrc/Makefile | $(FAST)-python
+$(FAST): $(wildcard csrc/front*.[ch]) csrc/snapshot.h csrc/ex_memory.c csrc/ex_sys.h csrc/Makefile | $(FAST)-python
 	@$(MAKE) -s -C csrc front FRONT=$(CURDIR)/$@ INTERPRETER=$(CURDIR)/$@-python
 
 $(FAST)-python: tools/fast.py tools/launcher.py tools/image.py tools/embed.py tools/boot.py csrc/interpreter.c \
-		$(shell find pycontainer -name '*.py') $(VENV)/run.done
+		$(wildcard csrc/snapshot*) $(shell find pycontainer -name '*.py') $(VENV)/run.done
 	@$$($(BASE_PYTHON)) tools/fast.py $@ $(CURDIR) "$$($(SITE_PACKAGES))"
+
+$(FAST)-python.snapshot: $(FAST)-python csrc/bare_start.c csrc/Makefile pycontainer/_shim.abi3.so
+	@$(MAKE) -s -C csrc snapshot INTERPRETER=$(CURDIR)/$(FAST)-python

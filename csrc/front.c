@@ -1,7 +1,7 @@
 /* The command: state, start, kill and delete of a container without surprises, in C.
  *
  * Enters: the command line, in the few forms that engines use. Leaves: with the answer and the
- * status that Python would give, or by execve of the interpreter. Without libc: what it costs is
+ * status that Python would give, or becomes the interpreter. Without libc: what it costs is
  * its own system calls.
  */
 #include "front.h"
@@ -24,6 +24,7 @@ struct call call;
 _Noreturn void hand_over(void)
 {
     static const char complaint[] = "pycontainer: start " INTERPRETER ": cannot be executed\n";
+    resume_snapshot();
     sys3(__NR_execve, INTERPRETER, call.argv, call.env);
     xwrite(2, complaint, sizeof(complaint) - 1);
     xexit(1);
@@ -125,7 +126,7 @@ static const char *default_root(void)
     if (*variable("XDG_RUNTIME_DIR")) {
         if (sys0(__NR_geteuid))
             hand_over();
-        SCOPED_FD fd = xopenat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY, 0);
+        SCOPED_FD fd = opened(xopenat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY, 0));
         long size = fd < 0 ? 0 : xread(fd, map, sizeof(map));
         for (long i = 0; i < size; i++) {
             if (map[i] == ' ' && (!matched || whole[matched] != ' '))
@@ -272,7 +273,7 @@ static void do_kill(void)
     container_open(0);
     if (!number || (number == SIGKILL && !(container.record->flags & KILL_ALONE)))
         hand_over();
-    int pidfd = container.record->pid > 0 ? (int)sys2(__NR_pidfd_open, container.record->pid, 0)
+    int pidfd = container.record->pid > 0 ? opened((int)sys2(__NR_pidfd_open, container.record->pid, 0))
                                           : -ESRCH;
     /* What holds for the pid now held when the pidfd was opened. A paused container is thawed. */
     if (pidfd < 0 || !container_alive() || (number == SIGKILL && container_frozen()) ||

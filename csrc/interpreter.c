@@ -14,7 +14,9 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "snapshot_write.h"
 #include "interpreter_data.h" /* frozen encodings, BOOT, paths: written by tools/embed.py */
 
 extern const char image_start[], image_end[];
@@ -54,6 +56,7 @@ static PyStatus configure(PyConfig *config, int argc, char **argv)
 }
 
 static int completed;
+static PyObject *words; /* the command line */
 
 /* The other half of the interpreter's start; does nothing a second time. */
 static PyObject *complete(PyObject *self, PyObject *none)
@@ -67,6 +70,7 @@ static PyObject *complete(PyObject *self, PyObject *none)
             PyErr_SetString(PyExc_RuntimeError, status.err_msg);
             return NULL;
         }
+        PySys_SetObject("argv", words); /* of a snapshot's start it has others */
     }
     Py_RETURN_NONE;
 }
@@ -85,37 +89,85 @@ static PyObject *list_of(int argc, char **argv)
     return list;
 }
 
-/* BOOT with its names, then the command line. Only an error returns. */
-static int run(int argc, char **argv)
+/* BOOT with its names: from then on imports find the image. Its globals, or NULL. */
+static PyObject *boot(void)
 {
     PyObject *image =
         PyMemoryView_FromMemory((char *)image_start, image_end - image_start, PyBUF_READ);
     PyObject *globals = Py_BuildValue("{sNssss}", "image", image, "directory", DIRECTORY,
                                       "__name__", "boot");
     PyObject *found = PyDict_New();
-    PyObject *words = list_of(argc, argv);
     PyObject *rest = PyCFunction_New(&complete_method, NULL);
     static const char *const extensions[][2] = { EXTENSIONS };
     for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
         if (found && extensions[i][0])
             PyDict_SetItemString(found, extensions[i][0], PyUnicode_FromString(extensions[i][1]));
-    if (!globals || !found || !words || !rest ||
-        PyDict_SetItemString(globals, "extensions", found) < 0 ||
+    if (!globals || !found || !rest || PyDict_SetItemString(globals, "extensions", found) < 0 ||
         PyDict_SetItemString(globals, "complete", rest) < 0 ||
         PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) < 0)
-        return failed("no memory");
+        return NULL;
     PyObject *code = PyMarshal_ReadObjectFromString((const char *)BOOT, sizeof(BOOT));
-    PyObject *result = code ? PyEval_EvalCode(code, globals, globals) : NULL;
-    PyObject *cli = result ? PyImport_ImportModule("pycontainer.cli") : NULL;
-    PyObject *status = cli ? PyObject_CallMethod(cli, "main", "O", words) : NULL;
-    if (!status) {
-        PyObject *kind, *value, *trace;
-        PyErr_Fetch(&kind, &value, &trace);
-        Py_XDECREF(complete(NULL, NULL));
-        PyErr_Restore(kind, value, trace);
-        PyErr_Print();
-    }
+    return code && PyEval_EvalCode(code, globals, globals) ? globals : NULL;
+}
+
+/* What an exception that nobody has caught says, which takes the whole interpreter. */
+static int complain(void)
+{
+    PyObject *kind, *value, *trace;
+    PyErr_Fetch(&kind, &value, &trace);
+    Py_XDECREF(complete(NULL, NULL));
+    PyErr_Restore(kind, value, trace);
+    PyErr_Print();
     return 1;
+}
+
+/* The command line. Only an error returns. */
+static int run(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* as Python does: a reader that goes away is an error, not the end */
+    words = list_of(argc, argv);
+    PyObject *cli = words ? PyImport_ImportModule("pycontainer.cli") : NULL;
+    if (cli)
+        PyObject_CallMethod(cli, "main", "O", words);
+    return complain();
+}
+
+/* posix.environ, which was made from another environment. */
+static int read_environment(char **entries)
+{
+    PyObject *posix = PyImport_ImportModule("posix");
+    PyObject *all = posix ? PyObject_GetAttrString(posix, "environ") : NULL;
+    if (!all)
+        return -1;
+    PyDict_Clear(all);
+    for (; *entries; entries++) {
+        const char *equals = strchr(*entries, '=');
+        PyObject *name = equals ? PyBytes_FromStringAndSize(*entries, equals - *entries) : NULL;
+        PyObject *value = name ? PyBytes_FromString(equals + 1) : NULL;
+        if (equals && (!value || !PyDict_SetDefault(all, name, value)))
+            return -1;
+        Py_XDECREF(name);
+        Py_XDECREF(value);
+    }
+    return 0;
+}
+
+/* Where the front goes on in a snapshot. */
+static void resume(int argc, char **argv, char **entries)
+{
+    environ = entries;
+    (void)!brk(NULL); /* the C library's idea of where it is, is another process's */
+    _exit(read_environment(entries) ? complain() : run(argc, argv));
+}
+
+/* Only bare_start calls it so: what the hot path imports, loaded; then everything to a file. */
+static int snapshot(char **argv, PyObject *globals)
+{
+    PyObject *load = PyDict_GetItemString(globals, "preload");
+    if (!load || !PyObject_CallNoArgs(load))
+        return complain();
+    const char *error = snapshot_write(argv[2], argv, resume);
+    return error ? failed(error) : 0;
 }
 
 int main(int argc, char **argv)
@@ -129,7 +181,6 @@ int main(int argc, char **argv)
     if (PyStatus_Exception(status))
         return failed(status.err_msg);
     PyImport_FrozenModules = FROZEN;
-    signal(SIGPIPE, SIG_IGN); /* as Python does: a reader that goes away is an error, not the end */
     PyConfig_InitIsolatedConfig(&config);
     status = configure(&config, argc, argv);
     if (!PyStatus_Exception(status))
@@ -138,5 +189,10 @@ int main(int argc, char **argv)
     if (PyStatus_Exception(status))
         return failed(status.err_msg);
     PyGC_Disable(); /* no command lives long enough to need it */
+    PyObject *globals = boot();
+    if (!globals)
+        return complain();
+    if (argc == 3 && !strcmp(argv[1], "--snapshot"))
+        return snapshot(argv, globals);
     return run(argc, argv);
 }

@@ -35,7 +35,7 @@ class Image:
         self.view = memoryview(image)  # noqa: F821
         size = int.from_bytes(self.view[:4], "little")
         self.start = 4 + size
-        self.index, self.spans = marshal.loads(self.view[4 : self.start])
+        self.index, self.spans, self.hot = marshal.loads(self.view[4 : self.start])
 
     def find_spec(self, name, path=None, target=None):
         number = self.index.get(name)
@@ -47,7 +47,7 @@ class Image:
             return ModuleSpec(name, Extension, origin=file)
         # _signal is built in, and wants the handlers that belong to the other half.
         if name == "_signal" or not is_builtin(name):
-            complete()  # noqa: F821
+            complete()
             # It may have loaded just that. The import system would now do it again, and a second
             # _signal takes the first one's handlers for strange ones: SIGINT would do nothing.
             if name in modules:
@@ -81,10 +81,35 @@ class Image:
 
 def opened(*args, **kwargs):
     """open() belongs to the other half, too."""
-    del builtins.open
-    complete()  # noqa: F821
+    complete()
     return builtins.open(*args, **kwargs)
 
 
+def refuse():
+    """In place of complete(), while a snapshot is made."""
+    raise ImportError("it needs the other half of the interpreter")
+
+
+def preload():
+    """Load every module that is content with the half, for a snapshot; the hot ones have to be."""
+    global complete
+    rest, complete = complete, refuse
+    for name, number in finder.index.items():
+        before = set(modules)
+        try:
+            if name not in modules:
+                finder.load(number)
+        except ImportError:
+            if number < finder.hot:
+                raise
+            for half in set(modules) - before:
+                package, _, own = half.rpartition(".")
+                vars(modules.get(package, sys)).pop(own, None)
+            for half in set(modules) - before:
+                del modules[half]
+    complete = rest
+
+
 builtins.open = opened
-sys.meta_path.insert(0, Image())
+finder = Image()
+sys.meta_path.insert(0, finder)

@@ -21,7 +21,8 @@ from embed import header
 from image import image
 from launcher import launcher
 
-SOURCE = Path(__file__).resolve().parent.parent / "csrc" / "interpreter.c"
+CSRC = Path(__file__).resolve().parent.parent / "csrc"
+SOURCES = (CSRC / "interpreter.c", CSRC / "snapshot_write.c")
 
 
 def static_library() -> Path | None:
@@ -47,13 +48,13 @@ def command_line(archive: Path, work: Path, output: Path) -> list[str]:
     libraries = f"{sysconfig.get_config_var('LIBS')} {sysconfig.get_config_var('SYSLIBS')}"
     return [
         os.environ.get("CC", "cc"),
-        *"-std=gnu11 -O2 -Wall -Wextra -no-pie -s".split(),
+        *"-std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -no-pie -s".split(),
         f"-I{sysconfig.get_path('include')}",
         f"-I{work}",
         f'-DIMAGE="{work}/image"',
         "-o",
         str(output),
-        str(SOURCE),
+        *map(str, SOURCES),
         str(archive),
         *shlex.split(libraries),
         *map(library, ("z", "expat")),

@@ -1,7 +1,7 @@
 """The package as one image, for a start without a hundred file look-ups.
 
     image     4 bytes little endian: length of the index; the index; the groups of modules
-    index     marshalled pair: module name to its group; group to (start, end)
+    index     marshalled: module name to its group; group to (start, end); how many groups are hot
     group     marshalled tuple of (name, file below DIRECTORY, code object)
 
 Modules that are needed together are marshalled together: what they share (every name, once) is
@@ -40,7 +40,7 @@ GROUPS = (
     ),
 )
 # Off the hot path: they look at annotations, or at files beside them.
-LEFT_OUT = ("spec.explain", "spec.schema", "spec.compiler", "plan.layout", "__main__")
+LEFT_OUT = ("spec.explain", "spec.schema", "spec.compiler", "plan.layout", "__main__", "api")
 
 
 class Diet(ast.NodeTransformer):
@@ -90,7 +90,8 @@ def modules(directory: Path) -> dict[str, Path]:
     for path in sorted((directory / "pycontainer").rglob("*.py")):
         parts = path.relative_to(directory).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        if name.removeprefix("pycontainer.") not in LEFT_OUT and "schemas" not in parts:
+        own = name.removeprefix("pycontainer.")
+        if not {own, own.partition(".")[0]} & set(LEFT_OUT) and "schemas" not in parts:
             found[name] = path
     return found
 
@@ -148,5 +149,5 @@ def image(directory: Path) -> bytes:
         bodies.append(body)
         at += len(body)
         index.update(dict.fromkeys(names, number))
-    head = marshal.dumps((index, spans))
+    head = marshal.dumps((index, spans, len(GROUPS)))
     return len(head).to_bytes(4, "little") + head + b"".join(bodies)

@@ -21,7 +21,9 @@ from pycontainer.tables.signals import NUMBERS
 from tests.support.box import Box
 from tests.support.runtimes import CHECKOUT, COMMAND, Done, Runtime
 
+FAST = CHECKOUT / "build" / "fast" / "pycontainer"
 HANDED_OVER = "cannot be executed"
+WAYS = ("front", "python", "installed")
 
 
 def compile_front(output: Path, interpreter: str) -> Path:
@@ -34,9 +36,10 @@ def compile_front(output: Path, interpreter: str) -> Path:
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Ways to answer: with both, with C only, with Python only."""
+    """Ways to answer: with both, with C only, with Python only, and as it is installed."""
     directory = tmp_path_factory.mktemp("front")
     return {
+        "installed": str(FAST if FAST.exists() else COMMAND),
         "front": str(compile_front(directory / "front", str(COMMAND))),
         "alone": str(compile_front(directory / "alone", "/nonexistent/python")),
         "python": str(COMMAND),
@@ -131,7 +134,7 @@ def argv(command: tuple[str, ...], name: str) -> list[str]:
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_both_ways_are_one(box: Box, pyc: Runtime, ways, command: tuple[str, ...], status: str):
     seen = {}
-    for way in ("front", "python"):
+    for way in WAYS:
         name, log = box.id(way[0]), box.directory / f"{way}.log"
         bring_to(pyc, box, name, status)
         options = ("--log", log, "--log-format", "json")
@@ -142,7 +145,7 @@ def test_both_ways_are_one(box: Box, pyc: Runtime, ways, command: tuple[str, ...
             pyc.wait_for(name, "stopped")
         said = [plain(text, name) for text in (done.out, done.err, log.read_text())]
         seen[way] = done.status, *said, remains(box, pyc, name)
-    assert seen["front"] == seen["python"]
+    assert seen["front"] == seen["python"] == seen["installed"]
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -203,7 +206,7 @@ def test_global_options(box: Box, pyc: Runtime, ways, options: list[str]):
         text = Path(log).read_text() if Path(log).exists() else ""
         said = [plain(text, name) for text in (done.out, done.err, text)]
         seen[way] = done.status, *said, stat.S_IMODE(mode)
-    assert seen["front"] == seen["python"]
+    assert seen["front"] == seen["python"] == seen["installed"]
     known = any(option in " ".join(options) for option in ("--systemd", "=json", "/nowhere"))
     if known or options in ([], ["--log", log]):
         assert seen["alone"] == seen["python"]
@@ -340,7 +343,7 @@ def test_the_hooks_of_create_and_the_container_change_nothing(box: Box, pyc: Run
 
 def test_a_program_that_cannot_be_started(box: Box, pyc: Runtime, ways):
     seen = {}
-    for way in ("front", "python"):
+    for way in WAYS:
         name = box.id(way[0])
         bundle = box.bundle("/bin/garbage")
         garbage = bundle.rootfs / "bin" / "garbage"
@@ -351,7 +354,7 @@ def test_a_program_that_cannot_be_started(box: Box, pyc: Runtime, ways):
         done = ways[way]("--log", log, "--log-format", "json", "start", name).fails("exec")
         assert pyc.status(name) == "gone"
         seen[way] = done.status, done.err, plain(log.read_text(), name)
-    assert seen["front"] == seen["python"]
+    assert seen["front"] == seen["python"] == seen["installed"]
 
 
 def test_a_lock_is_waited_for_by_python(box: Box, pyc: Runtime, ways):
