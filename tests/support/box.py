@@ -89,3 +89,12 @@ class Box:
         assert left == [], "the test has left something behind"
         for program in self.directory.glob("bundle*/rootfs/bin/busybox"):
             program.unlink()  # pytest keeps the rest for a while, which is small
+
+
+def open_box(directory: Path) -> Box:
+    """A box for whoever runs the tests; an ordinary user has to ask for it (unprivileged.py)."""
+    if os.geteuid() == 0:
+        return Box(directory)
+    from tests.support.unprivileged import from_mode
+
+    return from_mode(directory)
