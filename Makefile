@@ -43,11 +43,13 @@ demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
 
 # What fails is tried once more, by itself: some tests are about time, and the machine may be busy.
-test: build test-needs ## run all tests (root for most of them)
+# With PYTEST only what that chooses runs, and here alone.
+test: build test-needs ## run all tests (root for most of them), some again in a virtual machine
 	$(PY) -m pytest $(PYTEST) || \
 		{ [ $$? = 1 ] && $(PY) -m pytest --last-failed --last-failed-no-failures none $(PYTEST); }
+	$(if $(PYTEST),,@tools/test-vm)
 
-test-vm: build $(VENV)/test.done ## run the tests of cgroup v2 and systemd, in a virtual machine
+test-vm: build $(VENV)/test.done ## run the tests of cgroup v2, systemd and its users, in a virtual machine
 	@tools/test-vm $(PYTEST)
 
 test-engines: build test-needs ## run Podman, containerd and Docker on it, and write the table of that
@@ -70,7 +72,8 @@ format: lint-needs ## sort imports and lay out the Python code
 	$(PY) -m ruff check --quiet --fix --select I .
 	$(PY) -m ruff format --quiet .
 
-# Reports of the same tests on other machines, as pytest's --junitxml writes them.
+# Reports of the same tests on other machines, as pytest's --junitxml writes them; those in
+# build/reports (make test-vm leaves one) are read in any case.
 REPORTS ?=
 conformance: build test-needs ## say which clauses of the specification are proven
 	$(PY) conformance/report.py $(addprefix --also ,$(REPORTS))

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 USER = "tester"
@@ -25,7 +26,7 @@ PARTS = {
     "life": ("root", ["tests/lifecycle/test_life.py"]),
     "rootless": (USER, ["tests/rootless"]),
 }
-PYTEST = "/usr/bin/python3 -m pytest -q -p pytest_timeout -o timeout=600".split()
+PYTEST = "/usr/bin/python3 -m pytest -q -p pytest_timeout -o timeout=600 --durations=8".split()
 FAILED = 1  # pytest's exit status for failed tests; others are about pytest itself
 KEPT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TERM")
 
@@ -38,20 +39,26 @@ class Part:
         self.place = Path(tempfile.mkdtemp(prefix=f"suite-{name}-"))
         os.chown(self.place, pwd.getpwnam(user).pw_uid, -1)
         self.reports: list[Path] = []
+        self.status = 0
         self.began = time.monotonic()
 
-    def start(self, *more: str) -> subprocess.Popen[bytes]:
-        """Run it; its output goes to `log`."""
+    def run(self, *more: str) -> None:
+        """Run it, and pass on what it says, line by line and with its name."""
         report = self.place / f"{len(self.reports) + 1}.xml"
         self.reports.append(report)
         options = [f"--junitxml={report}", "-o", f"cache_dir={self.place}/cache", *more]
-        with (self.place / "log").open("ab") as log:
-            return subprocess.Popen(
-                [*as_user(self.user), *PYTEST, *options, *self.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        process = subprocess.Popen(
+            [*as_user(self.user), *PYTEST, *options, *self.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        for line in process.stdout or ():
+            seconds = time.monotonic() - self.began
+            print(f"{self.name:8} {seconds:4.0f} | {line}", end="", flush=True)
+        self.status = process.wait()
 
     def cases(self) -> list[xml.Element]:
         """Each test case as it ended: the later report has the last word."""
@@ -82,20 +89,12 @@ def as_user(user: str) -> list[str]:
 
 def run(parts: list[Part]) -> bool:
     """Run them all at once, and what fails once more; whether all is well in the end."""
-    going = [(part, part.start()) for part in parts]
-    statuses = {}
-    for part, process in going:
-        statuses[part.name] = process.wait()
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(Part.run, parts))
     for part in parts:
-        if statuses[part.name] == FAILED:
-            with (part.place / "log").open("a") as log:
-                print("--- what failed, once more:", file=log)
-            again = part.start("--last-failed", "--last-failed-no-failures", "none")
-            statuses[part.name] = again.wait()
-    for part in parts:
-        print(f"--- in the virtual machine, as {part.user}: {' '.join(part.arguments)}", flush=True)
-        print((part.place / "log").read_text(errors="replace"), flush=True)
-    return not any(statuses.values())
+        if part.status == FAILED:
+            part.run("--last-failed", "--last-failed-no-failures", "none")
+    return not any(part.status for part in parts)
 
 
 def write_report(path: Path, parts: list[Part]) -> None:
