@@ -161,19 +161,29 @@ int do_control_terminal(void)
     return (int)sys3(__NR_ioctl, 0, TIOCSCTTY, 0);
 }
 
-/* A stdio fd that is the host's /dev/null becomes the container's: nothing of the host's file
- * system stays reachable through /proc/self/fd. */
-int do_reopen_null(void)
+static int is_null(int fd)
 {
     struct statx st;
+    return !xstatx(fd, "", AT_EMPTY_PATH, &st) && (st.stx_mode & S_IFMT) == S_IFCHR &&
+           st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
+}
+
+/* A stdio fd that is the host's /dev/null becomes the container's: nothing of the host's file
+ * system stays reachable through /proc/self/fd. What an image calls /dev/null need not be it
+ * (CVE-2025-31133): it is opened without effect first. */
+int do_reopen_null(void)
+{
     for (int fd = 0; fd < 3; fd++) {
-        if (xstatx(fd, "", AT_EMPTY_PATH, &st) || (st.stx_mode & S_IFMT) != S_IFCHR)
+        if (!is_null(fd))
             continue;
-        if (st.stx_rdev_major != 1 || st.stx_rdev_minor != 3)
-            continue;
-        SCOPED_FD null = xopenat(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW, 0);
-        if (null < 0)
-            continue; /* a root without one keeps what it was given */
+        SCOPED_FD look = xopenat(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW, 0);
+        if (look == -ENOENT || look == -ENOTDIR)
+            return 0; /* a root without one keeps what it was given */
+        if (look < 0)
+            return look;
+        SCOPED_FD null = is_null(look) ? xopenat(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW, 0) : -1;
+        if (!is_null(null))
+            return because(-ENODEV, "/dev/null is not the null device", NULL);
         int error = (int)sys3(__NR_dup3, null, fd, 0);
         if (error < 0)
             return error;

@@ -64,7 +64,7 @@ static _Noreturn __attribute__((noinline)) void become_hook(const int *stdio, co
 __attribute__((noinline)) static int spawn(struct hook_run *run, const int *stdio)
 {
     const char **args = pointer_list(TEXT(HOOK, args), TEXT_LENGTH(HOOK, args), 0);
-    const char **env = pointer_list(TEXT(HOOK, env), TEXT_LENGTH(HOOK, env), 0);
+    const char **env = pointer_list(TEXT(HOOK, env), TEXT_LENGTH(HOOK, env), 1);
     const char *path = TEXT(HOOK, path);
     volatile int error = 0;
     struct clone_args clone = {
@@ -74,6 +74,12 @@ __attribute__((noinline)) static int spawn(struct hook_run *run, const int *stdi
     };
     if (!args || !env)
         return -ENOMEM;
+    if (INT(HOOK, with_home) && ex.home) {
+        size_t at = 0;
+        while (env[at])
+            at++;
+        env[at] = ex.home;
+    }
     run->pid = sys2(__NR_clone3, &clone, sizeof(clone));
     if (run->pid == 0)
         become_hook(stdio, path, args, env, &error);

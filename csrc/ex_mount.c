@@ -307,8 +307,6 @@ static int open_like(const char *target, int tree)
     return fd;
 }
 
-static int hide(int target);
-
 int do_bind(void)
 {
     const char *source = TEXT(BIND, source);
@@ -402,7 +400,7 @@ static int new_mask(void)
 
 /* A file is hidden by the null device, a directory by a tmpfs that all of them share: a file
  * system of its own for each would cost the kernel far more than a second mount of one. */
-static int hide(int target)
+int hide(int target)
 {
     struct statx st;
     int error = xstatx(target, "", AT_EMPTY_PATH, &st);

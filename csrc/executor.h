@@ -106,6 +106,9 @@ int path_parent(const char *path, const char **name);
 int proc_handle(void);
 int write_file_at(int dir, const char *path, const char *value, size_t length);
 
+/* ex_mount.c */
+int hide(int target);
+
 /* ex_copyup.c */
 enum { COPY_UP = 1, COPY_UP_OWNER };
 int copy_up(int target, int tree, int owner);

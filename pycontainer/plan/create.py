@@ -193,6 +193,8 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
     if not sketch.spaces.has("mount"):
         sketch.add("chroot", field="root.path")
     else:
+        if inputs.no_pivot:
+            sketch.add("hide_host", field="root.path")
         sketch.add(_change_of_root(sketch, inputs), field="root.path")
         propagation = sketch.linux.get("rootfsPropagation")
         if propagation:
@@ -253,7 +255,9 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     if inputs.gated:
         gate = next(item.ints[0] for item in sketch.ops if item.kind == "open_gate")
         sketch.add("await_start", gate)
-    hooks.container(sketch, "startContainer", dict(inputs.state, status="created"))
+    # As with runc, these are the program's company: its environment is theirs, too.
+    bare = [entry for entry in env if entry != "HOME="]
+    hooks.container(sketch, "startContainer", dict(inputs.state, status="created"), bare)
     process.late_scheduler(sketch)
     process.limits(sketch)
     if inputs.filter:

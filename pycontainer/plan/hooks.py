@@ -27,8 +27,11 @@ def runtime(sketch: Sketch, *stages: str) -> None:
             sketch.add("run_hooks", len(hooks), stage, field=f"hooks.{stage}")
 
 
-def container(sketch: Sketch, stage: str, state: dict[str, Any]) -> None:
-    """Hooks that the executor runs; `state` is what they read, but for the pid."""
+def container(
+    sketch: Sketch, stage: str, state: dict[str, Any], env: list[str] | None = None
+) -> None:
+    """Hooks that the executor runs; `state` is what they read, but for the pid. `env` is for those
+    that have none, with HOME where the program gets one."""
     hooks = of_stage(sketch.config, stage)
     if not hooks:
         return
@@ -38,13 +41,15 @@ def container(sketch: Sketch, stage: str, state: dict[str, Any]) -> None:
         timeout = hook.get("timeout")
         if timeout is not None and timeout <= 0:
             raise ConfigError("must be greater than zero", field=f"{field}.timeout")
+        own = hook.get("env")
         sketch.add(
             "hook",
             index,
             (timeout or 0) * 1000,
+            int(not own and env is not None),
             hook["path"],
             joined(hook.get("args") or [hook["path"]]),
-            joined(hook.get("env") or []),
+            joined(own or env or []),
             head,
             tail,
             field=field,

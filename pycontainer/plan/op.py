@@ -81,7 +81,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "sync": (CONTAINER, (), ("what",)),
     "hook": (
         CONTAINER,
-        ("index", "timeout_ms"),
+        ("index", "timeout_ms", "with_home"),
         ("path", "args", "env", "state_head", "state_tail"),
     ),
     "sysctl": (CONTAINER, (), ("file", "value")),
@@ -89,6 +89,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "readonly": (CONTAINER, (), ("path",)),
     "mask": (CONTAINER, (), ("path",)),
     "pivot_root": (CONTAINER, (), ()),
+    "hide_host": (CONTAINER, (), ()),
     "move_root": (CONTAINER, (), ()),
     "chroot": (CONTAINER, (), ()),
     "reopen_null": (CONTAINER, (), ()),

@@ -6,9 +6,12 @@ runtime that checks first and uses then: the first test here shows that.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -132,9 +135,64 @@ def test_masks_do_not_trust_the_images_null(box: Box, outside: Path):
     before = Path("/proc/sys/kernel/core_pattern").read_text()
     masked = "/proc/timer_list"
     bundle.linux["maskedPaths"] = [masked]
-    done = box.run(bundle.script(f"stat -c %t:%T {masked}; echo evil > {masked}; cat {masked}"))
+    bundle.script(f"stat -c %t:%T {masked}; echo evil > {masked}; cat {masked}")
+    done = box.run(bundle, stdin=subprocess.PIPE)
     assert done.ok().out == "1:3\n"
     assert Path("/proc/sys/kernel/core_pattern").read_text() == before
+
+
+NULLS: dict[str, Callable[[Path], object]] = {
+    "symlink": lambda null: null.symlink_to("/proc/sys/kernel/core_pattern"),
+    "file": lambda null: null.write_text(""),
+    "directory": lambda null: null.mkdir(),
+    "fifo": lambda null: os.mkfifo(null),
+    "device": lambda null: os.mknod(null, 0o20666, os.makedev(1, 8)),
+}
+
+
+@pytest.mark.parametrize("kind", NULLS)
+def test_stdio_does_not_become_what_an_image_calls_null(box: Box, outside: Path, kind: str):
+    """CVE-2025-31133: neither opened with effect, nor handed to the program."""
+    bundle, dev = bound_dev(box, outside)
+    NULLS[kind](dev / "null")
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    box.run(bundle.script("echo evil"), stdin=subprocess.DEVNULL).fails("reopen stdio")
+    assert kind != "file" or (dev / "null").read_text() == ""
+
+
+def test_a_root_without_a_null_device(box: Box, outside: Path):
+    bundle, dev = bound_dev(box, outside)
+    assert not (dev / "null").exists()
+    box.run(bundle.script("echo fine"), stdin=subprocess.DEVNULL).ok()
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The nested program, static."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    program = tmp_path_factory.mktemp("nested") / "nested"
+    source = Path(__file__).parent / "nested.c"
+    subprocess.run(["gcc", "-static", "-O1", "-o", program, source], check=True)
+    return program
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-pivot",)])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_no_procfs_without_masks(box: Box, nested: Path, flags: tuple[str, ...], mapped: bool):
+    """Where a whole procfs is to be seen, and without pivot_root that would be the host's, anybody
+    may mount one; what is masked in the container's would be open in there."""
+    bundle = box.bundle("/bin/nested", "/mnt")
+    shutil.copy(nested, bundle.rootfs / "bin/nested")
+    if mapped:
+        for kind in ("uidMappings", "gidMappings"):
+            bundle.linux[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        bundle.linux["namespaces"].append({"type": "user"})
+    before = Path("/proc/self/mountinfo").read_text()
+    assert box.run(bundle, *flags).status == errno.EPERM
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    assert box.run(bundle, *flags).status == 0, "this kernel forbids it anyhow"
+    assert Path("/proc/self/mountinfo").read_text() == before
 
 
 def test_a_sysctl_is_really_set(box: Box, outside: Path):

@@ -184,7 +184,7 @@ def bind(walk: Walk) -> None:
         if not walk.want("open_tree", -100, source, flags, fails=missing).ok:
             if walk["optional"] == HIDE_WITHOUT:
                 directories(walk, walk["target"])
-                _hide(walk, walk["target"])
+                hide(walk, walk["target"])
             return
     first, clear = walk["attr_set"], walk["attr_clear"] | walk["soft_clear"]
     if first or clear:
@@ -226,10 +226,10 @@ def readonly(walk: Walk) -> None:
 
 def mask(walk: Walk) -> None:
     if walk.resolves(walk["path"]).ok:
-        _hide(walk, walk["path"])
+        hide(walk, walk["path"])
 
 
-def _hide(walk: Walk, path: str) -> None:
+def hide(walk: Walk, path: str) -> None:
     tmpfs = "fs:tmpfs"
     if walk.next_is("fsopen"):
         walk.want("fsopen", "tmpfs", 1)
@@ -254,6 +254,17 @@ def pivot_root(walk: Walk) -> None:
     walk.want("mount", None, ".", None, 0x84000, None)  # MS_SLAVE | MS_REC
     walk.want("umount2", ".", 2)
     walk.want("chdir", "/")
+
+
+def hide_host(walk: Walk) -> None:
+    """Whatever there is of it on this machine, and nothing else."""
+    while walk.next_is("mount") and (call := walk.peek()) and call.text(0) is None:
+        point = walk.want("mount", None, ..., None, 0x84000, None).text(1)
+        if walk.want("umount2", point, 2 | 8, fails=("EINVAL", "EPERM")).ok:
+            continue
+        place = {fd for fd, name in walk.fds.names.items() if name == f"host:{point}"}
+        walk.fds.names.update(dict.fromkeys(place, f"root:{point}"))
+        hide(walk, point or "")
 
 
 def move_root(walk: Walk) -> None:
@@ -350,7 +361,10 @@ def _process_of_hook(walk: Walk) -> list[Call]:
         for call in own:
             if call.name != "execve" or pid == walk.pid or call.text(0) != walk["path"]:
                 continue
-            if strings(call.args[1]) == walk["args"] and strings(call.args[2]) == walk["env"]:
+            env = strings(call.args[2])
+            if walk["with_home"] and env and env[-1].startswith("HOME="):
+                env.pop()
+            if strings(call.args[1]) == walk["args"] and env == walk["env"]:
                 return own
     raise walk.wrong("no process has run the hook")
 
@@ -367,7 +381,8 @@ EXPECTED: dict[str, Check] = {
             cgroup_join, setns, unshare, open_proc, respawn, become_root, own_oom_score, setsid,
             keyring, loopback_up, hostname, domainname, sysctl, self_write, propagation, rootfs,
             open_source, mount, bind, mount_attr, mount_propagation, remount, readonly, mask,
-            pivot_root, move_root, chroot, mkdir, mknod, symlink, console, control_terminal,
+            pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink, console,
+            control_terminal,
             reopen_null, sync, hook, await_start,
         )
     },

@@ -125,6 +125,37 @@ def test_hooks_get_no_environment_of_ours(box: Box, pyc: Runtime):
     assert "A=1" in lines and not any(line.startswith("HOME") for line in lines)
 
 
+SHELLS_OWN = {"SHLVL=1", "PWD=/", "PATH=/sbin:/usr/sbin:/bin:/usr/bin"}
+
+
+@pytest.mark.parametrize("runtime", ["pycontainer", "runc"])
+@pytest.mark.parametrize("env", [None, [], ["OWN=1"]])
+def test_the_environment_of_a_start_container_hook(box: Box, runtime: str, env: list[str] | None):
+    """Its own, or else the program's, HOME from passwd included."""
+    if runtime == "runc" and env == []:
+        pytest.skip("runc 1.1 takes an empty one for its own; later it does as we do")
+    bundle = box.bundle("/bin/cat", "/tmp/env")
+    bundle.process["env"] = ["PATH=/bin", "MARK=x", "HOME="]
+    entry = {"path": "/bin/sh", "args": ["sh", "-c", "env > /tmp/env"]}
+    bundle.config["hooks"] = {"startContainer": [entry if env is None else {**entry, "env": env}]}
+    seen = set(box.run(bundle, runtime=runtime).ok().out.split()) - SHELLS_OWN
+    if runtime == "runc":  # of Debian 12; later ones look HOME up before
+        seen = {"HOME=/root" if entry.startswith("HOME=") else entry for entry in seen}
+    assert seen == set(env or ["PATH=/bin", "MARK=x", "HOME=/root"])
+
+
+@pytest.mark.parametrize("env", [None, []])
+def test_the_environment_of_a_create_container_hook(box: Box, env: list[str] | None):
+    """It is not the program's company, nor ours."""
+    bundle = box.bundle("/bin/cat", "/tmp/env")
+    (bundle.rootfs / "tmp/env").write_text("")
+    file = bundle.rootfs / "tmp/env"
+    entry = {"path": "/bin/sh", "args": ["sh", "-c", f"env > {file}"]}
+    bundle.config["hooks"] = {"createContainer": [entry if env is None else {**entry, "env": env}]}
+    seen = set(box.run(bundle).ok().out.split())
+    assert {line.partition("=")[0] for line in seen} <= {"SHLVL", "PWD", "_", "OLDPWD", "PATH"}
+
+
 @pytest.mark.parametrize("stage", BEFORE_START)
 @pytest.mark.parametrize("command", ["create", "run"])
 def test_a_failure_before_start_fails_create(box: Box, pyc: Runtime, stage: str, command: str):
