@@ -31,9 +31,16 @@ class Docker(Engine):
             "ip-forward": False,
             "ip-masq": False,
             "storage-driver": "overlay2",
+            "experimental": True,  # checkpoint
         }
         (home / "daemon.json").write_text(json.dumps(config))
-        with (home / "daemon.log").open("wb") as log:
+        self.start_daemon()
+        self("import", root_archive(home), IMAGE).ok()
+
+    def start_daemon(self) -> None:
+        """And wait until it answers."""
+        home = self.home
+        with (home / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen(
                 ["dockerd", f"--config-file={home}/daemon.json"],
                 stdin=subprocess.DEVNULL,
@@ -42,7 +49,11 @@ class Docker(Engine):
                 start_new_session=True,
             )
         eventually(lambda: self("version").status == 0, "dockerd answers", 60)
-        self("import", root_archive(home), IMAGE).ok()
+
+    def restart(self) -> None:
+        """Another daemon takes over."""
+        terminate(self.daemon)
+        self.start_daemon()
 
     def argv(self) -> list[str]:
         return ["/usr/bin/docker", f"--host=unix://{self.home}/docker.sock"]

@@ -25,10 +25,10 @@ from typing import Any
 
 from tests.support.bundles import busybox_bundle
 from tests.support.leftovers import CGROUPS, leftovers, processes
-from tests.support.runtimes import COMMAND, Done, eventually
+from tests.support.runtimes import COMMAND, SLOWNESS, Done, eventually
 
 IMAGE = "localhost/box"
-PATIENCE = 60  # seconds for one command
+PATIENCE = 60 * SLOWNESS  # seconds for one command
 SYSTEMD = Path("/run/systemd/system").is_dir()
 
 

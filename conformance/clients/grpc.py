@@ -12,11 +12,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from tests.support.runtimes import SLOWNESS
+
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 _STREAM = 1
-_PATIENCE = 60  # seconds
+_PATIENCE = 60 * SLOWNESS  # seconds
 _WINDOW_SIZE = 1 << 24
 
 Table = dict[str, dict[str, tuple[int, Any]]]

@@ -9,7 +9,6 @@ import pytest
 
 from conformance.clients.engine import IMAGE
 from conformance.clients.podman import Podman
-from tests.support.runtimes import eventually
 
 ENGINES = ("podman",)
 
@@ -89,18 +88,3 @@ def test_sdnotify(engine: Podman):
     assert "READY=1" in manager.recv(4096).decode()
     assert engine.status(done.out.split()[-1]) == "running"
     manager.close()
-
-
-def test_checkpoint(engine: Podman):
-    box = engine.running("sh", "-c", "while :; do date +%s%N > /tmp/beat; sleep 0.1; done")
-    file = f"/proc/{engine.pid(box)}/root/tmp/beat"
-    eventually(lambda: os.path.exists(file), "a beat")
-    if os.system("criu check >/dev/null 2>&1"):
-        pytest.skip("CRIU does not work on this machine")
-    engine("container", "checkpoint", box).ok()
-    assert engine.status(box) == "exited"
-    engine("container", "restore", box).ok()
-    assert engine.status(box) == "running"
-    place = f"/proc/{engine.pid(box)}/root/tmp/beat"
-    before = open(place).read()
-    eventually(lambda: open(place).read() != before, "the next beat")
