@@ -105,6 +105,8 @@ static int spawn(struct spawn *s, unsigned long flags, int cgroup, int *pidfd)
     if (pid == 0)
         become_executor(s);
     sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        *pidfd = -1; /* the kernel may have written one that it took back */
     return (int)pid;
 }
 

@@ -176,7 +176,7 @@ class _Run:
     def _clone(self, op: Op) -> None:
         flags, into_cgroup, pid_slot = op.ints
         cgroup, before = -1, -1
-        pidfd = ffi.new("int *")
+        pidfd = ffi.new("int *", -1)
         exe = program.sealed()
         try:
             self.channel = Channel()
@@ -192,6 +192,8 @@ class _Run:
                 pid = clone_otherwise(self, exe, flags, pidfd, pid)
             self.pid, self.pidfd = pid, pidfd[0]
         finally:
+            if not self.pid and pidfd[0] >= 0:  # Ctrl-C came with the clone
+                self.pidfd, self.pid = pidfd[0], program.pid_of(pidfd[0])
             if before >= 0:
                 lib.shim_setns(before, CLONE_NEWPID)
             for fd in (exe, cgroup, before):
@@ -341,7 +343,10 @@ class _Run:
 
     def _open_tree(self, op: Op) -> None:
         slot, recursive = op.ints
-        self.slots[slot] = self._check(lib.shim_open_tree(op.texts[0], recursive))
+        tree = self.slots[slot] = self._check(lib.shim_open_tree(op.texts[0], recursive))
+        # The copy of a shared mount is its peer: what is mounted there would be so on the host,
+        # and pivot_root(2) refuses it as the root.
+        self._check(lib.shim_slave(tree))
 
     def _open_namespace(self, op: Op) -> None:
         slot, nstype = op.ints

@@ -38,6 +38,7 @@ def clone_otherwise(run: Run, exe: int, flags: int, pidfd: Any, failed: int) -> 
         posix.kill(pid, 9)
         reap(pid)
         posix.close(pidfd[0])
+        pidfd[0] = -1
         if -failed in FORBIDDEN:
             run._check(failed)
         raise

@@ -56,8 +56,8 @@ def pid_of(pidfd: int) -> int:
     fd = posix.open(f"/proc/self/fdinfo/{pidfd}", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         for line in posix.read(fd, 4096).splitlines():
-            if line.startswith(b"Pid:"):
+            if line.startswith(b"Pid:") and int(line[4:]) > 0:  # -1: reaped, by somebody else
                 return int(line[4:])
     finally:
         posix.close(fd)
-    raise HostError("a pidfd without a pid")
+    raise HostError("the process has been reaped by somebody else")

@@ -165,6 +165,7 @@ class Entry:
         self.id = container_id
         self.root_path = root_path
         self.held = False  # whether this entry holds the lock
+        self.dir_fd = -1
         self.dir_fd = posix.open(root_path, _DIRECTORY)
 
     def __enter__(self) -> Self:
@@ -172,6 +173,9 @@ class Entry:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        self.close()  # a lock that nobody can give up would last as long as the process
 
     def close(self) -> None:
         """Give up the directory, and the lock with it."""

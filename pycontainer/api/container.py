@@ -176,8 +176,13 @@ class Container:
 
         When that fails the container is deleted, as the specification wants it.
         """
-        with self._opened() as container:
-            container.start()
+        try:
+            with self._opened() as container:
+                container.start()
+        except BaseException:
+            if self.init is not None and self.init.child.reap():
+                self.init.child.close()
+            raise
 
     def kill(self, signal: int | str = "TERM", *, all: bool = False) -> None:
         """Send a signal, by number or name, to init or to `all` processes; StateError once it has

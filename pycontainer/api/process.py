@@ -130,10 +130,7 @@ class Process:
     def _close_streams(self) -> None:
         for file in (self.stdin, self.stdout, self.stderr):
             if file is not None:
-                try:
-                    file.close()
-                except BrokenPipeError:
-                    continue  # what was not flushed: nobody reads it any more
+                _close(file)
         if self.terminal is not None:
             os.close(self.terminal)
             self.terminal = None
@@ -145,6 +142,13 @@ class Process:
         self._close_streams()
         self.wait()
         self.child.close()
+
+
+def _close(file: BinaryIO) -> None:
+    try:
+        file.close()
+    except BrokenPipeError:
+        pass  # what was not written yet: nobody reads it any more
 
 
 class _Conversation:
@@ -168,19 +172,21 @@ class _Conversation:
         self.input = self._input()
 
     def _input(self) -> int:
-        process = self.process
-        if process.stdin is not None:
-            process.stdin.flush()
-            if not self.rest:
-                process.stdin.close()
-                return -1
-            os.set_blocking(process.stdin.fileno(), False)
-            self.poller.register(process.stdin.fileno(), select.POLLOUT)
-            return process.stdin.fileno()
-        if process.terminal is not None and self.rest:
-            self.poller.modify(process.terminal, select.POLLIN | select.POLLOUT)
-            return process.terminal
-        return -1
+        """Where the input goes, -1 for nowhere. With a terminal, stdin is that."""
+        terminal, stdin = self.process.terminal, self.process.stdin
+        if stdin is not None and (terminal is not None or not self.rest):
+            _close(stdin)
+        if not self.rest:
+            return -1
+        if terminal is not None:
+            self.poller.modify(terminal, select.POLLIN | select.POLLOUT)
+            return terminal
+        if stdin is None:
+            return -1
+        stdin.flush()
+        os.set_blocking(stdin.fileno(), False)
+        self.poller.register(stdin.fileno(), select.POLLOUT)
+        return stdin.fileno()
 
     def run(self, timeout: float | None) -> tuple[bytes, bytes]:
         deadline = None if timeout is None else monotonic() + timeout
@@ -207,11 +213,11 @@ class _Conversation:
             self.rest = memoryview(b"")
         if self.rest:
             return
-        if self.process.stdin is not None:
-            self.poller.unregister(self.input)
-            self.process.stdin.close()
-        elif self.input in self.open:
+        if self.input in self.open:  # the terminal
             self.poller.modify(self.input, select.POLLIN)
+        elif self.process.stdin is not None:
+            self.poller.unregister(self.input)
+            _close(self.process.stdin)
         self.input = -1
 
     def _read(self, fd: int) -> None:

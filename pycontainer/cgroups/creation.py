@@ -88,9 +88,11 @@ def _mountpoints(cgroup: Cgroup) -> tuple[str, ...]:
 def _make(directory: str, tops: tuple[str, ...], made: list[str]) -> bool:
     """mkdir -p below a mount point; False when the directory was there already."""
     for _ in range(10):  # an ancestor may be removed by someone else between two calls
+        made.append(directory)  # before: nobody knows of one that is interrupted after it
         try:
             posix.mkdir(directory, 0o755)
         except OSError as error:
+            made.remove(directory)
             if error.errno == EEXIST:
                 return False
             parent = directory[: directory.rindex("/")]
@@ -98,7 +100,6 @@ def _make(directory: str, tops: tuple[str, ...], made: list[str]) -> bool:
                 raise
             _make(parent, tops, made)
             continue
-        made.append(directory)
         return True
     raise OSError(ENOENT, "parent cgroup keeps disappearing")
 
