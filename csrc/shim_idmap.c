@@ -81,6 +81,13 @@ int shim_idmap(int tree, int user_namespace, int recursive)
     return syscall(SYS_mount_setattr, tree, "", flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
+int shim_slave(int tree)
+{
+    struct mount_attr attr = { .propagation = MS_SLAVE };
+    unsigned flags = AT_EMPTY_PATH | AT_RECURSIVE;
+    return syscall(SYS_mount_setattr, tree, "", flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
 int shim_detach(const char *path)
 {
     return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
