@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Joined in this order: mount last, because paths mean something else after it.
-CAP_SETGID, CAP_SETUID = 1 << 6, 1 << 7
+CAP_CHOWN, CAP_SETGID, CAP_SETUID = 1 << 0, 1 << 6, 1 << 7
 JOIN_ORDER = ("cgroup", "ipc", "uts", "network", "time", "pid", "mount")
 
 
@@ -96,6 +96,7 @@ def enter(
     before another user's identity closes the way.
     """
     spaces: Spaces = sketch.spaces
+    _give_stdio(sketch)
     order = [kind for kind in JOIN_ORDER if kind in slots]
     if "user" in slots:
         # Who has no privileges over the host has them only inside.
@@ -107,6 +108,17 @@ def enter(
             _become_root(sketch, field)
     if spaces.staged:
         _enter_staged(sketch, open_inside)
+
+
+def _give_stdio(sketch: Sketch) -> None:
+    """The caller's pipes belong to nobody whom the container's root knows, so it may not."""
+    if not sketch.spaces.user or not sketch.host.permitted & CAP_CHOWN:
+        return
+    uid = (sketch.process.get("user") or {}).get("uid", 0)
+    for row in sketch.linux.get("uidMappings") or ():
+        inside = uid - row["containerID"]
+        if 0 <= inside < row["size"] and not sketch.process.get("terminal"):
+            sketch.add("chown_stdio", row["hostID"] + inside, field="process.user.uid")
 
 
 def respawns(sketch: Sketch, slots: dict[str, int]) -> bool:
