@@ -86,7 +86,7 @@ class Box:
         left = self.leftovers()
         for pid in processes(self.token):
             os.kill(pid, 9)
-        assert left == [], "the test has left something behind"
+        assert left == [], f"the test has left something behind: {left}"
         for program in self.directory.glob("bundle*/rootfs/bin/busybox"):
             program.unlink()  # pytest keeps the rest for a while, which is small
 
