@@ -24,7 +24,7 @@ from pycontainer.channel import (
     ExecutorFailed,
     ExecutorGone,
 )
-from pycontainer.errors import CLIENT_TEXTS, HostError, OperationError
+from pycontainer.errors import HostError, OperationError
 from pycontainer.plan import wire
 from pycontainer.plan.op import CONTAINER, TABLE, Op
 from pycontainer.process_facts import reap
@@ -48,9 +48,8 @@ class Surroundings:
 
     `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
     namespace; `console(master)` hands a terminal on; `listener(fd, pid)` the descriptor of a
-    seccomp filter that notifies; `resctrl(pid)` lets it into its
-    group; `gate_dir` is the state directory's fd; `fds` become the process's 0, 1, 2 ..., where
-    they are not our own 0 to 2 + `preserve`.
+    seccomp filter that notifies; `resctrl(pid)` lets it into its group; `gate_dir` is the state
+    directory's fd; `fds` become the process's 0, 1, 2 ..., or else our own 0 to 2 + `preserve`.
     """
 
     __slots__ = (
@@ -204,14 +203,10 @@ class _Run:
 
     def _spawn(self, exe: int, flags: int, cgroup: int, pidfd: Any) -> int:
         """The executor's pid, or a negative errno."""
-        around, channel = self.around, self._talk().theirs
-        pid: int
-        if around.fds is None:
-            pid = lib.shim_spawn(exe, channel, flags, cgroup, around.preserve, pidfd)
-        else:
-            fds = around.fds
-            pid = lib.shim_spawn_with(exe, channel, flags, cgroup, fds, len(fds), pidfd)
-        return pid
+        around, channel, fds = self.around, self._talk().theirs, self.around.fds
+        if fds is None:
+            return lib.shim_spawn(exe, channel, flags, cgroup, around.preserve, pidfd)
+        return lib.shim_spawn_with(exe, channel, flags, cgroup, fds, len(fds), pidfd)
 
     def _hand_over(self) -> None:
         self._talk().hand_over(wire.pack(self.plan.ops), self.slots)
@@ -304,10 +299,9 @@ class _Run:
     # -- the runtime's operations ----------------------------------------------------------------
 
     def _cgroup(self) -> Cgroup:
-        cgroup = self.around.cgroup
-        if cgroup is None:
+        if self.around.cgroup is None:
             raise HostError("the plan has a cgroup, its surroundings have none")
-        return cgroup
+        return self.around.cgroup
 
     def _cgroup_create(self, op: Op) -> None:
         self.plan.warnings += self._cgroup().create(self.around.resources, self.around.rootless)
@@ -352,15 +346,9 @@ class _Run:
         slot, nstype = op.ints
         self.slots[slot] = fd = self._open(op.texts[0], posix.O_RDONLY)
         if lib.shim_namespace_type(fd) != nstype:
-            from pycontainer.tables.namespaces import NAMES_OF_FLAGS
+            from pycontainer import rare_operations
 
-            name = NAMES_OF_FLAGS[nstype]
-            raise OperationError(
-                f"{CLIENT_TEXTS['start_failed']}: {op.texts[0].decode()} is no {name} namespace",
-                step=self.step,
-                total=len(self.plan.ops),
-                field=op.field,
-            )
+            raise rare_operations.wrong_namespace(self, op)
 
     def _rare(self, op: Op) -> None:
         from pycontainer import rare_operations

@@ -82,6 +82,19 @@ def obituary(run: Run) -> OperationError:
     )
 
 
+def wrong_namespace(run: Run, op: Op) -> OperationError:
+    """The file is of another type of namespace, or of none."""
+    from pycontainer.tables.namespaces import NAMES_OF_FLAGS
+
+    name = NAMES_OF_FLAGS[op["nstype"]]
+    return OperationError(
+        f"{CLIENT_TEXTS['start_failed']}: {op.texts[0].decode()} is no {name} namespace",
+        step=run.step,
+        total=len(run.plan.ops),
+        field=op.field,
+    )
+
+
 def _idmap_tree(run: Run, op: Op) -> None:
     """A source that is attached nowhere yet gets its ids mapped, by a namespace made for it."""
     slot, recursive = op.ints
