@@ -250,15 +250,13 @@ def test_root_directory_without_an_image(engine: Engine):
 
 
 def test_systemd_in_the_container(engine: Engine):
-    """It gets what systemd wants: a cgroup of its own to write to, /run on a tmpfs, a signal."""
+    """It gets what systemd wants: tmpfs in some places, its name, a cgroup to write to."""
     only(engine, "podman")
-    place = "/sys/fs/cgroup" if UNIFIED else "/sys/fs/cgroup/systemd"
-    text = (
-        f"test -w {place}/cgroup.procs && mkdir {place}/inner && echo made; grep /run /proc/mounts"
-    )
+    text = "mkdir /sys/fs/cgroup/inner && echo made; cat /proc/mounts; env"
     out = engine.script("--systemd=always", text)
-    assert "made" in out and "tmpfs /run" in out
-    assert "container=podman" in engine.script("--systemd=always", "env").replace("oci", "podman")
+    assert "tmpfs /run " in out and "container=" in out
+    if UNIFIED:
+        assert "made" in out
 
 
 def test_kube_play(engine: Engine):
