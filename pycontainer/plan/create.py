@@ -117,14 +117,26 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
         root.open("open_source", sketch.own_slot)
 
     namespaces.enter(sketch, joined, None if sketch.host.mounts else open_inside)
-    if namespaces.respawns(sketch, joined):
-        namespaces.respawn(sketch, keep_proc=False)
+    if namespaces.respawns(sketch):
+        if _appears_late(sketch):
+            process.open_proc(sketch)
+        else:
+            namespaces.respawn(sketch, keep_proc=False)
     namespaces.late(sketch)
-    sketch.add("setsid")
+    if not _appears_late(sketch):
+        sketch.add("setsid")
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.state['id']}")
     namespaces.identity(sketch)
     _rootfs(sketch, inputs, root)
+
+
+def _appears_late(sketch: Sketch) -> bool:
+    """True when the program's process appears in a joined pid namespace only when it has given
+    everything up, as in entry.py; hooks, which are told its pid, need it earlier."""
+    stages = ("prestart", "createRuntime", "createContainer")
+    hooked = any(hooks.of_stage(sketch.config, stage) for stage in stages)
+    return namespaces.respawns(sketch) and not hooked
 
 
 class Root:
@@ -173,7 +185,8 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     mounts.compile()
     devices.compile_devices(sketch)
     process.terminal(sketch, mount=sketch.spaces.has("mount"))
-    process.control_terminal(sketch)
+    if not _appears_late(sketch):
+        process.control_terminal(sketch)
     namespaces.net_devices(sketch)
     if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
         sketch.add("sync", "hooks", field="hooks")
@@ -235,7 +248,8 @@ def _inside(sketch: Sketch) -> None:
     cwd = sketch.process.get("cwd") or "/"
     sketch.add("enter_cwd", 1, cwd, field="process.cwd")
     process.scheduling(sketch)
-    process.labels(sketch)
+    if not _appears_late(sketch):
+        process.labels(sketch)
     env = process.environment(sketch)
     if process.needs_home(env):
         sketch.add("home", user.get("uid", 0), field="process.user.uid")
@@ -245,10 +259,16 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     """Give up privileges, say that we are ready, wait for the start, and become the program."""
     if sketch.process.get("noNewPrivileges"):
         sketch.add("no_new_privs", field="process.noNewPrivileges")
-    process.identity(sketch, process.kept(sketch, inputs.filter))
+    filter, keeps = inputs.filter, process.kept(sketch, inputs.filter)
+    sets = process.identity(sketch, keeps)
     sketch.add("chdir", sketch.process.get("cwd") or "/", field="process.cwd")
     env = process.environment(sketch)
     process.program(sketch, env)
+    if _appears_late(sketch):
+        # A hook that starts is a child of its own, which no filter is meant for.
+        hooked = hooks.of_stage(sketch.config, "startContainer")
+        rest = process.appear(sketch, None if hooked else filter, sets, keeps)
+        filter = filter if hooked else rest
     sketch.add("sync", "ready")
     inputs.cgroup.devices(sketch)
     sketch.add("record", "created")
@@ -260,6 +280,6 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     hooks.container(sketch, "startContainer", dict(inputs.state, status="created"), bare)
     process.late_scheduler(sketch)
     process.limits(sketch)
-    if inputs.filter:
-        process.seccomp(sketch, inputs.filter)
+    if filter:
+        process.seccomp(sketch, filter)
     process.execute(sketch, env, inputs.listen_fds)

@@ -85,12 +85,12 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     if affinity:
         scheduling.affinity(sketch, "final")
     namespaces.enter(sketch, joined)
-    respawns = namespaces.respawns(sketch, joined)
+    respawns = namespaces.respawns(sketch)
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.id}")
     process.terminal(sketch, mount=False)
-    if respawns and process.labelled(sketch):
-        sketch.add("open_proc", field="process")
+    if respawns:
+        process.open_proc(sketch)
     _process(sketch, inputs, respawns)
     return Plan(sketch, bool(sketch.process.get("terminal")))
 
@@ -113,18 +113,12 @@ def _process(sketch: Sketch, inputs: EntryInputs, respawns: bool) -> None:
     sets = process.identity(sketch, keeps)
     sketch.add("chdir", cwd, field="process.cwd")
     process.program(sketch, env)
-    # Who may trace it would get what is kept: rather the filter comes first, if it lets us go on.
-    early = bool(respawns and filter and filter.lets_enter and keeps == process.CAP_SYS_ADMIN)
-    if filter and early:
-        process.seccomp(sketch, filter)
-        process.capabilities(sketch, sets, 0)
     if respawns:
-        namespaces.respawn(sketch, keep_proc=process.labelled(sketch))
-    sketch.add("setsid")
-    process.control_terminal(sketch)
-    process.labels(sketch)
+        filter = process.appear(sketch, filter, sets, keeps)
+    else:
+        process.session(sketch)
     process.late_scheduler(sketch)
     process.limits(sketch)
-    if filter and not early:
+    if filter:
         process.seccomp(sketch, filter)
     process.execute(sketch, env, inputs.listen_fds)

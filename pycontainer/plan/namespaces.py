@@ -121,11 +121,12 @@ def _give_stdio(sketch: Sketch) -> None:
             sketch.add("chown_stdio", row["hostID"] + inside, field="process.user.uid")
 
 
-def respawns(sketch: Sketch, slots: dict[str, int]) -> bool:
+def respawns(sketch: Sketch) -> bool:
     """True when a child has to go on somewhere after `enter`, in the pid namespace that it joined:
     where the others in there can see it, and trace it if they have CAP_SYS_PTRACE. The later, the
     less there is to gain."""
-    return "pid" in slots and not sketch.spaces.staged
+    spaces: Spaces = sketch.spaces
+    return "pid" in spaces.joined and _respawned_pid(sketch) and not spaces.staged
 
 
 def respawn(sketch: Sketch, keep_proc: bool) -> None:
@@ -140,8 +141,9 @@ def _become_root(sketch: Sketch, field: str) -> None:
     unsure = "user" in spaces.joined or sketch.host.rootless
     mode = 2 if spaces.setgroups and unsure else int(spaces.setgroups)
     # A user without privileges opens /proc/PID/ns of dumpable processes only: for exec, and for
-    # hooks that set the network up. In a new namespace there is nobody to hide from.
-    visible = int(sketch.host.rootless and "user" not in spaces.joined)
+    # hooks that set the network up. In new namespaces there is nobody to hide from; but who is in
+    # a pid namespace that we join may own the new user namespace, and could trace us on our way.
+    visible = int(sketch.host.rootless and not {"user", "pid"} & {*spaces.joined})
     sketch.add("become_root", mode, visible, field=field)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from _struct import pack
 
 from pycontainer.errors import ConfigError, HostError
+from pycontainer.plan import namespaces
 from pycontainer.plan.op import joined
 from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.caps import mask
@@ -43,9 +44,15 @@ def control_terminal(sketch: Sketch) -> None:
         sketch.add("control_terminal", field="process.terminal")
 
 
-def labelled(sketch: Sketch) -> bool:
+def _labelled(sketch: Sketch) -> bool:
     """True when `labels` has something to write."""
     return bool(sketch.process.get("apparmorProfile") or sketch.process.get("selinuxLabel"))
+
+
+def open_proc(sketch: Sketch) -> None:
+    """What the labels of a process that appears late will be written to."""
+    if _labelled(sketch):
+        sketch.add("open_proc", field="process")
 
 
 def labels(sketch: Sketch) -> None:
@@ -146,6 +153,30 @@ def kept(sketch: Sketch, filter: Filter | None) -> int:
 def seccomp(sketch: Sketch, filter: Filter) -> None:
     """linux.seccomp, seccomp(2)."""
     sketch.add("seccomp", filter.flags, filter.bpf, field="linux.seccomp")
+
+
+def appear(
+    sketch: Sketch, filter: Filter | None, sets: dict[str, int], keeps: int
+) -> Filter | None:
+    """The program's process appears in the pid namespace that it joins, with no more than the
+    program itself may have. Returns the filter that is still to be loaded.
+
+    Who may trace it would get what is kept: so the filter comes first, if it lets the rest be done.
+    """
+    if filter and filter.lets_enter and keeps == CAP_SYS_ADMIN:
+        seccomp(sketch, filter)
+        capabilities(sketch, sets, 0)
+        filter = None
+    namespaces.respawn(sketch, keep_proc=_labelled(sketch))
+    session(sketch)
+    return filter
+
+
+def session(sketch: Sketch) -> None:
+    """What only the program's own process can do for itself."""
+    sketch.add("setsid")
+    control_terminal(sketch)
+    labels(sketch)
 
 
 def identity(sketch: Sketch, keeps: int) -> dict[str, int]:

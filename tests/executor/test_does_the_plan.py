@@ -94,6 +94,14 @@ def joined(bundle: Bundle) -> None:
     bundle.linux["namespaces"].append({"type": "cgroup"})
 
 
+def sharing(bundle: Bundle) -> None:
+    """Other processes' pid namespace: the program appears there last."""
+    bundle.join_namespace("pid", "/proc/self/ns/pid")
+    bundle.process["noNewPrivileges"] = False
+    bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/true"}]}
+
+
 def scheduled(bundle: Bundle) -> None:
     """When and where it runs."""
     bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 3}
@@ -109,7 +117,7 @@ def scheduled_late(bundle: Bundle) -> None:
 
 
 CONFIGS: list[Callable[[Bundle], None]] = [
-    default, rich, hooks, mapped, joined, scheduled, scheduled_late,
+    default, rich, hooks, mapped, joined, sharing, scheduled, scheduled_late,
 ]  # fmt: skip
 
 
