@@ -56,6 +56,14 @@ static long load(void)
     return sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, INT(SECCOMP, flags), &program);
 }
 
+/* A process with a deadline may make no thread: it gets it from this one, of the same rights. */
+static int schedule_init(void)
+{
+    long init = sys0(__NR_getpid); /* the first thread's number */
+    int error = (int)sys3(__NR_sched_setattr, init, TEXT(SECCOMP, scheduler), 0);
+    return error ? because(error, "set its scheduler", NULL) : 0;
+}
+
 __attribute__((used)) static _Noreturn void hand_listener_over(void)
 {
     struct __kernel_timespec nap = { 0, LOOK_NS };
@@ -65,6 +73,8 @@ __attribute__((used)) static _Noreturn void hand_listener_over(void)
         int error = channel_send(MSG_LISTENER, 0, NULL, 0, listener.fd);
         listener.error = error ? error : channel_expect(MSG_GO);
     }
+    if (listener.fd >= 0 && !listener.error && TEXT_LENGTH(SECCOMP, scheduler))
+        listener.error = schedule_init();
     if (listener.error) /* init may not speak any more */
         say_failed(listener.error);
     __atomic_store_n(&listener.done, 1, __ATOMIC_SEQ_CST);

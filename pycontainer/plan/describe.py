@@ -116,6 +116,7 @@ def _list(op: Op, name: str) -> list[str]:
 
 _BINARY = {
     ("seccomp", "filter"),
+    ("seccomp", "scheduler"),
     ("user", "groups"),
     ("scheduler", "attr"),
     ("memory_policy", "nodes"),

@@ -117,7 +117,7 @@ def _process(sketch: Sketch, inputs: EntryInputs, respawns: bool) -> None:
         filter = process.appear(sketch, filter, sets, keeps)
     else:
         process.session(sketch)
-    process.late_scheduler(sketch)
+    process.late_scheduler(sketch, filter)
     process.limits(sketch)
     if filter:
         process.seccomp(sketch, filter)

@@ -112,7 +112,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "find_program": (CONTAINER, (), ("name", "search")),
     "await_start": (CONTAINER, ("slot",), ()),
     "rlimit": (CONTAINER, ("resource", "soft", "hard"), ("type",)),
-    "seccomp": (CONTAINER, ("flags",), ("filter",)),
+    "seccomp": (CONTAINER, ("flags",), ("filter", "scheduler")),
     "exec": (CONTAINER, ("listen_pid",), ("args", "env")),
 }
 

@@ -130,9 +130,10 @@ def scheduling(sketch: Sketch) -> None:
         scheduling.compile_fields(sketch, _schedules_late(sketch))
 
 
-def late_scheduler(sketch: Sketch) -> None:
-    """A policy that no child inherits is set when no child of ours comes any more."""
-    if _schedules_late(sketch):
+def late_scheduler(sketch: Sketch, filter: Filter | None) -> None:
+    """A policy that no child inherits is set when no child of ours comes any more, which with a
+    `filter` that notifies is its own operation's business."""
+    if _schedules_late(sketch) and not (filter and filter.notify):
         from pycontainer.plan import scheduling
 
         scheduling.scheduler(sketch)
@@ -152,7 +153,12 @@ def kept(sketch: Sketch, filter: Filter | None) -> int:
 
 def seccomp(sketch: Sketch, filter: Filter) -> None:
     """linux.seccomp, seccomp(2)."""
-    sketch.add("seccomp", filter.flags, filter.bpf, field="linux.seccomp")
+    attr = b""
+    if filter.notify and _schedules_late(sketch):
+        from pycontainer.plan import scheduling
+
+        attr = scheduling.attributes(sketch)
+    sketch.add("seccomp", filter.flags, filter.bpf, attr, field="linux.seccomp")
 
 
 def appear(

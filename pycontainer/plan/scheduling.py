@@ -29,11 +29,16 @@ def compile_fields(sketch: Sketch, late: bool) -> None:
 
 def scheduler(sketch: Sketch) -> None:
     """process.scheduler, sched_setattr(2)."""
+    sketch.add("scheduler", attributes(sketch), field="process.scheduler")
+
+
+def attributes(sketch: Sketch) -> bytes:
+    """The same as struct sched_attr."""
     entry = sketch.process["scheduler"]
     flags = 0
     for name in entry.get("flags") or ():
         flags |= numbers.FLAGS[name]
-    packed = SCHED_ATTR.pack(
+    return SCHED_ATTR.pack(
         SCHED_ATTR.size,
         numbers.POLICIES[entry["policy"]],
         flags,
@@ -43,7 +48,6 @@ def scheduler(sketch: Sketch) -> None:
         0,
         0,
     )
-    sketch.add("scheduler", packed, field="process.scheduler")
 
 
 def io_priority(sketch: Sketch) -> None:

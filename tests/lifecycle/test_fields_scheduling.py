@@ -79,6 +79,27 @@ def test_scheduler(box, entry):
         assert times == (entry["runtime"], entry["deadline"], entry["period"])
 
 
+DEADLINE = POLICIES[-1]
+RESETS = {"policy": "SCHED_BATCH", "nice": 5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}
+STAT = ("/bin/cat", "/proc/self/stat")
+
+
+@pytest.mark.parametrize("entry", [DEADLINE, RESETS], ids=["deadline", "reset on fork"])
+def test_a_policy_that_no_child_inherits(box, entry):
+    """Hooks are children, and so is a process that joins: the policy is set after them."""
+    number = str(NUMBER_OF[entry["policy"].removeprefix("SCHED_")])
+    bundle = box.bundle(*STAT)
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "cat /proc/self/stat > /tmp/hook"]}
+    bundle.config["hooks"] = {"startContainer": [hook]}
+    bundle.process["scheduler"] = entry
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    bundle.process["capabilities"] = {}
+    assert box.run(bundle).ok().out.split()[40] == number
+    assert (bundle.rootfs / "tmp/hook").read_text().split()[40] == "0"
+    started(box, bundle)
+    assert box.pycontainer("exec", box.id(), *STAT).ok().out.split()[40] == number
+
+
 def test_scheduler_of_exec(box):
     """A process that joins has the scheduler of the config, as init had it."""
     bundle = box.bundle()

@@ -92,6 +92,20 @@ def profile(bundle, agent, *names: str, **extra) -> None:
 MKDIR = ("mkdir", "mkdirat")
 
 
+def test_a_program_with_a_deadline(box, agent):
+    """It can make no thread that would hand the listener over, so it gets its policy after."""
+    bundle = box.bundle("/bin/cat", "/proc/self/stat")
+    bundle.process["scheduler"] = {
+        "policy": "SCHED_DEADLINE", "runtime": 10**6, "deadline": 10**8, "period": 10**9
+    }  # fmt: skip
+    bundle.process["noNewPrivileges"] = False
+    profile(bundle, agent, *MKDIR)
+    assert box.run(bundle).ok().out.split()[40] == "6"
+    assert agent.connections == [1]
+    bundle.process["scheduler"]["runtime"] = 1  # nobody gets less than a microsecond
+    box.run(bundle).fails("set its scheduler", "invalid argument")
+
+
 @pytest.mark.parametrize("no_new_privs", [True, False])
 def test_run_hands_the_listener_over(box, agent, no_new_privs):
     bundle = box.bundle().script("mkdir /tmp/x && echo made; echo end")
