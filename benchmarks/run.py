@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,13 +26,17 @@ from typing import Any
 
 import bundles
 import cases
+import crowd
 import footprint
 from cases import Runtime
+from inprocess import NAME, InProcess
 from timing import become_reaper, run
 
 HERE = Path(__file__).resolve().parent
 OURS = HERE.parent / "build" / "fast" / "pycontainer"
 UNIFIED = Path("/sys/fs/cgroup/unified")
+IN_PROCESS = 200  # containers in one process
+CROWDED = 21  # rounds beside many others
 SPACE = 0.2  # seconds between commands: what the kernel defers is paid for again then
 ROWS = (
     "run of true",
@@ -50,6 +55,7 @@ Table = dict[str, dict[str, float]]  # row, runtime: value
 
 def main() -> None:
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is made is removed
     if options.inside:
         print(json.dumps(compare(options)))
         return
@@ -81,8 +87,16 @@ def compare_without_unified(options: argparse.Namespace) -> dict[str, Any]:
     command += ["--quick"] * options.quick + [f"--pycontainer={options.pycontainer}"]
     script = f'umount {UNIFIED} && exec "$@"'
     unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
-    done = subprocess.run([*unshare, *command], stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
+    with subprocess.Popen([*unshare, *command], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            text, _ = process.communicate()
+        except BaseException:
+            process.terminate()  # it removes what it has made
+            process.wait()
+            raise
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}")
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -106,13 +120,17 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
             for title, pause in ((f"{kind}, tight", 0.0), (f"{kind}, {SPACE} s apart", SPACE)):
                 say(title)
                 tables[title + ", ms"] = times(runtimes, options.rounds, made, pause)
+            say(f"{kind}, in-process from Python")
+            rounds = 20 if options.quick else IN_PROCESS
+            tables[f"{kind}, in-process from Python, ms"] = in_process(runtimes, made, rounds)
         say("memory")
         tables["memory, MiB"] = memory(runtimes, config, made, work)
         say("parallel")
         tables["run of true, containers per second"] = parallel(runtimes, made, options.rounds)
-        if not options.quick:
-            say("many alive")
-            tables["run of true, ms"] = crowded(runtimes, made, options.rounds)
+        say("many alive")
+        counts = crowd.QUICK_COUNTS if options.quick else crowd.COUNTS
+        rounds = min(options.rounds, CROWDED)
+        tables["beside others, ms"] = crowd.crowded(runtimes, made["sleep"], counts, rounds)
     return tables
 
 
@@ -203,26 +221,21 @@ def run_each(runtime: Runtime, bundle: str, names: list[str]) -> None:
         run(runtime.command("run", "-b", bundle, name))
 
 
-def crowded(runtimes: list[Runtime], made: dict[str, str], rounds: int) -> Table:
-    """Medians with so many other containers of the same runtime waiting for start."""
-    table: Table = {}
-    alive: dict[str, list[tuple[str, int]]] = {runtime.name: [] for runtime in runtimes}
-    try:
-        for count in (1, 100):
-            for runtime in runtimes:
-                while len(alive[runtime.name]) < count:
-                    name = runtime.id()
-                    alive[runtime.name].append((name, runtime.create(made["sleep"], name)))
-                runtime.samples.clear()
-            cases.interleaved(runtimes, rounds, cases.run_true, made)
-            table[f"with {count} alive of each"] = {
-                r.name: statistics.median(r.samples["run of true"]) for r in runtimes
-            }
-    finally:
+def in_process(runtimes: list[Runtime], made: dict[str, str], rounds: int) -> Table:
+    """One Python process that makes all its containers, beside as many commands."""
+    row: dict[str, list[float]] = {NAME: [], **{runtime.name: [] for runtime in runtimes}}
+    with InProcess(runtimes[0].work / "root") as inside:
+        inside.time("run", made["true"])
         for runtime in runtimes:
-            for name, pid in alive[runtime.name]:
-                runtime.end(name, pid)
-    return table
+            runtime.samples.clear()
+        for _ in range(rounds):
+            row[NAME].append(inside.time("run", made["true"]))
+            for runtime in runtimes:
+                cases.run_true(runtime, made)
+    for runtime in runtimes:
+        row[runtime.name] = runtime.samples["run of true"]
+    title = f"run of true, {rounds} in one process"
+    return {title: {name: statistics.median(samples) for name, samples in row.items()}}
 
 
 def say(words: str) -> None:
