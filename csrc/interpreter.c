@@ -121,9 +121,10 @@ static int complain(void)
     return 1;
 }
 
-/* The command line. Only an error returns. */
-static int run(int argc, char **argv)
+/* The command line. Only an error returns. `start` is what `info` says of this one. */
+static int run(int argc, char **argv, const char *start)
 {
+    PySys_SetObject("pycontainer_start", PyUnicode_FromString(start));
     signal(SIGPIPE, SIG_IGN); /* as Python does: a reader that goes away is an error, not the end */
     words = list_of(argc, argv);
     PyObject *cli = words ? PyImport_ImportModule("pycontainer.cli") : NULL;
@@ -157,7 +158,7 @@ static void resume(int argc, char **argv, char **entries)
 {
     environ = entries;
     (void)!brk(NULL); /* the C library's idea of where it is, is another process's */
-    _exit(read_environment(entries) ? complain() : run(argc, argv));
+    _exit(read_environment(entries) ? complain() : run(argc, argv, "snapshot"));
 }
 
 /* Only bare_start calls it so: what the hot path imports, loaded; then everything to a file. */
@@ -194,5 +195,5 @@ int main(int argc, char **argv)
         return complain();
     if (argc == 3 && !strcmp(argv[1], "--snapshot"))
         return snapshot(argv, globals);
-    return run(argc, argv);
+    return run(argc, argv, "interpreter");
 }

@@ -8,6 +8,7 @@ programs.
 from __future__ import annotations
 
 import os
+import sys
 
 from pycontainer import __version__, diagnosis_ids, diagnosis_namespaces
 from pycontainer.diagnosis_namespaces import Obstacle, read
@@ -86,8 +87,6 @@ def _shown(value: Any) -> str:
 
 
 def _runtime(settings: Settings) -> list[Item]:
-    import sys
-
     from pycontainer.default_spec import SPEC_VERSION
     from pycontainer.plan.wire import checksum
 
@@ -101,9 +100,27 @@ def _runtime(settings: Settings) -> list[Item]:
         Item("version", __version__, f"implements runtime-spec {SPEC_VERSION}"),
         Item("plan", f"{checksum():08x}", "runtime and executor of one build agree on this number"),
         Item("python", python, f"runs from {os.path.dirname(__file__)}"),
+        _start(),
         Item("user", os.geteuid(), f"rootless: {_shown(settings.rootless)}; {who}"),
         Item("state directory", settings.root, _state_meaning(settings.root)),
     ]
+
+
+_STARTS = {
+    "snapshot": ("Python has started when the command was built: 1 ms", ""),
+    "interpreter": (
+        "Python starts with each command: 10 ms; a library or the processor is not as it was"
+        " when the command was built",
+        "make install",
+    ),
+    "script": ("as in a checkout; the installed command is faster", ""),
+}
+
+
+def _start() -> Item:
+    """How this very command was started; csrc/interpreter.c leaves word."""
+    how = getattr(sys, "pycontainer_start", "script")
+    return Item("start", how, *_STARTS[how])
 
 
 def _state_meaning(root: str) -> str:

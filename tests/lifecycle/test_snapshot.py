@@ -64,6 +64,14 @@ def test_it_is_used(command: Path, tmp_path: Path):
     assert "container does not exist" in error
 
 
+def test_info_says_how_it_was_started(command: Path):
+    assert re.search(r"start +snapshot", said(command, "info")[1])
+    command.with_name("python.snapshot").unlink()
+    assert re.search(
+        r"start +interpreter\n.*\n +to mend it: make install", said(command, "info")[1]
+    )
+
+
 def changed(offset: int, data: bytes) -> Callable[[Path], None]:
     """What writes `data` at `offset` of a file."""
 
