@@ -92,6 +92,8 @@ install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 		$(DESTDIR)$(LIBDIR)/pycontainer-python $(LIBDIR)
 	$(MAKE) -s -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer \
 		INTERPRETER=$(LIBDIR)/pycontainer-python
+	$(MAKE) -s -C csrc $(CURDIR)/build/native/bare_start
+	cp build/native/bare_start $(DESTDIR)$(LIBDIR)/
 	$(if $(DESTDIR),,$(MAKE) -s -C csrc snapshot INTERPRETER=$(LIBDIR)/pycontainer-python)
 
 uninstall: ## remove what `make install` put there
