@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.box import Box
+from tests.support.box import Box, open_box
 from tests.support.differences import EXEC_DIFFERENCES
 from tests.support.runtimes import Runtime, eventually
 
@@ -38,9 +38,7 @@ CASES: dict[str, list[str]] = {
 @pytest.fixture(scope="module")
 def containers(tmp_path_factory: pytest.TempPathFactory):
     """One running container of each runtime for the whole file."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    box = Box(tmp_path_factory.mktemp("exec"))
+    box = open_box(tmp_path_factory.mktemp("exec"))
     yield {runtime: box.running(runtime=runtime.name) for runtime in box.both()}
     box.close()
 
@@ -157,6 +155,7 @@ def test_exec_ends_with_its_container(box: Box, pyc: Runtime):
 
 
 def test_ignore_paused(box: Box, pyc: Runtime):
+    box.needs_a_cgroup()
     name = box.running()
     pyc("pause", name).ok()
     pyc("exec", name, "true").fails("paused", status=255)
@@ -168,6 +167,7 @@ def test_ignore_paused(box: Box, pyc: Runtime):
 
 
 def test_exec_into_a_sub_cgroup(box: Box, pyc: Runtime):
+    box.needs_a_cgroup()
     name = box.running()
     path = cgroup_of(pyc.state(name)["pid"], "memory")
     inner = Path("/sys/fs/cgroup/memory" + path) / "inner"

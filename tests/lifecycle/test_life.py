@@ -33,7 +33,7 @@ def test_a_life(box: Box, pyc: Runtime, image: str):
 def test_run_in_the_foreground(box: Box, pyc: Runtime, image: str):
     bundle = box.bundle(image=image).script("echo out; echo err >&2; id -u; hostname; exit 7")
     done = box.run(bundle)
-    assert (done.status, done.err) == (7, "err\n")
+    assert done.status == 7 and "err" in done.err.splitlines()
     assert done.out == "out\n0\npycontainer\n"
     box.empty()  # run deletes the container
 
@@ -108,6 +108,7 @@ def bring_to(runtime: Runtime, box: Box, name: str, status: str) -> str:
     if status not in ("gone", "created"):
         runtime("start", name).ok()
     if status == "paused":
+        box.needs_a_cgroup()
         runtime("pause", name).ok()
     if status == "stopped":
         runtime("kill", name, "KILL").ok()
@@ -125,7 +126,8 @@ def test_every_command_in_every_status(box: Box, command: str, status: str):
         assert runtime.status(name) == status
         done = runtime(*COMMANDS[command](bundle, name))
         assert "Traceback" not in done.err
-        assert len(done.err.splitlines()) == (done.status != 0), repr(done)
+        errors = [line for line in done.err.splitlines() if "level=warning" not in line]
+        assert len(errors) == (done.status != 0), repr(done)
         results[runtime.name] = (done.status, runtime.status(name))
     ours = results.pop("pycontainer")
     for theirs in results.values():
@@ -215,6 +217,7 @@ def test_kill_all_reaches_every_process(box: Box, pyc: Runtime, own_pids: bool):
 
 
 def test_delete_ends_what_init_has_left_behind(box: Box, pyc: Runtime):
+    box.needs_a_cgroup()  # nothing else lists them, once init has gone
     bundle, name = box.bundle().script("sleep 1001 & exit 0"), box.id()
     bundle.drop_namespace("pid")
     pyc("run", "-d", "-b", bundle, name).ok()
@@ -231,6 +234,7 @@ def test_delete_force_leaves_nothing(box: Box, pyc: Runtime, status: str):
 
 
 def test_pause_and_resume(box: Box, pyc: Runtime):
+    box.needs_a_cgroup()
     name = box.running("/bin/sh", "-c", "while :; do date +%s%N > /tmp/now; sleep 0.02; done")
     now = box.directory / "bundle1" / "rootfs" / "tmp" / "now"
     eventually(now.exists, "the container works")

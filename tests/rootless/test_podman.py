@@ -36,6 +36,7 @@ def test_limits(person: Person) -> None:
     finally:
         unshare = ["podman", *storage, "unshare", "rm", "-rf", str(place / "root")]
         subprocess.run(unshare, env=environ, check=False, capture_output=True)
+    assert done.stdout, (done.returncode, done.stderr)
     memory, pids, cpu, uid, *status = done.stdout.splitlines()
     assert (memory, pids, cpu, uid) == (str(32 << 20), "33", "25000 100000", "0"), done.stderr
     assert status == ["137"] or done.returncode == 137, done
