@@ -1,7 +1,7 @@
 """Runs the list as an ordinary user, with each runtime, and writes it into conformance/README.md.
 
     report.py                   run in the virtual machine that $PYCONTAINER_VM starts, then write
-    report.py --junit FILE      take the results of a run that is over
+    report.py --junit FILE...   take the results of runs that are over, of one machine or of more
 
 The user is in a cgroup of root's, as after a login over ssh: a runtime has no cgroup that it may
 write to, or asks the user's systemd for one. Exit status 1 when a check fails with pycontainer.
@@ -50,10 +50,10 @@ def run(place: Path, arguments: list[str]) -> Path:
     return place / USER / "rootless.xml"
 
 
-def read(junit: Path) -> Results:
-    """What a JUnit report says; a check with parameters of its own has the worst of its results."""
+def read(reports: list[Path]) -> Results:
+    """What JUnit reports say; a check with parameters of its own has the worst of its results."""
     results: Results = {}
-    for case in xml.parse(junit).iter("testcase"):
+    for case in (case for report in reports for case in xml.parse(report).iter("testcase")):
         name, _, parameters = case.get("name", "").rstrip("]").partition("[")
         runtime = next((name for name in RUNTIMES if name in parameters), "")
         setup = next((name for name in WORDS if name in parameters), "")
@@ -102,12 +102,11 @@ def write(lines: list[str]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--junit", type=Path, help="a report to read instead of running")
+    parser.add_argument("--junit", nargs="+", type=Path, help="reports to read instead of running")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest: then nothing is written")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        junit = given.junit or run(Path(place), given.pytest)
-        results = read(junit)
+        results = read(given.junit or [run(Path(place), given.pytest)])
     if not given.pytest:
         write(table(results))
     failed = [check for check, row in results.items() if cell(row, "pycontainer") != "yes"]
