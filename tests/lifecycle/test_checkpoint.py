@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import json
 import os
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.box import Box
-from tests.support.bundles import Bundle
 from tests.support.runtimes import Runtime, eventually
-
-COUNT = "i=0; while :; do i=$((i+1)); echo $i > /beat.new; mv /beat.new /beat; sleep 0.1; done"
-
-
-@functools.cache
-def criu_works() -> bool:
-    """Whether `criu check` is content."""
-    if shutil.which("criu") is None or os.geteuid() != 0:
-        return False
-    return subprocess.run(["criu", "check"], capture_output=True, check=False).returncode == 0
-
-
-# A file of the host as stdout is one that CRIU finds in no mount of the container.
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-needs_criu = pytest.mark.skipif("not criu_works()", reason="CRIU does not work on this machine")
-
-
-def counting(box: Box) -> tuple[Bundle, str]:
-    """A container that counts."""
-    bundle = box.bundle().script(COUNT)
-    name = box.id("counter")
-    box.pycontainer("run", "-d", "-b", bundle, name, **QUIET).ok()
-    eventually(lambda: beat(bundle) > 2, "it counts", 30)
-    return bundle, name
-
-
-def beat(bundle: Bundle) -> int:
-    try:
-        return int((bundle.rootfs / "beat").read_text())
-    except FileNotFoundError:
-        return 0
+from tests.support.saved import QUIET, Saved, beat, counting, needs_criu
+from tests.support.sockets import Receiver, read_until
 
 
 @needs_criu
@@ -94,6 +62,84 @@ def test_leave_running_and_pre_dump(box: Box, pyc: Runtime):
     assert (box.directory / "work" / "dump.log").exists()
     now = beat(bundle)
     eventually(lambda: beat(bundle) > now, "it goes on", 30)
+
+
+@needs_criu
+def test_what_a_container_is_made_of_comes_back(box: Box, pyc: Runtime):
+    saved = Saved(
+        box, "open('/dev/shm/kept', 'w').write('kept'); os.fork() or time.sleep(1000); pulse()"
+    )
+    shared = box.directory / "shared"
+    shared.mkdir()
+    (shared / "file").write_text("outside")
+    saved.mount(shared, "/mnt", "ro")
+    saved.bundle.config["hostname"] = "there"
+    saved.bundle.linux["maskedPaths"] = ["/proc/keys", "/proc/scsi"]
+    saved.start()
+    pyc("exec", saved.name, "hostname", "changed").ok()
+    pyc("pause", saved.name).ok()  # a paused one can be saved, too
+    saved.checkpoint().ok()
+    assert pyc.status(saved.name) == "gone"
+    saved.restore().ok()
+    saved.goes_on()
+    text = "cat /dev/shm/kept /mnt/file; hostname; wc -c < /proc/keys; touch /mnt/no || ls /sys"
+    out = pyc("exec", saved.name, "/bin/sh", "-c", text).ok().out
+    assert out.split()[:3] == ["keptoutsidechanged", "0", "block"], out
+    assert len(pyc("ps", saved.name).ok().out.splitlines()) == 3
+
+
+@needs_criu
+@pytest.mark.parametrize("kind", ["network", "pid"])
+def test_namespace_of_somebody_else(box: Box, pyc: Runtime, kind: str):
+    other = box.running()
+    saved = Saved(box)
+    short = {"network": "net"}.get(kind, kind)
+    path = f"/proc/{pyc.state(other)['pid']}/ns/{short}"
+    saved.bundle.join_namespace(kind, path)
+    saved.start()
+    saved.checkpoint().ok()
+    saved.restore().ok()
+    saved.goes_on()
+    assert os.readlink(f"/proc/{saved.pid}/ns/{short}") == os.readlink(path)
+
+
+@needs_criu
+def test_terminal_of_its_own(box: Box, pyc: Runtime):
+    """Images have its terminal; the master end is sent again."""
+    bundle = box.bundle().script("while read line; do echo got $line; done")
+    bundle.process["terminal"] = True
+    name, images = box.id(), box.directory / "images"
+    first, second = Receiver(box.directory, "first"), Receiver(box.directory, "second")
+    pyc("run", "-d", "-b", bundle, "--console-socket", first.path, name).ok()
+    master, _ = first.take()
+    os.write(master, b"one\n")
+    read_until(master, b"got one")
+    pyc("checkpoint", "--image-path", images, name).ok()
+    os.close(master)
+    words = ("-d", "--image-path", images, "-b", bundle, "--console-socket", second.path)
+    pyc("restore", *words, name).ok()
+    master, _ = second.take()
+    os.write(master, b"two\n")
+    read_until(master, b"got two")
+    os.close(master)
+    first.close()
+    second.close()
+
+
+@needs_criu
+def test_hooks_run_when_the_namespaces_are_there(box: Box, pyc: Runtime):
+    saved = Saved(box)
+    log = box.directory / "hooks"
+    append = f"cat >> {log}; echo >> {log}"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", append]}
+    saved.start().checkpoint().ok()
+    saved.bundle.config["hooks"] = {"prestart": [hook], "poststop": [hook]}
+    saved.restore().ok()
+    saved.goes_on()
+    assert json.loads(log.read_text())["id"] == saved.name
+    assert json.loads(log.read_text())["pid"] == saved.pid
+    pyc("delete", "--force", saved.name).ok()
+    assert len(log.read_text().splitlines()) == 2
 
 
 @needs_criu
