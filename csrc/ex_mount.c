@@ -315,7 +315,7 @@ int do_bind(void)
         slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, source, (int)INT(BIND, recursive));
     if (tree == -ENOENT && INT(BIND, optional) == HIDE_WITHOUT) {
         SCOPED_FD place = path_make_dir(TEXT(BIND, target), 0755);
-        return place < 0 ? place : hide(place);
+        return place < 0 ? place : hide(place, "");
     }
     if (tree == -ENOENT && INT(BIND, optional))
         return 0;
@@ -383,7 +383,7 @@ static int null_device(void)
     return keep(&tree);
 }
 
-static int new_mask(void)
+static int new_mask(const char *label)
 {
     SCOPED_FD fs = (int)sys2(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (fs < 0)
@@ -391,6 +391,8 @@ static int new_mask(void)
     int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
     if (!error)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
+    if (!error && label[0])
+        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "context", label, 0);
     if (!error)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
     if (error)
@@ -400,7 +402,7 @@ static int new_mask(void)
 
 /* A file is hidden by the null device, a directory by a tmpfs that all of them share: a file
  * system of its own for each would cost the kernel far more than a second mount of one. */
-int hide(int target)
+int hide(int target, const char *label)
 {
     struct statx st;
     int error = xstatx(target, "", AT_EMPTY_PATH, &st);
@@ -408,7 +410,7 @@ int hide(int target)
         return error;
     int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
     int first = directory && ex.masked_dir < 0;
-    SCOPED_FD tree = !directory ? null_device() : first ? new_mask() : clone_tree(ex.masked_dir, "", 0);
+    SCOPED_FD tree = !directory ? null_device() : first ? new_mask(label) : clone_tree(ex.masked_dir, "", 0);
     if (tree < 0)
         return tree;
     error = attach(tree, target);
@@ -422,7 +424,17 @@ int do_mask(void)
     SCOPED_FD target = path_open(TEXT(MASK, path), O_PATH);
     if (target == -ENOENT || target == -ENOTDIR)
         return 0;
-    return target < 0 ? target : hide(target);
+    return target < 0 ? target : hide(target, TEXT(MASK, label));
+}
+
+/* For a file system that takes no label as an option: its new root, which nobody else has yet. */
+int do_label_file(void)
+{
+    SCOPED_FD fd = path_open(TEXT(LABEL_FILE, path), O_RDONLY | O_DIRECTORY);
+    size_t length = TEXT_LENGTH(LABEL_FILE, label) + 1; /* SELinux wants the NUL, too */
+    if (fd < 0)
+        return fd;
+    return (int)sys5(__NR_fsetxattr, fd, "security.selinux", TEXT(LABEL_FILE, label), length, 0);
 }
 
 /* The old root ends up on top of the new one, both at "/": no directory for it is needed. But then

@@ -107,7 +107,8 @@ int proc_handle(void);
 int write_file_at(int dir, const char *path, const char *value, size_t length);
 
 /* ex_mount.c */
-int hide(int target);
+/* `label` of SELinux for the tmpfs, or "". */
+int hide(int target, const char *label);
 
 /* ex_copyup.c */
 enum { COPY_UP = 1, COPY_UP_OWNER };

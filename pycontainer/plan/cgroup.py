@@ -141,5 +141,9 @@ def _owner(sketch: Sketch) -> int | None:
 def _mount(
     sketch: Sketch, fstype: str, target: str, attributes: int, data: list[str], field: str
 ) -> None:
+    if sketch.linux.get("mountLabel"):
+        from pycontainer.plan import labels
+
+        data = [*data, *labels.of_mount(sketch, fstype, data)]
     text = b"".join([part.encode() + b"\0" for part in data if part])
     sketch.add("mount", 0, attributes, 0, 0, 0, 0, fstype, fstype, target, text, b"", field=field)

@@ -116,6 +116,8 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
         mounts.open_sources("open_source", sketch.own_slot)
         root.open("open_source", sketch.own_slot)
 
+    if inputs.keyring:
+        process.key_label(sketch)
     namespaces.enter(sketch, joined, None if sketch.host.mounts else open_inside)
     if namespaces.respawns(sketch):
         if _appears_late(sketch):
@@ -196,9 +198,11 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     namespaces.names(sketch)
     _sysctls(sketch)
     # Before the pivot, while the host's own /dev/null is at hand to hide files with.
-    for kind, field in (("readonly", "readonlyPaths"), ("mask", "maskedPaths")):
-        for index, path in enumerate(sketch.linux.get(field) or ()):
-            sketch.add(kind, clean(path), field=f"linux.{field}[{index}]")
+    for index, path in enumerate(sketch.linux.get("readonlyPaths") or ()):
+        sketch.add("readonly", clean(path), field=f"linux.readonlyPaths[{index}]")
+    label = sketch.linux.get("mountLabel") or ""
+    for index, path in enumerate(sketch.linux.get("maskedPaths") or ()):
+        sketch.add("mask", clean(path), label, field=f"linux.maskedPaths[{index}]")
     _pivot(sketch, inputs)
 
 

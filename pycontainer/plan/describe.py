@@ -321,6 +321,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     ),
     "readonly": lambda op: f"make {_text(op, 'path')} read-only",
     "mask": lambda op: f"hide {_text(op, 'path')}",
+    "label_file": lambda op: f"label {_text(op, 'path')} {_text(op, 'label')}",
     "pivot_root": lambda op: "make it the root, detach the old one",
     "hide_host": lambda op: "take away the host's own proc and sysfs",
     "move_root": lambda op: "move it over the old root",

@@ -84,6 +84,8 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
         sketch.add("cgroup_join", slot, path)
     if affinity:
         scheduling.affinity(sketch, "final")
+    if inputs.keyring:
+        process.key_label(sketch)
     namespaces.enter(sketch, joined)
     respawns = namespaces.respawns(sketch)
     if inputs.keyring:

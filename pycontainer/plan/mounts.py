@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 # What a remount with any flag resets when it does not name it, as mount(2) does; access times
 # stay as they are (path_mount() in the kernel).
 _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
-_UNLABELLED = ("proc", "sysfs", "mqueue")  # SELinux takes no label for these
 _PLAIN_DIRECTORY = ("proc", "sysfs")
 # File systems that show a namespace, whose owner must be the mounter's user namespace; and where
 # the one that shows the host's is.
@@ -115,6 +114,10 @@ class Mounts:
             self.cgroup.mount(self.sketch, target, options, field)
         else:
             self._file_system(mount, target, options, field)
+            if mount["type"] == "mqueue" and self.sketch.linux.get("mountLabel"):
+                from pycontainer.plan import labels
+
+                labels.after_mount(self.sketch, target)
         for flags in options.propagation:
             self.sketch.add("mount_propagation", flags, target, field=f"{field}.options")
         if options.rec_attr_set or options.rec_attr_clr:
@@ -152,13 +155,12 @@ class Mounts:
             field=field,
         )
 
-    def _label(self, fstype: str, classic: bool) -> list[str]:
-        """linux.mountLabel as the option that SELinux reads, config-linux.md#mount-label."""
-        label = self.sketch.linux.get("mountLabel")
-        if not label or fstype in _UNLABELLED:
+    def _label(self, fstype: str, data: list[str], quoted: bool) -> list[str]:
+        if not self.sketch.linux.get("mountLabel"):
             return []
-        # A comma in it would end the option of mount(2), which fsconfig(2) gets one by one.
-        return [f'context="{label}"' if classic else f"context={label}"]
+        from pycontainer.plan import labels
+
+        return labels.of_mount(self.sketch, fstype, data, quoted)
 
     def _file_system(
         self, mount: dict[str, Any], target: str, options: ParsedOptions, field: str
@@ -183,7 +185,7 @@ class Mounts:
         if options.tmpcopyup:  # read-only, it could not be filled: the mount will be, not the files
             flags = tuple([name for name in flags if name != "ro"])
         data = self._mapped_only(fstype, split_data(options.data))
-        data += self._label(fstype, bool(options.classic))
+        data += self._label(fstype, data, bool(options.classic))
         keep_mode = fstype == "tmpfs" and not any(o.startswith("mode=") for o in data)
         self.sketch.add(
             "mount",

@@ -49,6 +49,15 @@ def _labelled(sketch: Sketch) -> bool:
     return bool(sketch.process.get("apparmorProfile") or sketch.process.get("selinuxLabel"))
 
 
+def key_label(sketch: Sketch) -> None:
+    """The label of the keyring to come, while the process is in the pid namespace of its /proc."""
+    if sketch.process.get("selinuxLabel"):
+        from pycontainer.plan import labels as selinux
+
+        _require(sketch.host.selinux, "SELinux", "process.selinuxLabel")
+        selinux.of_keys(sketch)
+
+
 def open_proc(sketch: Sketch) -> None:
     """What the labels of a process that appears late will be written to."""
     if _labelled(sketch):

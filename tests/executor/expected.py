@@ -235,6 +235,8 @@ def hide(walk: Walk, path: str) -> None:
         walk.want("fsopen", "tmpfs", 1)
         walk.want("fsconfig", Fd(tmpfs), 1, "nr_blocks", "1", 0)
         walk.want("fsconfig", Fd(tmpfs), 1, "nr_inodes", "1", 0)
+        if walk.op["arguments"].get("label"):
+            walk.want("fsconfig", Fd(tmpfs), 1, "context", walk["label"], 0)
         walk.want("fsconfig", Fd(tmpfs), 6, None, None, 0)
         walk.want("fsmount", Fd(tmpfs), 1, 1)
         tree = tmpfs
@@ -245,6 +247,11 @@ def hide(walk: Walk, path: str) -> None:
         tree = "/dev/null"
         walk.want("open_tree", -100, tree, CLONED)
     attach(walk, tree, path)
+
+
+def label_file(walk: Walk) -> None:
+    label = walk["label"]
+    walk.want("fsetxattr", root(walk["path"]), "security.selinux", label, len(label) + 1, 0)
 
 
 def pivot_root(walk: Walk) -> None:
@@ -381,7 +388,7 @@ EXPECTED: dict[str, Check] = {
             cgroup_join, setns, unshare, open_proc, respawn, become_root, own_oom_score, setsid,
             keyring, loopback_up, hostname, domainname, sysctl, self_write, propagation, rootfs,
             open_source, mount, bind, mount_attr, mount_propagation, remount, readonly, mask,
-            pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink, console,
+            label_file, pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink, console,
             control_terminal,
             reopen_null, sync, hook, await_start,
         )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from pycontainer.cgroups.layout import Hierarchy, Layout
+from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.resources import ResourcePlan
 from pycontainer.errors import HostError
 from pycontainer.host import Host
+from pycontainer.plan.cgroup import CgroupPlan
+from pycontainer.plan.create import Inputs, compile_create
 from pycontainer.plan.op import op
 
 from . import compiled
@@ -38,6 +43,7 @@ def test_written_to_the_process_itself():
     config = with_process(apparmorProfile="profile", selinuxLabel="label")
     writes = compiled.of_kind(compiled.plan(config, host), "self_write")
     assert writes == [
+        op("self_write", "attr/keycreate", "label", field="process.selinuxLabel"),
         op("self_write", "attr/apparmor/exec", "exec profile", field="process.apparmorProfile"),
         op("self_write", "attr/exec", "label", field="process.selinuxLabel"),
     ]
@@ -51,6 +57,59 @@ def test_label_of_mounts():
         assert f"context={LABEL}".encode() in mounts[target].split(b"\0")
     for target in ("/proc", "/sys", "/dev/mqueue"):
         assert b"context" not in mounts[target]
+
+    labelled = compiled.one(plan, "label_file")
+    assert (labelled["path"], labelled["label"]) == (b"/dev/mqueue", LABEL.encode())
+    kinds = [item.kind for item in plan.ops if b"/dev/mqueue" in item.texts]
+    assert kinds == ["mount", "label_file"]
+    assert {item["label"] for item in compiled.of_kind(plan, "mask")} == {LABEL.encode()}
+
+
+def test_the_directories_of_v1_cgroups():
+    """The tmpfs that holds them, as with runc, not the hierarchies."""
+    layout = Layout("v1", (Hierarchy(("memory",), "/sys/fs/cgroup/memory", "/"),))
+    paths = CgroupPaths("v1", {"memory": "/sys/fs/cgroup/memory/c1"}, True)
+    cgroup = CgroupPlan(layout, paths, ResourcePlan([], [], b"", False, []))
+    config = compiled.config(mountLabel=LABEL)
+    config["linux"]["namespaces"].append({"type": "cgroup"})
+    config["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup"})
+    inputs = Inputs(Host(selinux=True), cgroup, bundle="/b", rootfs="/r", state={"id": "c1"})
+    mounts = {
+        item["target"].decode(): item["options"]
+        for item in compiled.of_kind(compile_create(config, inputs), "mount")
+    }
+    assert f"context={LABEL}".encode() in mounts["/sys/fs/cgroup"].split(b"\0")
+    assert b"context" not in mounts["/sys/fs/cgroup/memory"]
+
+
+@pytest.mark.parametrize("name", ["context", "fscontext", "defcontext", "rootcontext"])
+def test_a_mount_that_says_its_own(name):
+    """The kernel takes one of them, not two."""
+    config = compiled.config(mountLabel=LABEL)
+    own = f"{name}=a:b:c:s0"
+    config["mounts"].append({"destination": "/x", "type": "tmpfs", "options": [own]})
+    item = compiled.of_kind(compiled.plan(config, Host(selinux=True)), "mount")[-1]
+    assert item["options"] == f"{own}\0".encode()
+
+
+def test_the_keys_of_a_process_that_joins():
+    """While the process is where its /proc is: before it joins anything."""
+    plan = compiled.entry_plan(with_process(selinuxLabel="label"), Host(selinux=True))
+    kinds = compiled.kinds(plan)
+    assert kinds.index("self_write") < kinds.index("setns") < kinds.index("keyring")
+    assert (
+        kinds.index("open_proc")
+        < kinds.index("respawn")
+        < len(kinds) - kinds[::-1].index("self_write")
+    )
+    assert (
+        "self_write"
+        not in compiled.kinds(
+            compiled.entry_plan(
+                with_process(selinuxLabel="label"), Host(selinux=True), keyring=False
+            )
+        )[: kinds.index("setns")]
+    )
 
 
 def test_label_with_mount_2():

@@ -1,0 +1,33 @@
+"""Labels of SELinux on what a plan mounts and makes, for a config with linux.mountLabel or
+process.selinuxLabel; as runc, which is what the policy of containers was written for."""
+
+from __future__ import annotations
+
+from pycontainer.plan.sketch import Sketch
+
+_UNLABELLED = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")  # these take no such option
+_CONTEXTS = ("context=", "fscontext=", "defcontext=", "rootcontext=")
+
+
+def of_mount(sketch: Sketch, fstype: str, data: list[str], quoted: bool = False) -> list[str]:
+    """linux.mountLabel as an option of this mount, config-linux.md#mount-label.
+
+    None where the mount's own `data` says what its label is: the kernel takes only one. mount(2)
+    wants it `quoted`, because a comma would end it; fsconfig(2) gets options one by one.
+    """
+    label = sketch.linux.get("mountLabel")
+    if not label or fstype in _UNLABELLED or any(o.startswith(_CONTEXTS) for o in data):
+        return []
+    return [f'context="{label}"' if quoted else f"context={label}"]
+
+
+def after_mount(sketch: Sketch, target: str) -> None:
+    """mqueue takes no option: its directory gets the label afterwards."""
+    sketch.add("label_file", target, sketch.linux["mountLabel"], field="linux.mountLabel")
+
+
+def of_keys(sketch: Sketch) -> None:
+    """The session keyring that will be made is the program's; an exec ends this, keyctl(2)."""
+    label = sketch.process.get("selinuxLabel")
+    if label:
+        sketch.add("self_write", "attr/keycreate", label, field="process.selinuxLabel")
