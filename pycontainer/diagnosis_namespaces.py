@@ -47,7 +47,7 @@ def refused(op: Op, errno: int) -> str:
     """Why clone or unshare with the operation's flags failed, or ""."""
     flags = op["flags"]
     if errno in (ENOSPC, EUSERS):
-        return str(limit(flags) or nesting() or "")
+        return str(limit(flags) or "")
     if errno == EINVAL:
         return str(missing(flags) or "")
     if flags & NEWUSER:
@@ -84,16 +84,13 @@ def limit(flags: int = NEWUSER) -> Obstacle | None:
                 f"sudo sysctl -w {setting}={USUAL_LIMIT}",
             )
         if value and reached is None:
+            # user_namespaces(7): the same errno for both, and nothing tells how deep we are.
+            deep = ", or they are nested 32 deep already" if name == "user" else ""
             reached = Obstacle(
-                f"the limit of {name} namespaces is reached: {setting} is {value}",
+                f"the limit of {name} namespaces is reached: {setting} is {value}{deep}",
                 f"sudo sysctl -w {setting}={2 * int(value)}",
             )
     return reached
-
-
-def nesting() -> Obstacle:
-    """user_namespaces(7): at most 32 levels."""
-    return Obstacle("user namespaces nest at most 32 deep, or a limit of an outer one is reached")
 
 
 def missing(flags: int = NEWUSER) -> Obstacle | None:

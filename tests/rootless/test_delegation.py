@@ -44,6 +44,14 @@ class LoggedIn(Managed):
         subprocess.run(["systemctl", "daemon-reload"], check=True)
         subprocess.run(["systemctl", "restart", f"user@{self.uid}.service"], check=True)
 
+    def take(self, controller: str) -> None:
+        """systemd may leave a controller where it was once needed: from the leaves up, away."""
+        top = Path(f"/sys/fs/cgroup/user.slice/user-{self.uid}.slice")
+        levels = sorted((path.parent for path in top.rglob("cgroup.subtree_control")), reverse=True)
+        for directory in levels:
+            if controller in (directory / "cgroup.subtree_control").read_text().split():
+                (directory / "cgroup.subtree_control").write_text(f"-{controller}")
+
 
 @pytest.fixture
 def user() -> Iterator[LoggedIn]:
@@ -55,6 +63,7 @@ def user() -> Iterator[LoggedIn]:
             path.unlink()
         (UNITS / "a-few.conf").write_text("[Service]\nDelegate=pids memory\n")
         made.log_in_again()
+        made.take("cpu")
         yield made
         made.close()
     finally:

@@ -40,6 +40,17 @@ def test_a_limit_of_zero(person: Person):
     )
 
 
+def test_too_deep(person: Person):
+    """The kernel takes 33 of them, one in the other."""
+    bundle = person.bundle("own")
+    for name in ("uidMappings", "gidMappings"):
+        bundle.linux[name] = [{"containerID": 0, "hostID": 0, "size": 1}]
+    argv = ["unshare", "--user", "--map-root-user"] * 33
+    person.execute(*argv, person.command, "run", "-b", str(bundle), person.id()).fails(
+        "the limit of user namespaces is reached", "or they are nested 32 deep already"
+    )
+
+
 @pytest.mark.parametrize("kind, setting", [("uts", "uts"), ("mount", "mnt"), ("pid", "pid")])
 def test_another_limit_of_zero(person: Person, kind: str, setting: str):
     bundle = person.bundle("own")
