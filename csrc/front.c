@@ -46,6 +46,7 @@ _Noreturn void hand_over_with(int connection)
         }
     }
     call.argv = argv;
+    call.count = out;
     hand_over();
 }
 

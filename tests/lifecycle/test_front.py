@@ -19,8 +19,9 @@ import pytest
 
 from pycontainer.tables.signals import NUMBERS
 from tests.support.box import Box
-from tests.support.runtimes import CHECKOUT, COMMAND, Done, Runtime
+from tests.support.runtimes import CHECKOUT, Done, Runtime
 
+SCRIPT = CHECKOUT / "build" / "pycontainer"
 FAST = CHECKOUT / "build" / "fast" / "pycontainer"
 HANDED_OVER = "cannot be executed"
 WAYS = ("front", "python", "installed")
@@ -39,10 +40,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Ways to answer: with both, with C only, with Python only, and as it is installed."""
     directory = tmp_path_factory.mktemp("front")
     return {
-        "installed": str(FAST if FAST.exists() else COMMAND),
-        "front": str(compile_front(directory / "front", str(COMMAND))),
+        "installed": str(FAST if FAST.exists() else SCRIPT),
+        "front": str(compile_front(directory / "front", str(SCRIPT))),
         "alone": str(compile_front(directory / "alone", "/nonexistent/python")),
-        "python": str(COMMAND),
+        "python": str(SCRIPT),
     }
 
 
