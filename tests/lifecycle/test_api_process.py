@@ -58,7 +58,9 @@ def program(box: Box, text: str, sweep: bool = False, **options: Any) -> str:
     bundle = box.bundle("/bin/sleep", "1000")
     arguments = [str(box.pycontainer.root), str(bundle), box.token]
     command = [sys.executable, "-c", HEAD + text, *arguments]
-    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), **options.pop("env", {})}
+    # What this interpreter finds, the other one has to find.
+    path = os.pathsep.join([str(CHECKOUT), *filter(None, sys.path)])
+    environ = {**os.environ, "PYTHONPATH": path, **options.pop("env", {})}
     options = {"capture_output": True, "text": True, "timeout": 100, "env": environ, **options}
     done = subprocess.run(command, **options)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
