@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+PF_KTHREAD = 0x200000  # of a task's flags, linux/sched.h
 
 
 def leftovers(token: str, roots: list[Path], seconds: float = 3) -> list[str]:
@@ -41,7 +42,9 @@ def _pids() -> list[int]:
 
 def _concerns(pid: int, token: str) -> bool:
     stat = _read(pid, "stat")
-    if not stat or stat[stat.rindex(")") + 2 :][0] in "ZX":
+    fields = stat[stat.rfind(")") + 2 :].split()
+    # The kernel's own threads are most of what there is, and never a test's.
+    if not fields or fields[0] in "ZX" or int(fields[6]) & PF_KTHREAD:
         return False
     if any(token in _read(pid, name) for name in ("cmdline", "cgroup", "environ")):
         return True
