@@ -36,15 +36,24 @@ CASES: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def containers(tmp_path_factory: pytest.TempPathFactory):
-    """One running container of each runtime for the whole file."""
+def shared_box(tmp_path_factory: pytest.TempPathFactory):
+    """A box for the whole file."""
     box = open_box(tmp_path_factory.mktemp("exec"))
-    yield {runtime: box.running(runtime=runtime.name) for runtime in box.both()}
+    yield box
     box.close()
 
 
+@pytest.fixture(scope="module")
+def containers(shared_box: Box):
+    """One running container of each runtime for the whole file."""
+    both = shared_box.both()
+    return {runtime: shared_box.running(runtime=runtime.name) for runtime in both}
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_what_the_process_is_like(containers, case: str):
+def test_what_the_process_is_like(containers, shared_box: Box, case: str):
+    if "user" in case or "groups" in case:
+        shared_box.needs_ids()
     looks = {}
     for runtime, container in containers.items():
         done = runtime("exec", *CASES[case], container, "sh", "-c", LOOK).ok()
@@ -70,7 +79,8 @@ PROCESS = {
 }
 
 
-def test_process_document(containers, tmp_path: Path):
+def test_process_document(containers, shared_box: Box, tmp_path: Path):
+    shared_box.needs_ids()
     file = tmp_path / "process.json"
     file.write_text(json.dumps(PROCESS))
     looks = {}

@@ -77,6 +77,7 @@ def test_exec_with_a_console_socket(box: Box, pyc: Runtime, receiver: Receiver):
 
 
 def test_a_terminal_of_another_user(box: Box, pyc: Runtime, receiver: Receiver):
+    box.needs_ids()
     bundle = with_terminal(box.bundle().script("stat -c '%u %g %a' $(tty); echo x > $(tty); cat"))
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     pyc("run", "-d", "-b", bundle, "--console-socket", receiver.path, box.id()).ok()

@@ -73,6 +73,9 @@ class Box:
     def needs_a_cgroup(self) -> None:
         """Skips the test where containers have none (unprivileged.py)."""
 
+    def needs_ids(self) -> None:
+        """Skips the test where containers have one id only."""
+
     def leftovers(self, seconds: float = 3) -> list[str]:
         """What is there that should not be."""
         roots = [runtime.root for runtime in self.runtimes.values()]
