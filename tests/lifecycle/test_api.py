@@ -14,6 +14,7 @@ import pytest
 
 import pycontainer
 from tests.support.box import Box
+from tests.support.cgroups import SYSTEMD
 from tests.support.runtimes import Runtime
 
 
@@ -325,6 +326,29 @@ def test_out_of_memory(box: Box, runtime: pycontainer.Runtime):
     result = runtime.run(box.id(), str(bundle), **QUIET)
     assert result.exit_status == 137
     assert result.oom is not None and result.oom.limit == 16 << 20
+
+
+@pytest.mark.skipif(not SYSTEMD, reason="needs systemd")
+def test_side_by_side_in_scopes(box: Box):
+    runtime = pycontainer.Runtime(root=box.pycontainer.root, systemd_cgroup=True)
+    bundle, failed = str(box.bundle("/bin/sleep", "1000")), []
+
+    def life(number: int) -> None:
+        try:
+            with runtime.create(box.id(f"c{number}"), bundle, **QUIET) as container:
+                container.start()
+                assert container.exec(["echo", "hi"], capture_output=True).text == "hi\n"
+                assert len(container.ps()) == 1
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=life, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    box.empty()
 
 
 # -- the plan --------------------------------------------------------------------------------------
