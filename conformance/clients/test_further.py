@@ -268,8 +268,8 @@ def test_kube_play(engine: Engine):
         f"metadata: {{name: {name}}}\n"
         "spec:\n  hostNetwork: true\n  containers:\n"
         f"  - name: box\n    image: {IMAGE}\n    imagePullPolicy: Never\n"
-        "    command: [sh, -c, 'echo $A > /tmp/a; sleep 1000']\n"
-        "    env: [{name: A, value: b}]\n"
+        "    command: [/bin/sh, -c, 'echo $A > /tmp/a; sleep 1000']\n"
+        "    env: [{name: A, value: b}, {name: PATH, value: /bin}]\n"
         "    securityContext: {runAsUser: 1000, capabilities: {drop: [ALL]}}\n"
         "    resources: {limits: {memory: 64Mi}}\n"
     )
