@@ -593,57 +593,6 @@ def test_device_filters_do_not_pile_up(made):
 
 # -- next to runc --------------------------------------------------------------------------
 
-# One config per line; what the kernel has afterwards must be what runc left there.
-CONFIGS = {
-    "nothing": {},
-    "memory": {"memory": {"limit": 64 << 20, "reservation": 32 << 20}},
-    "swap": {"memory": {"limit": 64 << 20, "swap": 96 << 20}},
-    "swap equal": {"memory": {"limit": 64 << 20, "swap": 64 << 20}},
-    "unlimited memory": {"memory": {"limit": -1}},
-    "unlimited swap": {"memory": {"limit": 64 << 20, "swap": -1}},
-    "swappiness": {"memory": {"swappiness": 17}},
-    "no oom killer": {"memory": {"limit": 64 << 20, "disableOOMKiller": True}},
-    "cpu quota": {"cpu": {"quota": 20000, "period": 50000}},
-    "cpu period": {"cpu": {"period": 50000}},
-    "cpu unlimited": {"cpu": {"quota": -1}},
-    "cpus": {"cpu": {"cpus": "0", "mems": "0"}},
-    "pids": {"pids": {"limit": 33}},
-    "pids unlimited": {"pids": {"limit": -1}},
-    "io weight": {"blockIO": {"weight": 321}},
-    "devices": {
-        "devices": [
-            {"allow": False, "access": "rwm"},
-            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"},
-            {"allow": True, "type": "b", "major": 7, "access": "r"},
-        ]
-    },
-    "all devices": {"devices": [{"allow": True, "access": "rwm"}]},
-}
-if V1:  # Debian's runc still has the old conversion on v2
-    CONFIGS["cpu shares"] = {"cpu": {"shares": 512}}
-
-# Files whose content is a setting (others count, or differ between any two cgroups).
-COMPARED = (
-    "memory.limit_in_bytes memory.memsw.limit_in_bytes memory.soft_limit_in_bytes "
-    "memory.swappiness cpu.shares cpu.cfs_quota_us cpu.cfs_period_us cpu.idle cpu.rt_runtime_us "
-    "cpu.rt_period_us cpuset.cpus cpuset.mems pids.max blkio.weight blkio.bfq.weight "
-    "blkio.throttle.read_bps_device devices.list memory.max memory.low memory.high "
-    "memory.swap.max cpu.max cpu.weight cpu.max.burst io.weight io.bfq.weight io.max"
-).split()
-
-
-def settings_of(directories: dict[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for directory in directories.values():
-        for name in COMPARED:
-            path = Path(directory, name)
-            if path.exists():
-                found[name] = sorted(path.read_text().splitlines())
-    oom = Path(directories.get("memory", "/nowhere"), "memory.oom_control")
-    if oom.exists():
-        found["oom"] = oom.read_text().splitlines()[0]
-    return found
-
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
@@ -680,26 +629,6 @@ def created_by_runc(made, bundle, config) -> dict[str, str] | None:
 def runc_delete(made, bundle) -> None:
     state = str(bundle / made.name / "state")
     subprocess.run(["runc", "--root", state, "delete", "--force", made.name], check=True)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_same_settings_as_runc(made, bundle, name):
-    config = json.loads((bundle / "config.json").read_text())
-    config["linux"]["resources"] = CONFIGS[name]
-    config["linux"]["cgroupsPath"] = f"/{made.name}-runc"
-    paths = created_by_runc(made, bundle, config)
-    try:
-        theirs = settings_of(paths) if paths else None
-    finally:
-        runc_delete(made, bundle)
-    config["linux"]["cgroupsPath"] = f"/{made.name}"
-    if theirs is None:  # what this kernel cannot do for runc, it cannot do for us
-        with pytest.raises((HostError, OperationError)):
-            made.cgroup(config)
-        return
-    cgroup = made.cgroup(config)
-    cgroup.apply_devices(made.driver.compile(config))
-    assert settings_of(cgroup.paths.directories) == theirs
 
 
 @pytest.mark.parametrize("path", [None, "relative/c", "/absolute/c", "../../up/c", "/../x/./c"])

@@ -66,10 +66,20 @@ def _link(pid: int, name: str) -> str:
 
 
 def _cgroups(token: str) -> Iterator[str]:
-    for directory, names, _ in os.walk(CGROUPS):
-        for name in names:
-            if token in name:
-                yield f"cgroup {directory}/{name}"
+    left = [str(CGROUPS)]
+    while left:
+        directory = left.pop()
+        try:
+            if os.stat(directory).st_nlink == 2:
+                continue  # its own name and ".": none below, and the list of files is long
+            with os.scandir(directory) as entries:
+                inner = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            continue
+        for entry in inner:
+            left.append(entry.path)
+            if token in entry.name:
+                yield f"cgroup {entry.path}"
 
 
 def _mounts(token: str) -> Iterator[str]:

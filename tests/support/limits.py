@@ -35,12 +35,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "cpu": {"quota": 33000, "period": 100000},
         "pids": {"limit": -1},
     },
+    "reservation": {"memory": {"limit": 64 * MEGABYTE, "reservation": 32 * MEGABYTE}},
+    "of v1 only": {"memory": {"limit": 64 * MEGABYTE, "swappiness": 17, "disableOOMKiller": True}},
     "no swap": {"memory": {"limit": 64 * MEGABYTE, "swap": 64 * MEGABYTE}},
     "unlimited": {
         "memory": {"limit": -1},
         "cpu": {"quota": -1},
     },
-    "cpus": {"cpu": {"cpus": "0-1", "mems": "0"}},
+    "cpus": {"cpu": {"cpus": "0-1", "mems": "0", "period": 50000}},
     "devices": {
         "devices": [
             {"allow": False, "access": "rwm"},
@@ -63,9 +65,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 if V1:
     CONFIGS["shares"] = {"cpu": {"shares": 512}}
-    CONFIGS["v1 memory"] = {
-        "memory": {"limit": 64 * MEGABYTE, "swappiness": 17, "disableOOMKiller": True}
-    }
     CONFIGS["network class"] = {"network": {"classID": 1048577}}
     CONFIGS["network priority"] = {"network": {"priorities": [{"name": "lo", "priority": 5}]}}
 else:
