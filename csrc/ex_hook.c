@@ -56,7 +56,9 @@ static _Noreturn __attribute__((noinline)) void become_hook(const int *stdio, co
 {
     for (int fd = 0; fd < 3; fd++)
         sys3(__NR_dup3, stdio[fd], fd, 0);
-    *error = (int)sys3(__NR_execve, path, args, env);
+    *error = INT(HOOK, in_rootfs) ? (int)sys1(__NR_fchdir, ex.rootfs) : 0;
+    if (!*error)
+        *error = (int)sys3(__NR_execve, path, args, env);
     for (;;)
         sys1(__NR_exit, 127);
 }
@@ -188,9 +190,11 @@ static int judge(struct hook_run *run, int status, int timed_out)
     append_number(&at, (int)INT(HOOK, index));
     append(&at, ": ");
     if (timed_out) {
-        append(&at, "timed out after ");
-        append_number(&at, (int)INT(HOOK, timeout_ms));
-        append(&at, " ms");
+        append(&at, "hook ran past specified timeout of ");
+        append_number(&at, (int)(INT(HOOK, timeout_ms) / 1000));
+        append(&at, ".");
+        append_number(&at, (int)(INT(HOOK, timeout_ms) % 1000 / 100));
+        append(&at, "s");
     } else if (status & 0x7f) {
         append(&at, "signal: ");
         append_number(&at, status & 0x7f);

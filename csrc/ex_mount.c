@@ -6,6 +6,8 @@
  */
 #include "executor.h"
 
+#include <linux/magic.h>
+
 #define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden */
 
 static int attach(int tree, int target)
@@ -153,16 +155,29 @@ static int configure_all(int fs, const char *list, size_t length)
     return 0;
 }
 
-/* A tmpfs without a mode of its own takes that of the directory that it covers. */
-static int keep_mode(int fs, int target)
+/* A tmpfs without a mode of its own takes that of the directory that it covers; the kernel's own
+ * where there was none and one had to be made. `mode` has room for it. */
+static int mode_of(int target, char *mode)
 {
-    char mode[8] = { 0 };
     struct statx st;
+    mode[0] = 0;
+    if (!INT(MOUNT, keep_mode) || ex.made_dir)
+        return 0;
     int error = xstatx(target, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
     for (int i = 0; i < 4; i++)
         mode[i] = (char)('0' + (st.stx_mode >> (9 - 3 * i) & 7));
+    mode[4] = 0;
+    return 0;
+}
+
+static int keep_mode(int fs, int target)
+{
+    char mode[8];
+    int error = mode_of(target, mode);
+    if (error || !mode[0])
+        return error;
     return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "mode", mode, 0);
 }
 
@@ -175,7 +190,7 @@ static int new_file_system(int target)
     int error = 0;
     if (source[0])
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
-    if (!error && INT(MOUNT, keep_mode))
+    if (!error)
         error = keep_mode(fs, target);
     if (!error)
         error = configure_all(fs, TEXT(MOUNT, options), TEXT_LENGTH(MOUNT, options));
@@ -213,12 +228,26 @@ static int open_target_dir(const char *target, int plain)
 }
 
 /* The options again as the one string that mount(2) takes. */
-static int classic_options(char *out, size_t room)
+static int classic_options(int target, char *out, size_t room)
 {
     const char *list = TEXT(MOUNT, options);
     size_t length = TEXT_LENGTH(MOUNT, options);
-    if (length >= room)
+    char mode[8];
+    int error = mode_of(target, mode);
+    if (error)
+        return error;
+    if (length + sizeof("mode=0000,") >= room)
         return -E2BIG;
+    if (mode[0]) {
+        memcpy(out, "mode=", 5);
+        memcpy(out + 5, mode, 4);
+        out += 9;
+        *out = 0;
+        if (length)
+            *out++ = ',';
+        else
+            return 0;
+    }
     for (size_t i = 0; i < length; i++)
         out[i] = list[i] ? list[i] : ',';
     out[length ? length - 1 : 0] = 0;
@@ -253,7 +282,7 @@ int do_mount(void)
     if (target < 0)
         return target;
     if (INT(MOUNT, ms_flags)) {
-        int error = classic_options(options, sizeof(options));
+        int error = classic_options(target, options, sizeof(options));
         if (error)
             return error;
         return classic_mount(TEXT(MOUNT, source), target, TEXT(MOUNT, fstype),
@@ -307,6 +336,19 @@ static int open_like(const char *target, int tree)
     return fd;
 }
 
+/* What lies on /proc must be one: whoever reads or writes there believes it (CVE-2019-19921). */
+static int check_proc(int tree)
+{
+    long buffer[32]; /* struct statfs begins with the magic number */
+    if (!same_text(TEXT(BIND, target), "/proc"))
+        return 0;
+    int error = (int)sys2(__NR_fstatfs, tree, buffer);
+    if (error || buffer[0] == PROC_SUPER_MAGIC)
+        return error;
+    return because(-ECANCELED, "cannot be mounted because it is not of type proc:",
+                   TEXT(BIND, source));
+}
+
 int do_bind(void)
 {
     const char *source = TEXT(BIND, source);
@@ -321,7 +363,10 @@ int do_bind(void)
         return 0;
     if (tree < 0)
         return because(tree, "open the source", source);
-    int error = bind_attributes(tree);
+    int error = check_proc(tree);
+    if (error)
+        return error;
+    error = bind_attributes(tree);
     if (error)
         return because(error, "set the mount's attributes of", source);
     SCOPED_FD target = open_like(TEXT(BIND, target), tree);

@@ -87,6 +87,7 @@ static int step_into(int dir, const char *name, int mode)
     int error = (int)sys3(__NR_mkdirat, dir, name, mode);
     if (error && error != -EEXIST)
         return error;
+    ex.made_dir = !error;
     int fd = xopenat(dir, name, O_PATH | O_NOFOLLOW | O_DIRECTORY, 0);
     return fd == -ENOTDIR ? -ELOOP : fd;
 }
@@ -141,6 +142,7 @@ static int make_dir(const char *path, size_t length, int mode)
 int path_make_dir(const char *path, int mode)
 {
     int fd = path_open(path, O_PATH | O_DIRECTORY);
+    ex.made_dir = 0;
     return fd == -ENOENT || fd == -ELOOP ? make_dir(path, text_length(path), mode) : fd;
 }
 

@@ -71,6 +71,7 @@ struct state {
     int slot_count;
     int masked_dir;           /* the one read-only tmpfs that hides every masked directory */
     int proc;                 /* a procfs of our own that nobody else can touch */
+    int made_dir;             /* path_make_dir has made the last directory, it was not there */
     int cwd_entered;
     int groups_kept; /* the user namespace denies setgroups */
     char *home;               /* "HOME=..." from passwd, or NULL */

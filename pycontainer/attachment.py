@@ -40,9 +40,10 @@ class Attachment:
         for fd in range(3, 3 + self.preserve):
             try:
                 posix.fstat(fd)
-            except OSError as error:
+            except OSError:
                 raise UsageError(
-                    f"preserve descriptor {fd}: {os_reason(error.errno or 0)}",
+                    f"unable to stat preserved-fd {fd - 3 - self.listen_fds} (of"
+                    f" {options.preserve_fds}): descriptor {fd}: no such file or directory",
                     hint="--preserve-fds counts open descriptors from 3 on",
                 ) from None
 

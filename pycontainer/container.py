@@ -205,7 +205,8 @@ class Container:
             self.facts = self.entry.read_facts()
             now = self.status() if connection < 0 else "created"
             if now != "created":
-                raise StateError(_START_REFUSALS.get(now, f"cannot start a {now} container"))
+                refusal = f"cannot start a container in the {now} state"
+                raise StateError(_START_REFUSALS.get(now, refusal))
             if self.facts.extra.get("no_process"):
                 from pycontainer.spec import require_process
 
@@ -395,6 +396,5 @@ class Container:
 
 _START_REFUSALS = {
     "running": CLIENT_TEXTS["already_started"],
-    "paused": CLIENT_TEXTS["already_started"],
     "stopped": CLIENT_TEXTS["start_stopped"],
 }

@@ -40,7 +40,9 @@ def update(container: Container, resources: dict[str, Any]) -> None:
     try:
         if container.status() in ("stopped", "creating"):
             raise StateError(CLIENT_TEXTS["not_running"])
-        change = change_of.settled(change_of.without_nulls(resources))
+        change = change_of.without_nulls(resources)
+        spec.validate_resources(change)
+        change = change_of.settled(change)
         config = container.config()
         linux = config.get("linux") or {}
         current = _current(container, linux)

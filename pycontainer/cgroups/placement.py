@@ -80,7 +80,7 @@ def place(paths: CgroupPaths, sub_paths: Iterable[str] = ()) -> Placement:
     for names, relative in _split_sub_paths(sub_paths):
         for name in names or list(directories):
             if name not in directories:
-                raise StateError(f"enter cgroup {relative}: no controller {name!r} here")
+                raise StateError(f"unknown controller {name} in SubCgroupPaths")
             directories[name] = _below(directories[name], relative)
     v1 = dict.fromkeys(path for name, path in directories.items() if name)
     return Placement(tuple(v1), directories.get("", ""))
@@ -158,7 +158,9 @@ def _below(base: str, relative: str) -> str:
         except OSError as error:
             if error.errno not in (ENOENT, ENOTDIR):
                 raise
-            raise StateError(f"enter cgroup {relative}: {directory} does not exist") from None
+            raise StateError(
+                f"enter cgroup {relative}: {directory}: no such file or directory"
+            ) from None
         if not is_directory:
             raise StateError(f"bad sub cgroup path: {relative}")
     return directory

@@ -220,7 +220,7 @@ def _settings(session: Session, uses_state: bool) -> Settings:
     if "root" in options:
         root = absolute(options["root"])
         if root == "/":
-            raise UsageError("option --root argument should not be set to /")
+            raise UsageError("Option --root argument should not be set to /")
     else:
         root, below_runtime_dir = default_root(posix.environ)
         if below_runtime_dir and uses_state:

@@ -51,6 +51,11 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
     target = find(settings, arguments)
     process = _process(arguments["process"]) if arguments["process"] else None
+    for gid in arguments["additional-gids"]:
+        if gid < 0:
+            from pycontainer.errors import UsageError
+
+            raise UsageError(f"additional-gids must be a positive number {gid}")
     options = ExecOptions(
         process=process,
         args=arguments.words[1:],

@@ -6,8 +6,8 @@ itself. A traceback is never printed; with --debug its locations go to the log.
 
 from __future__ import annotations
 
-from pycontainer.cli import UnknownCommand, log
-from pycontainer.cli.options import WrongUsage
+from pycontainer.cli import UnknownCommand, log, wording
+from pycontainer.cli.options import WrongCount, WrongUsage
 from pycontainer.cli.output import emit
 from pycontainer.errors import ContainerError, os_reason
 from pycontainer.settings import NAME
@@ -29,7 +29,10 @@ def report(error: BaseException, session: Session) -> int:
     if isinstance(error, WrongUsage):
         _show_usage(error, session)
     message, extra = describe(error)
-    record = ("error", session.prefix + message, extra)
+    prefix = session.prefix
+    if prefix.startswith(NAME):
+        prefix = wording.program() + prefix.removeprefix(NAME)
+    record = ("error", prefix + message, extra)
     if not isinstance(error, (ContainerError, OSError)):
         _log_locations(error, session)
     path = session.path or session.options["log"]  # failed before it was made absolute
@@ -52,7 +55,8 @@ def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
         if step >= 0:
             extra["step"] = step
         extra["errno"] = getattr(error, "errno", 0)
-        return str(error), {key: value for key, value in extra.items() if value or key == "step"}
+        text = wording.line(error)
+        return text, {key: value for key, value in extra.items() if value or key == "step"}
     if isinstance(error, OSError) and error.errno:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         reason = os_reason(error.errno)
@@ -94,7 +98,8 @@ def _show_usage(error: WrongUsage, session: Session) -> None:
     from pycontainer.cli import help
 
     try:
-        emit(f"Incorrect Usage: {error}\n\n")
+        counted = isinstance(error, WrongCount)
+        emit("Incorrect Usage.\n\n" if counted else f"Incorrect Usage: {error}\n\n")
         if session.command:
             help.of_command(session.command)
         else:

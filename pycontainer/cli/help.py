@@ -8,6 +8,7 @@ from pycontainer import __version__
 from pycontainer.cli import COMMANDS, GLOBALS, load
 from pycontainer.cli.options import FLAG, HELP, NUMBERS, TEXTS
 from pycontainer.cli.output import emit
+from pycontainer.cli.wording import program
 from pycontainer.default_spec import SPEC_VERSION
 from pycontainer.settings import NAME, default_root
 
@@ -15,13 +16,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.cli.options import Table
 
+# Laid out as runc's: there are scripts that look for the headings.
 PROGRAM = f"""\
-Run containers from OCI bundles: a directory with a config.json and a root filesystem.
+NAME:
+   {NAME} - run containers from OCI bundles: a directory with a config.json and a root filesystem
 
-USAGE
+USAGE:
    {NAME} [global options] COMMAND [options] [arguments]
 
-TRY IT (as root; nothing is downloaded)
+TRY IT (as root; nothing is downloaded):
    {NAME} spec --host -b demo      write a bundle made of this machine's own /usr
    {NAME} plan demo                see every step before anything happens
    {NAME} run -b demo mybox        a shell in a container
@@ -31,25 +34,32 @@ TRY IT (as root; nothing is downloaded)
 def of_program() -> int:
     """Print the commands and the global options."""
     root, _ = default_root(posix.environ)
-    lines = [PROGRAM, "COMMANDS"]
+    lines = [PROGRAM, "VERSION:", f"   {__version__}", "", "COMMANDS:"]
     lines += _columns([(name, load(name).SUMMARY) for name in COMMANDS])
-    lines += ["", "GLOBAL OPTIONS (before or after the command)"]
+    lines += ["", "GLOBAL OPTIONS: (before or after the command)"]
     table = tuple((*option[:4], option[4].replace("/run/pycontainer", root)) for option in GLOBALS)
     lines += _options(table)
     lines += ["", f'"{NAME} help COMMAND" or "{NAME} COMMAND --help" tells more.']
-    emit("\n".join(lines) + "\n")
+    emit(_as_called(lines))
     return 0
 
 
 def of_command(name: str) -> int:
     """Print the help of one command; UnknownCommand when there is none of that name."""
     command = load(name)
-    lines = [f"{NAME} {name}: {command.SUMMARY}", "", "USAGE", f"   {NAME} {command.USAGE}"]
+    lines = ["NAME:", f"   {NAME} {name} - {command.SUMMARY}"]
+    lines += ["", "USAGE:", f"   {NAME} {command.USAGE}"]
     if command.HELP:
-        lines += ["", command.HELP.strip("\n")]
-    lines += ["", "OPTIONS", *_options((*command.OPTIONS, HELP))]
-    emit("\n".join(lines) + "\n")
+        lines += ["", "DESCRIPTION:", command.HELP.strip("\n")]
+    lines += ["", "OPTIONS:", *_options((*command.OPTIONS, HELP))]
+    emit(_as_called(lines))
     return 0
+
+
+def _as_called(lines: list[str]) -> str:
+    text = "\n".join(lines) + "\n"
+    name = program()
+    return text if name == NAME else text.replace(f"{NAME} ", f"{name} ")
 
 
 def version() -> int:
@@ -58,7 +68,7 @@ def version() -> int:
 
     from pycontainer import features
 
-    lines = [f"{NAME} version {__version__}"]
+    lines = [f"{program()} version {__version__}"]
     commit = _commit()
     if commit:
         lines.append(f"commit: {commit}")

@@ -22,7 +22,7 @@ FLAG = "flag"  # true unless it says otherwise: --name, --name=false
 TEXT = "text"
 NUMBER = "number"  # not negative
 TEXTS = "texts"  # repeatable; commas do not separate
-NUMBERS = "numbers"
+NUMBERS = "numbers"  # repeatable, and may be negative
 
 NO_LIMIT = -1
 HELP: Option = ("help", "h", FLAG, "", "show this help")
@@ -38,6 +38,10 @@ _BOOLEANS = {
 
 class WrongUsage(UsageError):
     """The command line does not parse: the command's usage is worth showing."""
+
+
+class WrongCount(WrongUsage):
+    """Too few words, or too many."""
 
 
 class Arguments:
@@ -137,12 +141,16 @@ def _store(values: dict[str, Any], option: Option, name: str, value: str) -> Non
         values[option[0]] = value
     elif kind == TEXTS:
         values.setdefault(option[0], []).append(value)
-    elif not (value.isascii() and value.isdigit() and len(value) <= 10):
+    elif not _is_number(value.removeprefix("-") if kind == NUMBERS else value):
         raise _invalid(name, value, "must be a whole number")
     elif kind == NUMBER:
         values[option[0]] = int(value)
     else:
         values.setdefault(option[0], []).append(int(value))
+
+
+def _is_number(digits: str) -> bool:
+    return digits.isascii() and digits.isdigit() and len(digits) <= 10
 
 
 def _invalid(name: str, value: str, reason: str) -> WrongUsage:
@@ -153,8 +161,8 @@ def check_words(command: str, words: list[str], limits: tuple[int, int]) -> None
     """Refuse too few or too many words; a second limit of NO_LIMIT means any number."""
     least, most = limits
     if least == most and len(words) != least:
-        raise WrongUsage(f'"{command}" requires exactly {least} argument(s)')
+        raise WrongCount(f'"{command}" requires exactly {least} argument(s)')
     if len(words) < least:
-        raise WrongUsage(f'"{command}" requires a minimum of {least} argument(s)')
+        raise WrongCount(f'"{command}" requires a minimum of {least} argument(s)')
     if most != NO_LIMIT and len(words) > most:
-        raise WrongUsage(f'"{command}" requires a maximum of {most} argument(s)')
+        raise WrongCount(f'"{command}" requires a maximum of {most} argument(s)')

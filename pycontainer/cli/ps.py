@@ -31,7 +31,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     if arguments["format"] == "json":
         from pycontainer import jsonfast
 
-        emit(jsonfast.dumps(pids) + "\n")
+        emit(jsonfast.dumps(pids or None) + "\n")
     elif arguments["format"] in ("", "table"):
         lines = _ps(arguments.words[1:] or ["-ef"])
         emit("".join(line + "\n" for line in only(lines, frozenset(pids))))

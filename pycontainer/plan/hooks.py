@@ -46,6 +46,7 @@ def container(
             "hook",
             index,
             (timeout or 0) * 1000,
+            int(stage == "createContainer"),  # where runc's are, too
             int(not own and env is not None),
             hook["path"],
             joined(hook.get("args") or [hook["path"]]),

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 # What a remount with any flag resets when it does not name it, as mount(2) does; access times
 # stay as they are (path_mount() in the kernel).
 _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
+# What may be mounted inside of /proc, as with runc: files that lxcfs shows with a container's own
+# numbers. Elsewhere there an image's volume could take the place of what others rely on.
+_PROC_FILES = frozenset(
+    f"/proc/{name}"
+    for name in (
+        *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
+        *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
+    )
+)
 _PLAIN_DIRECTORY = ("proc", "sysfs")
 # File systems that show a namespace, whose owner must be the mounter's user namespace; and where
 # the one that shows the host's is.
@@ -98,6 +107,8 @@ class Mounts:
         field = f"mounts[{index}]"
         target = clean(mount["destination"])
         options = parse(mount.get("options") or ())
+        if target.startswith("/proc") and not options.remount:
+            _check_proc(mount, target, options.bind, field)
         if options.tmpcopyup and (options.bind or mount.get("type") != "tmpfs"):
             raise ConfigError(
                 "tmpcopyup is for mounts of type tmpfs",
@@ -218,6 +229,23 @@ class Mounts:
             return data
         mapped = linux.get("gidMappings") or () if self.sketch.spaces.user else None
         return [o for o in data if mapped is None or o != "gid=5" or _is_mapped(5, mapped)]
+
+
+def _check_proc(mount: dict[str, Any], target: str, bind: int, field: str) -> None:
+    """Nothing covers /proc but a procfs (of a bind the executor knows it), or lies inside of it."""
+    if target == "/proc":
+        if bind or mount.get("type") == "proc":
+            return
+        reason = "not of type proc"
+    elif target.startswith("/proc/") and target not in _PROC_FILES:
+        reason = "inside /proc"
+    else:
+        return
+    raise ConfigError(
+        f'"{target}" cannot be mounted because it is {reason}',
+        field=f"{field}.destination",
+        clause="config.md#mounts",
+    )
 
 
 def clean(path: str) -> str:

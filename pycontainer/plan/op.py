@@ -81,7 +81,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "sync": (CONTAINER, (), ("what",)),
     "hook": (
         CONTAINER,
-        ("index", "timeout_ms", "with_home"),
+        ("index", "timeout_ms", "in_rootfs", "with_home"),
         ("path", "args", "env", "state_head", "state_tail"),
     ),
     "sysctl": (CONTAINER, (), ("file", "value")),

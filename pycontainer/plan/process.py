@@ -237,14 +237,16 @@ def _capabilities(sketch: Sketch) -> dict[str, int]:
     # In a user namespace of its own the process has them all, whatever we have.
     available = -1 if sketch.spaces.user else sketch.host.permitted
     sets: dict[str, int] = {}
+    strangers: list[str] = []
     for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
         bits, unknown = mask(given.get(name) or ())
-        if unknown:
-            words = ", ".join(unknown)
-            sketch.warnings.append(f"process.capabilities.{name}: ignoring unknown {words}")
+        strangers += unknown
         if bits & ~available:
             sketch.warnings.append(f"process.capabilities.{name}: not ours to grant all of them")
         sets[name] = bits & available
+    if strangers:  # runc's words
+        names = " ".join(sorted(set(strangers)))
+        sketch.warnings.append(f"ignoring unknown or unavailable capabilities: [{names}]")
     sets["effective"] &= sets["permitted"]
     sets["ambient"] &= sets["permitted"] & sets["inheritable"]
     return sets

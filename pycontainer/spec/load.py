@@ -68,12 +68,23 @@ def _read(source: str | int, name: str) -> bytes:
         raise MissingConfig(f"JSON specification file {source!r} not found") from None
     except OSError as error:
         if error.errno == errno.ENOENT:
-            raise MissingConfig(f"JSON specification file {source} not found") from None
+            raise _missing(source) from None
         raise ConfigError(f"open {name}: {os_reason(error.errno or 0)}") from None
     try:
         return _read_all(fd, name)
     finally:
         posix.close(fd)
+
+
+def _missing(path: str) -> MissingConfig:
+    directory, slash, name = path.rpartition("/")
+    try:
+        posix.stat(directory or "/")
+    except OSError as error:
+        if slash:
+            return MissingConfig(f"chdir {directory}: {os_reason(error.errno or 0)}")
+    place = f" (in {directory or slash})" if slash else ""
+    return MissingConfig(f"JSON specification file {name} not found{place}")
 
 
 def _read_all(fd: int, name: str) -> bytes:

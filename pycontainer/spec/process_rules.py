@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pycontainer.spec.subject import Subject, quote, ranges, refuse
-from pycontainer.tables import caps, rlimits
+from pycontainer.tables import rlimits
 
 _CLAUSE = "config.md#process"
 _POSIX = "config.md#posix-process"
 _LINUX = "config.md#linux-process"
 _USER = "config.md#posix-platform-user"
 _NO_ID = 0xFFFFFFFF  # -1: setresuid(2) and its kin take it for "leave it as it is"
-_CAPABILITIES = frozenset(caps.NAMES)
-_CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 
 def cwd(subject: Subject) -> None:
@@ -57,19 +55,6 @@ def user(subject: Subject) -> None:
         refuse("process.user.additionalGids", f"has {_NO_ID}, which is no id", _USER)
     if entry.get("umask", 0) > 0o777:
         refuse("process.user.umask", f"is {entry['umask']}, must be at most 511 (0777)", _USER)
-
-
-def capabilities(subject: Subject) -> None:
-    """Names that Linux does not have are a warning: the specification wants no failure."""
-    sets = subject.process.get("capabilities")
-    if not sets:
-        return
-    for kind in _CAPABILITY_SETS:
-        names = sets.get(kind)
-        if names and not _CAPABILITIES.issuperset(names):
-            for name in names:
-                if name not in _CAPABILITIES:
-                    subject.warn(f"process.capabilities.{kind}", f"{quote(name)} is unknown")
 
 
 def resource_limits(subject: Subject) -> None:
@@ -153,7 +138,6 @@ RULES = (
     env,
     console_size,
     user,
-    capabilities,
     resource_limits,
     oom_score,
     scheduler,

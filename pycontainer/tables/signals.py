@@ -61,7 +61,9 @@ def parse_signal(text: str) -> int:
         if not name.startswith("SIG"):
             name = "SIG" + name
         number = NUMBERS.get(name) or ALIASES.get(name) or _realtime(name)
-    if number is None or not 0 <= number <= RTMAX:
+    if number is not None and not 0 <= number <= RTMAX:
+        raise UsageError("unable to signal init: invalid argument")  # what the kernel would say
+    if number is None:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
         raise UsageError(f'unknown signal "{quoted}"')
     return number

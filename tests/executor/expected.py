@@ -357,8 +357,9 @@ def hook(walk: Walk) -> None:
     call = walk.want("write", Fd("pipe"), ..., fails=("EPIPE",))
     if not re.fullmatch(state, call.text(1) or ""):
         raise walk.wrong(f"the state is {call.text(1)}")
-    own = _process_of_hook(walk)[:4]
-    if not child.ok or [c.name for c in own] != ["dup3", "dup3", "dup3", "execve"]:
+    names = ["dup3", "dup3", "dup3", *["fchdir"] * walk["in_rootfs"], "execve"]
+    own = _process_of_hook(walk)[: len(names)]
+    if not child.ok or [c.name for c in own] != names:
         raise walk.wrong(f"the hook's process did {own}")
 
 

@@ -63,7 +63,8 @@ def message(done: subprocess.CompletedProcess[str]) -> str:
     assert match, done.stderr
     text = match[3]
     text = json.loads(text) if text.startswith('"') else text
-    return text.strip().removeprefix("runc: ").replace("runc ", "pycontainer ")
+    text = text.strip().removeprefix("runc: ").removeprefix("pycontainer: ")
+    return text.replace("runc ", "pycontainer ")
 
 
 @pytest.mark.parametrize("line", SAME)
@@ -89,7 +90,7 @@ def test_answers_as_runc(pycontainer: Any, runc: Any, line: str) -> None:
         ("nocommand x", 3, "No help topic for 'nocommand'"),
         ("exec -u 0x0 absent ls", 255, "exec failed: "),
         ("--rootless=perhaps state x", 1, "must be true, false or auto"),
-        ("--root / list", 1, "option --root argument should not be set to /"),
+        ("--root / list", 1, "Option --root argument should not be set to /"),
         ("--root /nonexistent/root list", 1, "open /nonexistent/root: no such file or directory"),
     ],
 )

@@ -11,16 +11,18 @@ from pycontainer import __version__
 from pycontainer.cli import COMMANDS, load
 
 KILL = """\
-pycontainer kill: send a signal to a container
+NAME:
+   pycontainer kill - send a signal to a container
 
-USAGE
+USAGE:
    pycontainer kill [options] CONTAINER [SIGNAL]
 
+DESCRIPTION:
 SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal is TERM.
 
    pycontainer kill mybox KILL
 
-OPTIONS
+OPTIONS:
    -a, --all    signal every process of the container, not only its init
    -h, --help   show this help
 """
@@ -47,9 +49,9 @@ def test_help_of_a_command(pycontainer: Any, argv: str) -> None:
 def test_every_command_fits_a_terminal(pycontainer: Any, name: str) -> None:
     done = pycontainer("help", name)
     assert done.returncode == 0 and not done.stderr
-    assert done.stdout.startswith(f"pycontainer {name}: {load(name).SUMMARY}\n")
+    assert done.stdout.startswith(f"NAME:\n   pycontainer {name} - {load(name).SUMMARY}\n")
     lines = done.stdout.splitlines()
-    assert len(lines) <= 35
+    assert len(lines) <= 40
     assert max(len(line) for line in lines) <= 100
 
 
@@ -57,10 +59,20 @@ def test_every_command_fits_a_terminal(pycontainer: Any, name: str) -> None:
 def test_help_of_the_program(pycontainer: Any, argv: str) -> None:
     done = pycontainer(*argv.split(), own_root=False)
     assert done.returncode == 0 and not done.stderr
-    assert len(done.stdout.splitlines()) <= 45
+    assert len(done.stdout.splitlines()) <= 50
     for name in COMMANDS:
         assert re.search(rf"^   {name} +\S", done.stdout, re.MULTILINE)
     assert "--criu" not in done.stdout
+
+
+@pytest.mark.parametrize("argv", ["--help", "kill --help"])
+def test_the_headings_are_runcs(pycontainer: Any, runc: Any, argv: str) -> None:
+    found = []
+    for command in (pycontainer, runc):
+        lines = command(*argv.split()).stdout.splitlines()
+        found.append([line for line in lines if re.match(r"[A-Z ]+:", line)])
+    ours, theirs = ({line.partition(":")[0] for line in lines} for lines in found)
+    assert theirs - {"EXAMPLE"} <= ours
 
 
 @pytest.mark.parametrize("argv", ["--version", "-v", "-version", "--root /proc/nonsense/x -v"])

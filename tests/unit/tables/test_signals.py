@@ -41,13 +41,20 @@ def test_numbers_and_real_time(text: str, number: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "SIG", "FOO", "-1", "65", "9 ", " 9", "1_0", "9.0", "٩", "RTMIN+31", "RTMAX-31", "RTMIN3"]
+    ["", "SIG", "FOO", "9 ", " 9", "1_0", "9.0", "٩", "RTMIN+31", "RTMAX-31", "RTMIN3"]
     + ["RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN+-1", "SIGSIGKILL", "9" * 5000, "--9", "+"],
 )
 def test_everything_else_is_refused_in_runcs_words(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         signals.parse_signal(text)
     assert str(caught.value) == f'unknown signal "{text}"'
+
+
+@pytest.mark.parametrize("text", ["-1", "65", "999", "-9"])
+def test_numbers_that_no_signal_has_are_refused_in_the_kernels_words(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        signals.parse_signal(text)
+    assert str(caught.value) == "unable to signal init: invalid argument"
 
 
 def test_quotes_in_the_message() -> None:
