@@ -84,7 +84,8 @@ def table(results: Results) -> list[str]:
         counts = []
         for runtime in RUNTIMES:
             went = [row.get((runtime, setup), "–") for row in results.values()]
-            counts.append(f"{went.count('yes')} of {len(went) - went.count('–')}")
+            ran = len(went) - went.count("–")
+            counts.append(f"{went.count('yes')} of {ran}" if ran else "–")
         lines.append(f"| {words} | {' | '.join(counts)} |")
     lines += ["", f"| check | {' | '.join(RUNTIMES)} |", head]
     for check, row in results.items():
