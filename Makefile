@@ -27,6 +27,8 @@ C_LINT := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
+# What tests call: as it is installed. (pytest without make takes the script, which is always fresh.)
+export PYCONTAINER_COMMAND ?= $(FAST)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-unit test-vm test-engines conformance lint format bench install uninstall clean system
