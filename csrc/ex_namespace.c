@@ -29,14 +29,6 @@ int do_unshare(void)
     return (int)sys1(__NR_unshare, flags);
 }
 
-/* The procfs of the pid namespace that our children are in, while we may still open one. */
-int do_open_proc(void)
-{
-    xclose(keep(&ex.proc));
-    int fd = proc_handle();
-    return fd < 0 ? fd : 0;
-}
-
 /* Joining a pid or time namespace moves only children: the rest of the plan is a child's, made
  * with CLONE_PARENT so that the runtime is its parent too. It gets the child's pidfd. Not clone3,
  * which seccomp filters commonly forbid: `exec` may have loaded one before. */
@@ -51,8 +43,7 @@ int do_respawn(void)
     if (pid < 0)
         return (int)pid;
     if (pid == 0) {
-        if (!INT(RESPAWN, keep_proc)) /* it showed the old pid namespace */
-            xclose(keep(&ex.proc));
+        xclose(keep(&ex.proc)); /* it showed the old pid namespace */
         return channel_expect(MSG_GO);
     }
     int error = channel_send(MSG_CHILD, 0, NULL, 0, pidfd);

@@ -120,25 +120,14 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
         process.key_label(sketch)
     namespaces.enter(sketch, joined, None if sketch.host.mounts else open_inside)
     if namespaces.respawns(sketch):
-        if _appears_late(sketch):
-            process.open_proc(sketch)
-        else:
-            namespaces.respawn(sketch, keep_proc=False)
+        # Early: a procfs that is mounted shows the pid namespace that its mounter is in.
+        namespaces.respawn(sketch)
     namespaces.late(sketch)
-    if not _appears_late(sketch):
-        sketch.add("setsid")
+    sketch.add("setsid")
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.state['id']}")
     namespaces.identity(sketch)
     _rootfs(sketch, inputs, root)
-
-
-def _appears_late(sketch: Sketch) -> bool:
-    """True when the program's process appears in a joined pid namespace only when it has given
-    everything up, as in entry.py; hooks, which are told its pid, need it earlier."""
-    stages = ("prestart", "createRuntime", "createContainer")
-    hooked = any(hooks.of_stage(sketch.config, stage) for stage in stages)
-    return namespaces.respawns(sketch) and not hooked
 
 
 class Root:
@@ -187,8 +176,7 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     mounts.compile()
     devices.compile_devices(sketch)
     process.terminal(sketch, mount=sketch.spaces.has("mount"))
-    if not _appears_late(sketch):
-        process.control_terminal(sketch)
+    process.control_terminal(sketch)
     namespaces.net_devices(sketch)
     if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
         sketch.add("sync", "hooks", field="hooks")
@@ -252,8 +240,7 @@ def _inside(sketch: Sketch) -> None:
     cwd = sketch.process.get("cwd") or "/"
     sketch.add("enter_cwd", 1, cwd, field="process.cwd")
     process.scheduling(sketch)
-    if not _appears_late(sketch):
-        process.labels(sketch)
+    process.labels(sketch)
     env = process.environment(sketch)
     if process.needs_home(env):
         sketch.add("home", user.get("uid", 0), field="process.user.uid")
@@ -263,16 +250,11 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     """Give up privileges, say that we are ready, wait for the start, and become the program."""
     if sketch.process.get("noNewPrivileges"):
         sketch.add("no_new_privs", field="process.noNewPrivileges")
-    filter, keeps = inputs.filter, process.kept(sketch, inputs.filter)
-    sets = process.identity(sketch, keeps)
+    filter = inputs.filter
+    process.identity(sketch, process.kept(sketch, filter))
     sketch.add("chdir", sketch.process.get("cwd") or "/", field="process.cwd")
     env = process.environment(sketch)
     process.program(sketch, env)
-    if _appears_late(sketch):
-        # A hook that starts is a child of its own, which no filter is meant for.
-        hooked = hooks.of_stage(sketch.config, "startContainer")
-        rest = process.appear(sketch, None if hooked else filter, sets, keeps)
-        filter = filter if hooked else rest
     sketch.add("sync", "ready")
     inputs.cgroup.devices(sketch)
     sketch.add("record", "created")

@@ -287,7 +287,6 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "cgroup_join": lambda op: f"enter cgroup {_text(op, 'path')}",
     "setns": lambda op: f"join {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
     "unshare": lambda op: f"make new namespaces: {_spaces(op['flags'])}",
-    "open_proc": lambda op: "open the procfs of the processes to come",
     "respawn": lambda op: f"go on in a child (new namespaces: {_spaces(op['flags'])})",
     "become_root": lambda op: "become root of the user namespace",
     "setsid": lambda op: "start a session",

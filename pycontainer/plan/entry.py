@@ -86,13 +86,13 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
         scheduling.affinity(sketch, "final")
     if inputs.keyring:
         process.key_label(sketch)
+    # Whoever appears late could not open a procfs any more, and inherits them.
+    process.labels(sketch)
     namespaces.enter(sketch, joined)
     respawns = namespaces.respawns(sketch)
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.id}")
     process.terminal(sketch, mount=False)
-    if respawns:
-        process.open_proc(sketch)
     _process(sketch, inputs, respawns)
     return Plan(sketch, bool(sketch.process.get("terminal")))
 

@@ -129,9 +129,9 @@ def respawns(sketch: Sketch) -> bool:
     return "pid" in spaces.joined and _respawned_pid(sketch) and not spaces.staged
 
 
-def respawn(sketch: Sketch, keep_proc: bool) -> None:
-    """Let the child go on; `keep_proc` says that `open_proc` has been done for it."""
-    sketch.add("respawn", 0, int(keep_proc), field=sketch.spaces.joined["pid"][1])
+def respawn(sketch: Sketch) -> None:
+    """Let the child go on."""
+    sketch.add("respawn", 0, field=sketch.spaces.joined["pid"][1])
 
 
 def _become_root(sketch: Sketch, field: str) -> None:
@@ -170,7 +170,7 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> Non
         "pid" in spaces.joined and _respawned_pid(sketch)
     )
     if child:
-        sketch.add("respawn", spaces.new & CLONE_NEWPID, 0, field="linux.namespaces")
+        sketch.add("respawn", spaces.new & CLONE_NEWPID, field="linux.namespaces")
 
 
 def late(sketch: Sketch) -> None:

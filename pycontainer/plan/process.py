@@ -44,11 +44,6 @@ def control_terminal(sketch: Sketch) -> None:
         sketch.add("control_terminal", field="process.terminal")
 
 
-def _labelled(sketch: Sketch) -> bool:
-    """True when `labels` has something to write."""
-    return bool(sketch.process.get("apparmorProfile") or sketch.process.get("selinuxLabel"))
-
-
 def key_label(sketch: Sketch) -> None:
     """The label of the keyring to come, while the process is in the pid namespace of its /proc."""
     if sketch.process.get("selinuxLabel"):
@@ -56,12 +51,6 @@ def key_label(sketch: Sketch) -> None:
 
         _require(sketch.host.selinux, "SELinux", "process.selinuxLabel")
         selinux.of_keys(sketch)
-
-
-def open_proc(sketch: Sketch) -> None:
-    """What the labels of a process that appears late will be written to."""
-    if _labelled(sketch):
-        sketch.add("open_proc", field="process")
 
 
 def labels(sketch: Sketch) -> None:
@@ -182,7 +171,7 @@ def appear(
         seccomp(sketch, filter)
         capabilities(sketch, sets, 0)
         filter = None
-    namespaces.respawn(sketch, keep_proc=_labelled(sketch))
+    namespaces.respawn(sketch)
     session(sketch)
     return filter
 
@@ -191,7 +180,6 @@ def session(sketch: Sketch) -> None:
     """What only the program's own process can do for itself."""
     sketch.add("setsid")
     control_terminal(sketch)
-    labels(sketch)
 
 
 def identity(sketch: Sketch, keeps: int) -> dict[str, int]:

@@ -40,14 +40,10 @@ CALLS: dict[str, dict[int, int]] = {
     "setsid": {},
     "ioctl": {},
     "getpid": {},
-    "openat2": {},
     "write": {},
     "close": {},
     "prlimit64": {0: 0},
     "execve": {},
-    "rt_sigaction": {},  # from here on while it waits for its start
-    "accept4": {},
-    "read": {},
 }
 
 

@@ -106,29 +106,6 @@ def test_a_tracer_finds_nothing_of_the_host(box: Box, thief: Path, name: str, ui
     assert _hashes() == before
 
 
-@pytest.mark.parametrize("name", FILTERS)
-def test_a_tracer_finds_nothing_in_a_container_that_joins_its_own(box: Box, thief: Path, name: str):
-    """A pod that shares its pid namespace: the second one is made, waits, starts and runs."""
-    bundle = with_thief(box, thief, "CAP_SYS_PTRACE")
-    bundle.process["args"] = ["/bin/thief", "4", "c"]
-    second = box.bundle("/bin/true")
-    second.process["noNewPrivileges"] = False
-    second.process["capabilities"] = bundle.process["capabilities"]
-    if FILTERS[name]:
-        second.linux["seccomp"] = FILTERS[name]
-    argv = box.pycontainer.argv("run", "-b", bundle, box.id("first"))
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    box.pycontainer.wait_for(box.id("first"), "running")
-    second.join_namespace("pid", f"/proc/{box.pycontainer.state(box.id('first'))['pid']}/ns/pid")
-    made = 0
-    while process.poll() is None:
-        status = box.pycontainer("create", "-b", second, box.id("second")).status
-        made += status == 0 and box.pycontainer("start", box.id("second")).status == 0
-        box.pycontainer("delete", "--force", box.id("second"))
-    lines = process.communicate()[0].decode().splitlines()
-    assert made > 1 and [line for line in lines if not line.startswith("seen")] == []
-
-
 def test_a_tracer_in_a_user_namespace_has_no_hold(box: Box, thief: Path):
     """There it sees who enters with all capabilities. But its CAP_SYS_PTRACE does not count over
     a memory that belongs to the host's namespace and is not dumpable, up to the exec."""

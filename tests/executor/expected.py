@@ -44,18 +44,13 @@ def unshare(walk: Walk) -> None:
     walk.want("unshare", walk["flags"])
 
 
-def open_proc(walk: Walk) -> None:
-    walk.proc = False
-    new_proc(walk)
-
-
 def respawn(walk: Walk) -> None:
     """The rest is the child's, in the same place of the plan."""
     clone_parent, clone_pidfd = 0x8000, 0x1000
     flags = walk["flags"] | clone_parent | clone_pidfd
     call = walk.want("clone", "child_stack=NULL".__eq__, cloned(flags))
     send(walk, 4)
-    walk.proc &= bool(walk["keep_proc"])
+    walk.proc = False
     walk.want("exit_group", 0)
     walk.go_on_in(call.result)
 
@@ -386,7 +381,7 @@ EXPECTED: dict[str, Check] = {
     **{
         check.__name__: check
         for check in (
-            cgroup_join, setns, unshare, open_proc, respawn, become_root, own_oom_score, setsid,
+            cgroup_join, setns, unshare, respawn, become_root, own_oom_score, setsid,
             keyring, loopback_up, hostname, domainname, sysctl, self_write, propagation, rootfs,
             open_source, mount, bind, mount_attr, mount_propagation, remount, readonly, mask,
             label_file, pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink, console,

@@ -247,3 +247,12 @@ def test_a_container_that_outlives_its_joined_namespace(
     pyc("run", "-d", "-b", bundle, name).ok()
     assert pyc("exec", name, "ip", "link").ok().out.count("lo") >= 1
     eventually(lambda: pyc.status(name) == "running", "still there")
+
+
+def test_proc_shows_the_pid_namespace_that_was_joined(box: Box):
+    """And nothing of ours: whoever mounts a procfs must be in there."""
+    first = box.running()
+    bundle = box.bundle().script("cat /proc/1/cmdline | tr '\\0' ' '; ls /proc | grep -c '^[0-9]'")
+    bundle.join_namespace("pid", f"/proc/{box.pycontainer.state(first)['pid']}/ns/pid")
+    command, count = box.run(bundle).ok().out.split(" 1000 ")
+    assert command == "/bin/sleep" and int(count) < 8
