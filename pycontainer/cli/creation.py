@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     ("bundle", "b", TEXT, "DIR", "the bundle (default: the current directory)"),
+    ("config", "f", TEXT, "FILE", "read FILE instead of the bundle's config.json"),
     ("console-socket", "", TEXT, "PATH", "unix socket that receives the terminal's master end"),
     ("pidfd-socket", "", TEXT, "PATH", "unix socket that receives a pidfd of the container's init"),
     ("pid-file", "", TEXT, "FILE", "write the process id to FILE"),
@@ -27,6 +28,7 @@ def create_options(arguments: Arguments) -> CreateOptions:
 
     return CreateOptions(
         bundle=arguments["bundle"] or ".",
+        config=absolute(arguments["config"]) if arguments["config"] else None,
         console_socket=arguments["console-socket"],
         pidfd_socket=arguments["pidfd-socket"],
         pid_file=absolute(arguments["pid-file"]) if arguments["pid-file"] else "",

@@ -11,6 +11,7 @@ a child go on where pid or time namespaces move only children.
 from __future__ import annotations
 
 from pycontainer.errors import ConfigError
+from pycontainer.plan.process import keeps_groups
 from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.namespaces import (
     CLONE_NEWCGROUP,
@@ -140,6 +141,8 @@ def _become_root(sketch: Sketch, field: str) -> None:
     spaces: Spaces = sketch.spaces
     unsure = "user" in spaces.joined or sketch.host.rootless
     mode = 2 if spaces.setgroups and unsure else int(spaces.setgroups)
+    if keeps_groups(sketch.config):
+        mode = 0
     # A user without privileges opens /proc/PID/ns of dumpable processes only: for exec, and for
     # hooks that set the network up. In new namespaces there is nobody to hide from; but who is in
     # a pid namespace that we join may own the new user namespace, and could trace us on our way.

@@ -194,6 +194,8 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     sketch.add("bounding", sets["bounding"], field="process.capabilities.bounding")
     groups = [*dict.fromkeys(user.get("additionalGids") or ())]
     kept = int(not sketch.spaces.setgroups)
+    if keeps_groups(sketch.config):
+        groups, kept = [], 1
     if groups and kept:
         raise ConfigError(
             "additional groups are not possible where setgroups is denied",
@@ -205,6 +207,11 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     sketch.add("user", uid, gid, kept, packed, field="process.user")
     capabilities(sketch, sets, keeps)
     return sets
+
+
+def keeps_groups(config: dict[str, Any]) -> bool:
+    """crun's annotation, which Podman sets for --group-add keep-groups: no setgroups(2) at all."""
+    return "run.oci.keep_original_groups" in (config.get("annotations") or ())
 
 
 def capabilities(sketch: Sketch, sets: dict[str, int], keeps: int) -> None:
