@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any, Unpack
 
 import attrs
@@ -24,6 +25,7 @@ Bundle = str | os.PathLike[str]
 Config = Mapping[str, Any]
 States = list[State]  # `list` is a method's name in the class
 
+_keeping = Lock()  # of the executor, which is made once
 _STREAMS = ("stdin", "stdout", "stderr", "pass_fds")
 _OPTIONS = ("no_pivot", "no_new_keyring")
 
@@ -176,7 +178,8 @@ class Runtime:
     # -- helpers --------------------------------------------------------------------------------
 
     def _launch(self, container_id: str, bundle: Bundle, given: Any, *, gated: bool) -> Container:
-        program.keep()
+        with _keeping:
+            program.keep()
         path = os.fspath(bundle)
         document = self._document(path, given.pop("config", None))
         streams: Any = {name: given.pop(name) for name in _STREAMS if name in given}
