@@ -83,6 +83,11 @@ class Facts:
         members: dict[str, Any] = {"version": VERSION}
         for name in _MEMBERS:
             members[name] = getattr(self, name)
+        if self.pid:
+            # runc's names, for who looks into its state.json; nothing of ours reads them.
+            members["init_process_pid"] = self.pid
+            members["init_process_start"] = self.start_time
+            members["cgroup_paths"] = self.cgroup.get("paths") or {}
         return (jsonfast.dumps(members) + "\n").encode()
 
 

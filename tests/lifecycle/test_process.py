@@ -274,7 +274,7 @@ def test_bad_configs(box: Box, pyc: Runtime, text: str, words: str):
 
 
 def test_no_bundle(box: Box, pyc: Runtime):
-    pyc("create", "-b", box.directory / "nowhere", box.id()).fails("config.json not found")
+    pyc("create", "-b", box.directory / "nowhere", box.id()).fails("no such file or directory")
     bundle = box.bundle()
     bundle.config["root"]["path"] = "nowhere"
     pyc("create", "-b", bundle, box.id()).fails("root.path")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,3 +191,15 @@ def test_under_the_name_runc_we_answer_to_it(box: Box, pyc: Runtime):
     pyc("run", "-b", "/no/such", box.id()).fails('msg="runc run failed: chdir /no/such')
     assert "\n   runc state - " in pyc("state", "--help").ok().out
     pyc("state").fails(f'{link}: \\"state\\" requires exactly 1 argument(s)')
+
+
+def test_the_state_file_has_what_others_look_for(box: Box):
+    found = []
+    for runtime in box.both():
+        name = box.running(runtime=runtime.name)
+        facts = json.loads((runtime.root / name / "state.json").read_text())
+        assert facts["init_process_pid"] == runtime.state(name)["pid"]
+        stat = Path(f"/proc/{facts['init_process_pid']}/stat").read_text()
+        assert facts["init_process_start"] == int(stat.rpartition(")")[2].split()[19])
+        found.append({c: p.replace(name, "ID") for c, p in facts["cgroup_paths"].items()})
+    assert found[0] == found[-1]
