@@ -23,7 +23,7 @@ USER = "tester"
 # name: (user, what is run)
 PARTS = {
     "cgroups": ("root", sorted(glob.glob("tests/lifecycle/test_cgroup_*.py"))),
-    "life": ("root", ["tests/lifecycle/test_life.py"]),
+    "life": ("root", ["tests/lifecycle/test_life.py", "tests/lifecycle/test_fields_apparmor.py"]),
     "rootless": (USER, ["tests/rootless"]),
 }
 PYTEST = "/usr/bin/python3 -m pytest -q -p pytest_timeout -o timeout=600 --durations=8".split()

@@ -117,7 +117,10 @@ CLAUSES = [
             MUST,
             "AppArmor's profile is applied at exec; an error without AppArmor",
             "unit/plan/fields_labels::written_to_the_process_itself"
-            " lifecycle/fields_misc::apparmor_absent",
+            " lifecycle/fields_misc::apparmor_absent"
+            " lifecycle/fields_apparmor::the_program_has_the_profile"
+            " lifecycle/fields_apparmor::a_process_that_joins_has_it"
+            " lifecycle/fields_apparmor::a_profile_that_nobody_has_loaded",
         ),
         (
             MUST,

@@ -129,11 +129,13 @@ CLAUSES = [
             "checkBeforeUpdate refuses a limit below the usage",
             f"{_CGROUP}a_memory_limit_below_the_usage_says_the_usage {_V2}v2_check_before_update",
         ),
+        (MUST, "a cpu burst above the quota is an error", _RULES),
+        (MUST, "an entry of weightDevice or rdma that limits nothing is an error", _RULES),
         (MUST, "pids.limit 0 is a limit, -1 is none", f"{_V2}pids"),
         (
             MUST,
             "limits of memory, cpu, blockIO, hugepages, network, pids and rdma are written",
-            f"{_V2}v1_everything {_V2}v2_everything {_CGROUP}same_settings_as_runc",
+            f"{_V2}v1_everything {_V2}v2_everything lifecycle/cgroup_limits::same_as_runc",
         ),
         (
             MUST,
@@ -202,6 +204,11 @@ CLAUSES = [
             MUST,
             "enableMonitoring makes a group of counters named after the container",
             f"{_RDT}monitoring lifecycle/fields_intel_rdt::from_create_to_delete",
+        ),
+        (
+            MUST,
+            "a group of counters that cannot be made is an error",
+            f"{_RDT}a_group_of_counters_that_cannot_be_made",
         ),
     ),
     *section(

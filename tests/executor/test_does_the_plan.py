@@ -314,6 +314,7 @@ UNSEEN = {
     ("setns", "path"),  # a slot stands for it
     ("cgroup_join", "path"),
     ("mknod", "source"),  # only a fallback
+    ("mask", "label"),  # of the first directory only
     ("mount", "ms_flags"),  # asks for another way to mount
     ("bind", "attr_clear"),  # its bit is among those of soft_clear
 }

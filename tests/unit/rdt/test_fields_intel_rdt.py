@@ -119,6 +119,16 @@ def test_monitoring(tree):
     assert group.facts() == {"groups": [str(tree), str(monitor)], "made": [str(monitor)]}
 
 
+def test_a_group_of_counters_that_cannot_be_made(tree):
+    """The kernel has only so many; what was made before is taken back."""
+    full = tree / "mon_groups"
+    if full.is_dir():
+        full.rmdir()
+    full.write_text("")
+    with pytest.raises(OperationError, match="mon_groups"):
+        enter(tree, {"closID": "/", "enableMonitoring": True})
+
+
 def test_joining(tree):
     facts = enter(tree, {"enableMonitoring": True}).facts()
     intel_rdt.join(facts, 43)
