@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.box import Box
 from tests.support.cgroups import DRIVERS, flags, settings, unit_properties, units
-from tests.support.limits import CONFIGS
+from tests.support.limits import CONFIGS, UNIT_DIFFERENCES
 from tests.support.runtimes import has_runc
 
 
@@ -32,7 +32,10 @@ def test_same_as_runc(box: Box, driver: str, name: str) -> None:
         if done.status == 0:
             found[runtime.name].append(settings(runtime, container))
             if driver == "systemd":
-                found[runtime.name].append(unit_properties(f"test-{container}.scope"))
+                properties = unit_properties(f"test-{container}.scope")
+                found[runtime.name].append(properties)
+                if runtime is box.runc:
+                    properties.update(UNIT_DIFFERENCES.get(name, {}))
         runtime("delete", "--force", container)
     assert found["pycontainer"] == found["runc"], done.err
     assert units(box.token) == []

@@ -14,7 +14,7 @@ import pytest
 
 from tests.rootless.person import Person, why_not
 from tests.support.cgroups import directories, setting, settings, unit_properties
-from tests.support.limits import CONFIGS
+from tests.support.limits import CONFIGS, UNIT_DIFFERENCES
 
 RUNTIME_DIR = Path(f"/run/user/{os.geteuid()}")
 pytestmark = pytest.mark.skipif(
@@ -93,7 +93,10 @@ def test_same_as_runc(managed: Managed, name: str) -> None:
         found[command] = [done.status != 0]
         if done.status == 0:
             found[command].append(settings(managed, container))
-            found[command].append(unit_properties(f"test-{container}.scope", "--user"))
+            properties = unit_properties(f"test-{container}.scope", "--user")
+            found[command].append(properties)
+            if command == "runc":
+                properties.update(UNIT_DIFFERENCES.get(name, {}))
         managed("delete", "--force", container)
     assert found[ours] == found["runc"]
     assert units(managed.token) == ""

@@ -86,3 +86,7 @@ else:
     CONFIGS["unified, other files"] = {
         "unified": {"io.weight": "55", "cpu.max": "12000 60000", "pids.max": "max"}
     }
+
+# What a unit is told beyond what runc tells it. No swap at all: runc leaves that to the kernel's
+# file, and systemd, which knows nothing of it, gives the swap back when it reloads.
+UNIT_DIFFERENCES = {} if V1 else {"no swap": {"MemorySwapMax": "0"}}
