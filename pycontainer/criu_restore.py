@@ -150,6 +150,9 @@ class _Restoration(Creation):
             "inherit_fd": [],
             "join_ns": [],
         }
+        if request["manage_cgroups_mode"] == wire.CGROUP_MODES["strict"]:
+            # Strict is that none may be there before. CRIU would find the one that we have made.
+            request["manage_cgroups_mode"] = wire.CGROUP_MODES["full"]
         if options.lsm_profile:
             request["lsm_profile"] = options.lsm_profile
         if options.lsm_mount_context:

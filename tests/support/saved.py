@@ -93,7 +93,6 @@ class Saved:
 
     def restore(self, *words: object, **options: object) -> Done:
         paths = ("--image-path", self.images, "-b", self.bundle)
-        options = {**QUIET, **options}
         return self.pyc("restore", "-d", *paths, *words, self.name, **options)
 
     def goes_on(self) -> None:
