@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pycontainer.requests import ExecOptions
 
 
+# What a process document that does not say it has from the container, as with runc.
+_INHERITED = ("capabilities", "selinuxLabel", "ioPriority", "scheduler", "execCPUAffinity")
+_NOT_SAID = (None, "")  # {} does say something: no capability at all
+
+
 def run_exec(container: Container, options: ExecOptions) -> int:
     """Start the process; wait for it unless detached. Its exit status, 0 when detached."""
     config, attachment = _prepared(container, options)
@@ -85,10 +90,10 @@ def _check_status(container: Container, options: ExecOptions) -> None:
 def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
     """The process document: the caller's own, or the container's with the caller's changes."""
     if options.process is not None:
-        process = options.process
-        affinity = (config.get("process") or {}).get("execCPUAffinity")
-        if affinity and "execCPUAffinity" not in process:
-            process = {**process, "execCPUAffinity": affinity}
+        process, own = options.process, config.get("process") or {}
+        for name in _INHERITED:
+            if own.get(name) and process.get(name) in _NOT_SAID:
+                process = {**process, name: own[name]}
     else:
         from pycontainer.exec_process import merged
 

@@ -243,6 +243,11 @@ ANY: Rows = (
     ),
     (r".*", r"^write '(.*?)' to \S*/cgroup/", 'failed to write "{0}"'),
     (
+        r".*",
+        r"^connect to seccomp agent",
+        "failed to connect with seccomp agent specified in the seccomp profile",
+    ),
+    (
         r"process\.apparmorProfile",
         r"not enabled",
         "apparmor: config provided but apparmor not supported",

@@ -203,3 +203,20 @@ def test_the_state_file_has_what_others_look_for(box: Box):
         assert facts["init_process_start"] == int(stat.rpartition(")")[2].split()[19])
         found.append({c: p.replace(name, "ID") for c, p in facts["cgroup_paths"].items()})
     assert found[0] == found[-1]
+
+
+def test_a_process_document_has_the_rest_from_the_container(box: Box):
+    told = []
+    for runtime in box.both():
+        bundle, name = box.bundle("/bin/sleep", "1000"), box.id(runtime.name)
+        runtime("run", "-d", "-b", bundle, name).ok()
+        document = box.directory / f"process-{runtime.name}.json"
+        entry: dict[str, Any] = {"args": ["/bin/grep", "Cap", "/proc/self/status"], "cwd": "/"}
+        document.write_text(json.dumps(entry))
+        first = runtime("exec", "-p", document, name).ok().out
+        entry["capabilities"] = {}
+        document.write_text(json.dumps(entry))
+        told.append([first, runtime("exec", "-p", document, name).ok().out])
+        runtime("delete", "--force", name).ok()
+    assert told[0] == told[-1]
+    assert "CapEff:\t0000000000000000" not in told[0][0]
