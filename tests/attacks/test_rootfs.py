@@ -196,16 +196,19 @@ def test_no_procfs_without_masks(box: Box, nested: Path, flags: tuple[str, ...],
 
 
 def test_a_sysctl_is_really_set(box: Box, outside: Path):
-    """CVE-2019-16884, CVE-2025-52881: a volume over /proc redirects nothing that we write."""
-    fake = box.directory / "fake"
+    """CVE-2019-16884, CVE-2025-52881: no volume goes over /proc, and what an image has there when
+    the config mounts none redirects nothing that we write."""
+    bundle = box.bundle()
+    fake = bundle.rootfs / "proc"
     (fake / "sys/net/ipv4").mkdir(parents=True)
     (fake / "sys/net/ipv4/ip_forward").write_text("fake")
     (fake / "self").symlink_to("1")
-    bundle = box.bundle()
-    bundle.config["mounts"] += [
-        {"destination": "/proc", "source": str(fake), "options": ["bind"]},
-        {"destination": "/real", "type": "proc", "source": "proc"},
-    ]
+    volume = {"destination": "/proc", "source": str(fake), "options": ["bind"]}
+    bundle.config["mounts"].append(volume)
+    box.run(bundle).fails("not of type proc")
+    mounts = [mount for mount in bundle.config["mounts"] if mount["destination"] != "/proc"]
+    real = {"destination": "/real", "type": "proc", "source": "proc"}
+    bundle.config["mounts"] = [*mounts, real]
     bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
     bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
     done = box.run(bundle.script("cat /real/sys/net/ipv4/ip_forward"))
