@@ -203,7 +203,7 @@ def test_a_sysctl_is_really_set(box: Box, outside: Path):
     (fake / "sys/net/ipv4").mkdir(parents=True)
     (fake / "sys/net/ipv4/ip_forward").write_text("fake")
     (fake / "self").symlink_to("1")
-    volume = {"destination": "/proc", "source": str(fake), "options": ["bind"]}
+    volume = {"destination": "/proc", "source": str(outside), "options": ["bind"]}
     bundle.config["mounts"].append(volume)
     box.run(bundle).fails("not of type proc")
     mounts = [mount for mount in bundle.config["mounts"] if mount["destination"] != "/proc"]
