@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 from conformance.clients.engine import IMAGE, Engine, root_archive, terminate, unmount_below
 from tests.support.runtimes import eventually
+
+APPARMOR = Path("/sys/module/apparmor")
 
 
 class Docker(Engine):
@@ -60,6 +64,11 @@ class Docker(Engine):
 
     def environment(self) -> dict[str, str]:
         return {"DOCKER_CONFIG": str(self.home / "client")}
+
+    def flags(self) -> list[str]:
+        """dockerd refuses to run anything where it cannot load its AppArmor profile."""
+        cannot = APPARMOR.is_dir() and shutil.which("apparmor_parser") is None
+        return super().flags() + (["--security-opt=apparmor=unconfined"] if cannot else [])
 
     def states(self) -> list[str]:
         state = self.home / "exec" / "runtime-under-test" / "moby"
