@@ -71,6 +71,8 @@ def read(reports: list[Path]) -> Results:
 def cell(row: dict[tuple[str, str], str], runtime: str) -> str:
     """Yes, or the setups in which it fails."""
     failed = [words for setup, words in WORDS.items() if row.get((runtime, setup)) == "no"]
+    if not {"yes", "no"} & {row.get((runtime, setup)) for setup in WORDS}:
+        return "–"  # it has not run
     if len(failed) == len(WORDS):
         return "no"
     return f"no: {'; '.join(failed)}" if failed else "yes"
