@@ -190,8 +190,9 @@ NOT_UNDERSTOOD = (
 
 
 @pytest.mark.parametrize("options", [*UNDERSTOOD, *NOT_UNDERSTOOD], ids=" ".join)
-def test_global_options(box: Box, pyc: Runtime, ways, options: list[str]):
+def test_global_options(box: Box, pyc: Runtime, ways, options: list[str], monkeypatch):
     name = box.id()
+    monkeypatch.chdir(box.directory)  # --log without its value makes a file of the next word
     bring_to(pyc, box, name, "created")
     log = f"{box.directory}/log"
     words = {"ROOT": str(pyc.root), "NAME": pyc.root.name, "LOG": log}
