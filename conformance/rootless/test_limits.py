@@ -77,7 +77,8 @@ def test_a_path_of_its_own(case: Case) -> None:
 def test_update(case: Case) -> None:
     name = case.running(with_limits(case, "sleep 1000", {"pids": {"limit": 20}} | MEMORY)) \
         if case.limited else case.running()  # fmt: skip
-    done = case("update", "--pids-limit", "44", "--memory", str(64 << 20), name)
+    size = str(64 << 20)
+    done = case("update", "--pids-limit", "44", "--memory", size, "--memory-swap", size, name)
     if not case.limited:
         assert done.status != 0
         return
