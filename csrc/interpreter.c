@@ -71,6 +71,10 @@ static PyObject *complete(PyObject *self, PyObject *none)
             return NULL;
         }
         PySys_SetObject("argv", words); /* of a snapshot's start it has others */
+        PyObject *encodings = PyImport_ImportModule("encodings");
+        PyObject *files = Py_BuildValue("[s]", ENCODINGS); /* a frozen package knows of none */
+        if (!encodings || !files || PyObject_SetAttrString(encodings, "__path__", files) < 0)
+            return NULL;
     }
     Py_RETURN_NONE;
 }

@@ -12,6 +12,7 @@ import sys
 from _frozen_importlib import ModuleSpec
 from _imp import create_dynamic, exec_dynamic, is_builtin
 
+EARLY = ("encodings", "encodings.aliases", "encodings.utf_8", "codecs", "_codecs")
 Module = type(sys)
 modules = sys.modules
 
@@ -45,6 +46,9 @@ class Image:
         file = extensions.get(name)  # noqa: F821
         if file:
             return ModuleSpec(name, Extension, origin=file)
+        # Frozen, and asked for by the codecs' own start, which the other half is not to interrupt.
+        if name in EARLY:
+            return None
         # _signal is built in, and wants the handlers that belong to the other half.
         if name == "_signal" or not is_builtin(name):
             complete()

@@ -62,6 +62,7 @@ def header(directories: list[str], destdir: str = "") -> str:
         f"#define EXECUTABLE {wide(sys._base_executable)}\n",  # type: ignore[attr-defined]
         f"#define PREFIX {wide(sys.base_prefix)}\n",
         f'#define DIRECTORY "{directories[0]}"\n',
+        f'#define ENCODINGS "{library}/encodings"\n',
         f"#define EXTENSIONS {extensions(directories, destdir)}\n",
     ]
     return "".join(lines)
