@@ -232,9 +232,10 @@ class _Run:
     def _follow_child(self) -> None:
         """A child goes on with the plan; the process that we cloned has ended."""
         pidfd = self._talk().expect(MSG_CHILD)
-        reap(self.pid)
+        before, self.pid = self.pid, program.pid_of(pidfd)
         posix.close(self.pidfd)
-        self.pidfd, self.pid = pidfd, program.pid_of(pidfd)
+        self.pidfd = pidfd
+        reap(before)
         self.around.record("creating", self.pid)
         self._talk().send(MSG_GO)
 
@@ -282,12 +283,9 @@ class _Run:
 
     def abandon(self) -> None:
         """After a failure: no process may stay."""
-        if self.pid:
-            try:
-                posix.kill(self.pid, 9)
-                reap(self.pid)
-            except ProcessLookupError:
-                pass  # it has ended already, and somebody has reaped it
+        from pycontainer import rare_operations
+
+        rare_operations.abandon(self)
 
     def close(self) -> None:
         if self.channel is not None:

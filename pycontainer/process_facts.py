@@ -115,6 +115,9 @@ def reap(pid: int) -> int:
         return posix.waitpid(pid, 0)[1]
     except ChildProcessError:
         return 0
+    except KeyboardInterrupt:  # callers know that it ends at once
+        posix.waitpid(pid, 0)
+        raise
 
 
 def wait_exit(pidfd: int, timeout_ms: int) -> bool:

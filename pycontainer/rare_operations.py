@@ -5,12 +5,13 @@ Each handler gets the run and the operation, like the engine's own methods, and 
 
 from __future__ import annotations
 
+import _socket
 import posix
 from errno import ECANCELED
 
 from pycontainer._shim import lib
 from pycontainer.cgroups.files import read_text
-from pycontainer.channel import MSG_LISTENER
+from pycontainer.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
 from pycontainer.errors import CLIENT_TEXTS, OperationError
 from pycontainer.process_facts import reap
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 EXECUTOR = "pycontainer"  # its name (csrc/ex_main.c)
 SETTLED_S = 0.1
+ENDING_MS = 500  # for an executor that is told nothing more
 
 
 def hand_listener_on(run: Run) -> None:
@@ -93,6 +95,47 @@ def wrong_namespace(run: Run, op: Op) -> OperationError:
         total=len(run.plan.ops),
         field=op.field,
     )
+
+
+def abandon(run: Run) -> None:
+    """After a failure: no process of the run may stay, not even as a zombie of ours."""
+    if run.pid and any(op.kind == "respawn" for op in run.plan.ops[run.step - 1 :]):
+        _end_child(run)
+    if run.pid:
+        _end(run.pid)
+
+
+def _end_child(run: Run) -> None:
+    """The executor may have a child that we have not heard of: ours to reap. Nothing more comes
+    from us, so both end; what they still say tells of it."""
+    import select
+
+    from pycontainer import program
+
+    ours = run._talk().ours
+    end = _socket.socket(fileno=posix.dup(ours))
+    poller = select.poll()
+    poller.register(ours, select.POLLIN)
+    kind = -1
+    end.shutdown(_socket.SHUT_WR)
+    end.close()
+    while kind and poller.poll(ENDING_MS):
+        try:
+            kind, fd = run._talk().receive()
+        except ExecutorFailed:
+            continue
+        if fd >= 0:
+            if kind == MSG_CHILD:
+                _end(program.pid_of(fd))
+            posix.close(fd)
+
+
+def _end(pid: int) -> None:
+    try:
+        posix.kill(pid, 9)
+        reap(pid)
+    except ProcessLookupError:
+        pass  # it has ended already, and somebody has reaped it
 
 
 def _idmap_tree(run: Run, op: Op) -> None:
