@@ -61,7 +61,8 @@ def rob(box: Box, bundle: Bundle, tries: str, uid: int = 0) -> list[str]:
     out, _ = process.communicate()
     lines = out.decode().splitlines()
     seen = [int(line.split()[1]) for line in lines if line.startswith("seen")]
-    assert entered > 2 and seen and seen[0] > 0, (entered, lines)
+    # Few, where it holds a program of its own right when that has been executed, until it ends.
+    assert entered and seen and seen[0] > 0, (entered, lines)
     return [line for line in lines if not line.startswith("seen")]
 
 

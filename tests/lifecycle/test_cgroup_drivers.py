@@ -314,7 +314,7 @@ def test_malformed_sub_cgroup_arguments(made, values):
 
 
 def test_an_unknown_controller_of_a_sub_cgroup(made):
-    with pytest.raises(StateError, match="no controller 'nonsense'"):
+    with pytest.raises(StateError, match="unknown controller nonsense"):
         made.cgroup().placement(["nonsense:x"])
 
 

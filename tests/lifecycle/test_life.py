@@ -211,7 +211,7 @@ def test_kill_all_reaches_every_process(box: Box, pyc: Runtime, own_pids: bool):
     eventually(lambda: len(json.loads(pyc("ps", "-f", "json", name).out)) == 3, "3 processes")
     pyc("kill", "--all", name, "KILL").ok()
     pyc.wait_for(name, "stopped")
-    eventually(lambda: json.loads(pyc("ps", "-f", "json", name).out or "[]") == [], "no process")
+    eventually(lambda: not json.loads(pyc("ps", "-f", "json", name).out), "no process")
     pyc("delete", name).ok()
     box.empty()
 
