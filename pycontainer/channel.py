@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 from _struct import Struct
-from errno import EINTR, EPIPE
+from errno import ECONNRESET, EINTR, EPIPE
 
 from pycontainer._shim import ffi, lib
 from pycontainer.errors import HostError, OperationError, check
@@ -79,6 +79,8 @@ class Channel:
             got = lib.shim_receive(self.ours, room, ROOM, fds, count)
             if got != -EINTR:
                 break
+        if got == -ECONNRESET:  # killed before it has read all that we have said
+            got = 0
         check(got, "listen to the executor")
         if got < HEAD.size:
             return 0, -1

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.box import Box
 from tests.support.cgroups import DRIVERS, flags, settings, unit_properties, units
-from tests.support.limits import CONFIGS, UNIT_DIFFERENCES
+from tests.support.limits import CONFIGS, FILE_DIFFERENCES, UNIT_DIFFERENCES
 from tests.support.runtimes import has_runc
 
 
@@ -30,7 +30,10 @@ def test_same_as_runc(box: Box, driver: str, name: str) -> None:
         done = runtime(*flags(driver), "create", "-b", bundle, container)
         found[runtime.name] = [done.status != 0]
         if done.status == 0:
-            found[runtime.name].append(settings(runtime, container))
+            files = settings(runtime, container)
+            if runtime is box.runc:
+                files.update(FILE_DIFFERENCES.get(name, {}))
+            found[runtime.name].append(files)
             if driver == "systemd":
                 properties = unit_properties(f"test-{container}.scope")
                 found[runtime.name].append(properties)

@@ -90,3 +90,5 @@ else:
 # What a unit is told beyond what runc tells it. No swap at all: runc leaves that to the kernel's
 # file, and systemd, which knows nothing of it, gives the swap back when it reloads.
 UNIT_DIFFERENCES = {} if V1 else {"no swap": {"MemorySwapMax": "0"}}
+# Files of the cgroup in which later versions of runc do as we do, and this one does not.
+FILE_DIFFERENCES = {} if V1 else {"huge pages": {"hugetlb.2MB.rsvd.max": [str(4 * MEGABYTE)]}}
