@@ -32,9 +32,10 @@ class ExecutorGone(Exception):
 class Channel:
     """Our end of the channel, `ours`; `theirs` is the executor's until it has been started."""
 
-    __slots__ = ("ours", "theirs")
+    __slots__ = ("caught", "ours", "theirs")
 
     def __init__(self) -> None:
+        self.caught = -1  # a descriptor that came when Ctrl-C did
         pair = ffi.new("int[2]")
         check(lib.shim_channel(pair, pair + 1), "make the channel")
         self.ours, self.theirs = pair[0], pair[1]
@@ -73,12 +74,15 @@ class Channel:
 
     def receive(self) -> tuple[int, int]:
         """The next message's type and descriptor (-1 for none); type 0 at the end."""
-        room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]"), ffi.new("int *")
-        while True:
-            count[0] = 1
-            got = lib.shim_receive(self.ours, room, ROOM, fds, count)
-            if got != -EINTR:
-                break
+        room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]", [-1]), ffi.new("int *")
+        try:
+            got = -EINTR
+            while got == -EINTR:
+                count[0] = 1
+                got = lib.shim_receive(self.ours, room, ROOM, fds, count)
+        except KeyboardInterrupt:  # it may have come with a descriptor
+            self.caught = fds[0]
+            raise
         if got == -ECONNRESET:  # killed before it has read all that we have said
             got = 0
         check(got, "listen to the executor")

@@ -212,8 +212,8 @@ class _Run:
         self._talk().hand_over(wire.pack(self.plan.ops), self.slots)
         self.sent = True
         for number, fd in enumerate(self.slots):
-            posix.close(fd)
             self.slots[number] = -1
+            posix.close(fd)
 
     def _talk(self) -> Channel:
         if self.channel is None:
@@ -231,10 +231,12 @@ class _Run:
 
     def _follow_child(self) -> None:
         """A child goes on with the plan; the process that we cloned has ended."""
-        pidfd = self._talk().expect(MSG_CHILD)
+        channel = self._talk()
+        channel.caught = pidfd = channel.expect(MSG_CHILD)
         before, self.pid = self.pid, program.pid_of(pidfd)
-        posix.close(self.pidfd)
-        self.pidfd = pidfd
+        before_fd, self.pidfd = self.pidfd, pidfd
+        channel.caught = -1
+        posix.close(before_fd)
         reap(before)
         self.around.record("creating", self.pid)
         self._talk().send(MSG_GO)

@@ -12,7 +12,7 @@ from errno import ECANCELED
 from pycontainer._shim import lib
 from pycontainer.cgroups.files import read_text
 from pycontainer.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
-from pycontainer.errors import CLIENT_TEXTS, OperationError
+from pycontainer.errors import CLIENT_TEXTS, HostError, OperationError
 from pycontainer.process_facts import reap
 
 TYPE_CHECKING = False
@@ -112,7 +112,8 @@ def _end_child(run: Run) -> None:
 
     from pycontainer import program
 
-    ours = run._talk().ours
+    ours, caught = run._talk().ours, run._talk().caught
+    pidfds = [caught] if caught >= 0 else []
     end = _socket.socket(fileno=posix.dup(ours))
     poller = select.poll()
     poller.register(ours, select.POLLIN)
@@ -124,10 +125,16 @@ def _end_child(run: Run) -> None:
             kind, fd = run._talk().receive()
         except ExecutorFailed:
             continue
-        if fd >= 0:
-            if kind == MSG_CHILD:
-                _end(program.pid_of(fd))
+        if kind == MSG_CHILD:
+            pidfds.append(fd)
+        elif fd >= 0:
             posix.close(fd)
+    for pidfd in pidfds:
+        try:
+            _end(program.pid_of(pidfd))
+        except HostError:
+            pass  # a descriptor of another kind
+        posix.close(pidfd)
 
 
 def _end(pid: int) -> None:

@@ -199,8 +199,8 @@ class Cgroup:
                 try:
                     if write.file != file:
                         if fd >= 0:
-                            posix.close(fd)
-                            fd = -1
+                            before, fd = fd, -1
+                            posix.close(before)
                         file = write.file
                         fd = posix.open(f"{self.paths.directory(write.controller)}/{file}", WRITE)
                     posix.write(fd, write.value.encode())
