@@ -115,8 +115,8 @@ def reap(pid: int) -> int:
         return posix.waitpid(pid, 0)[1]
     except ChildProcessError:
         return 0
-    except KeyboardInterrupt:  # callers know that it ends at once
-        posix.waitpid(pid, 0)
+    except KeyboardInterrupt:  # callers know that it ends at once, or that has just been seen
+        reap(pid)
         raise
 
 

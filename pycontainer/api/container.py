@@ -8,7 +8,7 @@ that we have started, and several objects, threads and processes may have the sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, Unpack
 
 import attrs
@@ -307,7 +307,7 @@ def attended(process: Process, capture: CaptureArguments) -> Completed:
     try:
         with_data = process.communicate(capture.get("input", b""), capture.get("timeout"))
     except BaseException:
-        if not process.child.reap():
+        with suppress(StateError):  # it has ended by itself meanwhile
             process.kill("KILL")
             process.child.wait(10)
         raise

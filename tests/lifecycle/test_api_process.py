@@ -270,13 +270,14 @@ def test_interrupted_while_it_creates(box: Box):
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 interrupted = 0
 for i in range(40):
-    signal.setitimer(signal.ITIMER_REAL, 0.0005 * (i + 1))
     try:
-        life(f"c{i}")
+        signal.setitimer(signal.ITIMER_REAL, 0.0005 * (i + 1))
+        try:
+            life(f"c{i}")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
         interrupted += 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
     for state in runtime.list():
         runtime.delete(state.id, force=True)
 assert interrupted > 5
