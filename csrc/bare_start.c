@@ -13,7 +13,6 @@
 #include <linux/personality.h>
 
 #define MAP_FIXED 0x10
-#define MAP_FIXED_NOREPLACE 0x100000
 #define STACK_SIZE (8UL << 20)
 #define PAGE 4096UL
 #define ADDR_COMPAT_LAYOUT 0x0200000
@@ -208,8 +207,4 @@ __attribute__((used)) static void run(uint64_t *stack)
     die("not for this processor");
 }
 
-#if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n call run\n");
-#else
-__asm__(".globl _start\n_start:\n mov x29,#0\n mov x30,#0\n mov x0,sp\n bl run\n");
-#endif
+START_WITH(run);

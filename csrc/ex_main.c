@@ -194,8 +194,4 @@ __attribute__((used)) static void run(long *stack)
     xexit(1);
 }
 
-#if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n call run\n");
-#else
-__asm__(".globl _start\n_start:\n mov x29,#0\n mov x30,#0\n mov x0,sp\n bl run\n");
-#endif
+START_WITH(run);

@@ -31,6 +31,7 @@
 #define PROT_WRITE 2
 #define MAP_PRIVATE 2
 #define MAP_ANONYMOUS 0x20
+#define MAP_FIXED_NOREPLACE 0x100000
 #define PATH_MAX 4096
 
 #if defined(__x86_64__)
@@ -175,6 +176,17 @@ static inline char *put_number(char *out, long value)
     *out = 0;
     return out;
 }
+
+/* The program's entry: calls a function, which never returns, with the stack of execve(2). */
+#if defined(__x86_64__)
+#define START_WITH(function)                                                            \
+    __asm__(".globl _start\n_start:\n xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n" \
+            " call " #function "\n")
+#else
+#define START_WITH(function)                                                \
+    __asm__(".globl _start\n_start:\n mov x29,#0\n mov x30,#0\n mov x0,sp\n" \
+            " bl " #function "\n")
+#endif
 
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);

@@ -8,7 +8,6 @@
 #include <asm/prctl.h>
 #include <linux/auxvec.h>
 
-#define MAP_FIXED_NOREPLACE 0x100000
 #define CANARY 0x28 /* where in the thread's data compilers expect the stack protector's value */
 
 static union {

@@ -16,7 +16,7 @@ from pycontainer.filtering import seccomp_filter
 from pycontainer.host import probe
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create, mounts_on_host
-from pycontainer.process_facts import reap, start_time
+from pycontainer.process_facts import end_child, start_time
 from pycontainer.settings import absolute
 from pycontainer.store import Store
 
@@ -267,12 +267,8 @@ class Creation:
         """Undo what was done; the first failure is the one to be reported."""
         self.attachment.close()
         if started is not None:
-            try:
-                posix.close(started.pidfd)
-                posix.kill(started.pid, 9)
-                reap(started.pid)
-            except ProcessLookupError:
-                pass  # it ended by itself
+            posix.close(started.pidfd)
+            end_child(started.pid)
         if cgroup is not None and cgroup.made:
             try:
                 cgroup.kill()

@@ -10,7 +10,7 @@ from pycontainer.errors import CLIENT_TEXTS, ConfigError, StateError
 from pycontainer.filtering import seccomp_filter
 from pycontainer.host import probe
 from pycontainer.plan.entry import EntryInputs, compile_exec
-from pycontainer.process_facts import alive, reap
+from pycontainer.process_facts import alive, end_child
 from pycontainer.tables.namespaces import FILES
 
 TYPE_CHECKING = False
@@ -72,8 +72,7 @@ def _begin(
     try:
         attachment.announce(started)
     except BaseException:
-        posix.kill(started.pid, 9)
-        reap(started.pid)
+        end_child(started.pid)
         posix.close(started.pidfd)
         raise
     return started

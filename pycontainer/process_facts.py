@@ -120,6 +120,15 @@ def reap(pid: int) -> int:
         raise
 
 
+def end_child(pid: int) -> None:
+    """Kill our child and wait for its end; nothing if it has ended and somebody has reaped it."""
+    try:
+        posix.kill(pid, 9)
+        reap(pid)
+    except ProcessLookupError:
+        pass
+
+
 def wait_exit(pidfd: int, timeout_ms: int) -> bool:
     """Wait until the process of `pidfd` has ended; False when it still runs at the deadline."""
     poller = select.poll()

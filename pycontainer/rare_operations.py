@@ -13,7 +13,7 @@ from pycontainer._shim import lib
 from pycontainer.cgroups.files import read_text
 from pycontainer.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
 from pycontainer.errors import CLIENT_TEXTS, HostError, OperationError
-from pycontainer.process_facts import reap
+from pycontainer.process_facts import end_child, reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def abandon(run: Run) -> None:
     if run.pid and any(op.kind == "respawn" for op in run.plan.ops[run.step - 1 :]):
         _end_child(run)
     if run.pid:
-        _end(run.pid)
+        end_child(run.pid)
 
 
 def _end_child(run: Run) -> None:
@@ -131,18 +131,10 @@ def _end_child(run: Run) -> None:
             posix.close(fd)
     for pidfd in pidfds:
         try:
-            _end(program.pid_of(pidfd))
+            end_child(program.pid_of(pidfd))
         except HostError:
             pass  # a descriptor of another kind
         posix.close(pidfd)
-
-
-def _end(pid: int) -> None:
-    try:
-        posix.kill(pid, 9)
-        reap(pid)
-    except ProcessLookupError:
-        pass  # it has ended already, and somebody has reaped it
 
 
 def _idmap_tree(run: Run, op: Op) -> None:

@@ -118,9 +118,7 @@ class Process:
         What comes from its terminal counts as stdout. TimeoutError after `timeout` seconds: then
         the process still runs, and what it said until now is lost.
         """
-        found = _Conversation(self, input).run(timeout)
-        self.wait()
-        return found
+        return _Conversation(self, input).run(timeout)
 
     def close(self) -> None:
         """Close our ends, and give up the process's descriptor; the process itself runs on."""
