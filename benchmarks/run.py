@@ -1,8 +1,9 @@
 """Measure pycontainer beside the machine's other runtimes, in one run: `make bench`.
 
 Same bundles, same moment: the runtimes take turns. Prints a table, and writes it to RESULTS.md
-beside this file. Root only. crun 1.8 refuses a hybrid cgroup layout, so on such a host a second
-comparison, with crun, is made in a private mount namespace without /sys/fs/cgroup/unified.
+beside this file. Root only. On a host with a hybrid cgroup layout two more comparisons are made in
+private mount namespaces: without /sys/fs/cgroup/unified, as crun 1.8 refuses it, and with cgroup v2
+alone, whose controllers are those that v1 has not taken.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ from timing import become_reaper, run
 
 HERE = Path(__file__).resolve().parent
 OURS = HERE.parent / "build" / "fast" / "pycontainer"
-UNIFIED = Path("/sys/fs/cgroup/unified")
+CGROUPS = Path("/sys/fs/cgroup")
+UNIFIED = CGROUPS / "unified"
+ELSEWHERE = {  # what is mounted in the private namespace
+    "without the v2 mount of a hybrid host": f"umount {UNIFIED}",
+    "cgroup v2 alone": f"umount --recursive {CGROUPS} && mount -t cgroup2 none {CGROUPS}",
+}
 IN_PROCESS = 200  # containers in one process
 CROWDED = 21  # rounds beside many others
 SPACE = 0.2  # seconds between commands: what the kernel defers is paid for again then
@@ -60,8 +66,9 @@ def main() -> None:
         print(json.dumps(compare(options)))
         return
     results = {"as the host is": compare(options)}
-    if UNIFIED.is_dir() and shutil.which("crun"):
-        results["without the v2 mount of a hybrid host"] = compare_without_unified(options)
+    if UNIFIED.is_dir():
+        for place, mounts in ELSEWHERE.items():
+            results[place] = compare_elsewhere(options, mounts)
     text = report(results, options)
     print(text)
     if not options.quick:
@@ -81,11 +88,11 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def compare_without_unified(options: argparse.Namespace) -> dict[str, Any]:
-    """The same once more where crun runs, too."""
+def compare_elsewhere(options: argparse.Namespace, mounts: str) -> dict[str, Any]:
+    """The same once more, in a mount namespace that this shell command changes."""
     command = [sys.executable, __file__, "--inside", f"--rounds={options.rounds}"]
     command += ["--quick"] * options.quick + [f"--pycontainer={options.pycontainer}"]
-    script = f'umount {UNIFIED} && exec "$@"'
+    script = f'{mounts} && exec "$@"'
     unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
     with subprocess.Popen([*unshare, *command], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -137,16 +144,25 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 @contextmanager
 def places(options: argparse.Namespace) -> Iterator[tuple[list[Runtime], Path]]:
     """The runtimes that work here, and a directory in memory, as /run is where containers run."""
-    hybrid = UNIFIED.is_dir() and (UNIFIED / "cgroup.procs").exists()
-    programs = {"pycontainer": options.pycontainer, "runc": shutil.which("runc")}
-    if not hybrid:
-        programs["crun"] = shutil.which("crun")
+    programs = {name: shutil.which(name) for name in ("runc", "crun")}
     memory = next((d for d in ("/run", "/dev/shm") if in_memory(d)), "/run")
     work = Path(tempfile.mkdtemp(prefix="pycontainer-bench-", dir=memory))
     try:
-        yield [Runtime(name, path, work) for name, path in programs.items() if path], work
+        made = bundles.make(work / "try", bundles.default_config(), "/bin/true")
+        runtimes = [Runtime(name, path, work) for name, path in programs.items() if path]
+        ours = Runtime("pycontainer", options.pycontainer, work)
+        yield [ours, *(runtime for runtime in runtimes if works(runtime, made))], work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def works(runtime: Runtime, bundle: str) -> bool:
+    """Whether it runs here at all; not every one knows every layout."""
+    command = runtime.command("run", "-b", bundle, runtime.id())
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        say(f"{runtime.name} does not run here: {done.stderr.strip()}")
+    return done.returncode == 0
 
 
 def in_memory(directory: str) -> bool:
@@ -191,8 +207,9 @@ def memory(
     rows = {
         "peak RSS of run": peak,
         "PSS of a created container's init": share,
-        "smallest memory limit for true": least,
     }
+    if (CGROUPS / "memory").is_dir() or "memory" in (CGROUPS / "cgroup.controllers").read_text():
+        rows["smallest memory limit for true"] = least
     return {row: {r.name: measure(r) for r in runtimes} for row, measure in rows.items()}
 
 
