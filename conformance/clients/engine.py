@@ -243,9 +243,12 @@ class Engine:
 
     def sweep(self) -> None:
         """Remove all containers; AssertionError when the runtime still knows one."""
-        for name in self("ps", "--quiet", "--filter=status=paused").ok().out.split():
-            self("unpause", name).ok()
-        names = self("ps", "--all", "--quiet", "--no-trunc").ok().out.split()
+        listed = self("ps", "--all", "--no-trunc", "--format={{.ID}} {{.State}}").ok().out
+        states = dict(line.split(maxsplit=1) for line in listed.splitlines())
+        for name, state in states.items():
+            if "paused" in state.lower():
+                self("unpause", name).ok()
+        names = list(states)
         if names:
             self("rm", "--force", "--volumes", *self.at_once, *names).ok()
         eventually(lambda: not self.states(), f"{self.states()} removed")

@@ -1,8 +1,12 @@
 """Runs every check with every engine and writes the table into conformance/README.md.
 
     report.py                   run, then write
-    report.py --vm              the same in the virtual machine: systemd, cgroup v2, rootless Podman
+    report.py --vm [PART...]    the same in the virtual machine: systemd, cgroup v2, rootless Podman
     report.py --junit FILE...   take the results of runs that are over, of one machine or of more
+
+The virtual machine takes hours for all, so it runs in parts, one machine for each; each leaves its
+results in build/clients-vm, and the table is made of all that are there. What has passed does not
+run again, so that a run that ended too early can go on. Two parts with a + between them share one.
 
 A check that fails on both runtimes is the engine's or the machine's; one that fails on ours alone
 makes the exit status 1.
@@ -12,9 +16,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
@@ -27,6 +33,28 @@ RUNTIMES = ("pycontainer", "runc")
 RANK = ("", "skipped", "passed", "failed")  # of a check that ran more than once, the worst
 SIGNS = {"": "", "skipped": "–", "passed": "yes", "failed": "no"}
 
+KEPT = HERE.parents[1] / "build" / "clients-vm"
+# The processor is emulated.
+ENVIRONMENT = {
+    "PYCONTAINER_ENGINES": "all",
+    "PYCONTAINER_SLOWNESS": "8",
+    "PYCONTAINER_MASSES": "50",
+}
+PYTEST = [
+    *("python3", "-m", "pytest", "-v", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
+    *("-o", "timeout=1200", "--durations=8"),
+]
+# The user, and what pytest's -k says for a runtime.
+PARTS = {
+    "containerd": ("", "containerd-{} and not masses"),
+    "cri": ("", "cri-{}"),
+    "podman": ("", "podman-{} and not masses"),
+    "docker": ("", "docker-{} and not masses"),
+    "rootless": ("tester", "rootless-{} and not masses"),
+    "masses": ("", "masses and {}"),
+    "rootless-masses": ("tester", "masses and {}"),
+}
+
 Results = dict[tuple[str, str], dict[str, str]]  # (module, check): {engine-runtime: result}
 
 
@@ -37,22 +65,49 @@ def run_all(junit: Path) -> None:
     subprocess.run(command, cwd=HERE.parents[1], env=env, check=False)
 
 
-def run_in_vm(directory: Path) -> list[Path]:
-    """All checks in there, as root and as an ordinary user; $PYCONTAINER_VM says where it is."""
-    options = "-q -p pytest_timeout -p no:cacheprovider -o timeout=600 --junit-xml=/out/junit.xml"
-    pytest = f"python3 -m pytest {options} conformance/clients"
-    reports = []
-    for user in ("root", "tester"):
-        words = ["tools/in-vm", "--timeout=7200", f"--out={directory / user}"]
-        words += [] if user == "root" else ["--user", user]
-        words += ["--env", "PYCONTAINER_ENGINES=all", "--", "sh", "-c", pytest]
-        subprocess.run(words, cwd=HERE.parents[1], check=False)
-        reports.append(directory / user / "junit.xml")
-    return reports
+def run_in_vm(parts: list[str], options: argparse.Namespace) -> None:
+    """Parts in one machine, side by side, but for the masses; $PYCONTAINER_VM says where it is.
+
+    An interrupted pytest still writes what it has: no time is lost when there was too little.
+    """
+    seconds, jobs = options.minutes * 60, []
+    for part, runtime in [(part, runtime) for part in parts for runtime in options.runtime]:
+        chosen = PARTS[part][1].format(runtime) + (f" and ({options.only})" if options.only else "")
+        report = f"/out/{part}-{runtime}-{int(time.time())}.xml"
+        words = ["timeout", "--signal=INT", "--kill-after=300", str(seconds), *PYTEST]
+        words += ["-k", chosen, f"--junit-xml={report}", *(() if options.again else passed())]
+        jobs.append(shlex.join([*words, "conformance/clients"]))
+    alone = any("masses" in part for part in parts)
+    script = " ".join(f"{job};" if alone else f"{job} &" for job in jobs)
+    words = ["tools/in-vm", f"--timeout={seconds * (len(jobs) if alone else 1) + 400}"]
+    words += ["--memory=3072", f"--out={KEPT}"]
+    words += [f"--user={user}"] if (user := PARTS[parts[0]][0]) else []
+    for name, value in ENVIRONMENT.items():
+        words += ["--env", f"{name}={os.environ.get(name, value)}"]
+    KEPT.mkdir(parents=True, exist_ok=True)
+    command = [*words, "--", "sh", "-c", f"{script} wait"]
+    subprocess.run(command, cwd=HERE.parents[1], check=False)
 
 
-def read(junit: Path, results: Results) -> None:
-    """Add the results in a JUnit report."""
+def passed() -> list[str]:
+    """The options of pytest that leave out what has been seen in there."""
+    names = [
+        f"conformance/clients/{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
+        for file in kept()
+        for case in xml.parse(file).iter("testcase")
+        if len([child for child in case if child.tag in ("failure", "error", "skipped")]) == 0
+    ]
+    return [f"--deselect={name}" for name in names]
+
+
+def kept() -> list[Path]:
+    """The results of all parts that have run, the oldest first."""
+    return sorted(KEPT.glob("*.xml"), key=lambda file: file.stem.rpartition("-")[2])
+
+
+def read(junit: Path) -> Results:
+    """The results in a JUnit report."""
+    results: Results = {}
     for case in xml.parse(junit).iter("testcase"):
         name, bracket, parameters = case.get("name", "").partition("[")
         titles = [f"{e}-{r}" for e in ENGINES for r in RUNTIMES]
@@ -68,6 +123,18 @@ def read(junit: Path, results: Results) -> None:
                 result = "skipped"
         row = results.setdefault((module, name.removeprefix("test_").replace("_", " ")), {})
         row[title] = max(row.get(title, ""), result, key=RANK.index)
+    return results
+
+
+def together(files: list[Path]) -> Results:
+    """The results of several reports; of a check that has run in more than one, the last."""
+    results: Results = {}
+    for file in files:
+        for check, row in read(file).items():
+            known = results.setdefault(check, {})
+            ran = {title: result for title, result in row.items() if result != "skipped"}
+            known.update({**row, **known, **ran})
+    return results
 
 
 def table(results: Results, engines: tuple[str, ...]) -> list[str]:
@@ -123,22 +190,28 @@ def write(lines: list[str], place: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--junit", nargs="+", type=Path, help="reports to read instead of running")
-    parser.add_argument("--vm", action="store_true", help="in the virtual machine")
+    parser.add_argument("--vm", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--only", default="", help="these checks of the parts (pytest's -k)")
+    parser.add_argument("--runtime", action="append", choices=RUNTIMES, help="this one alone")
+    parser.add_argument("--again", action="store_true", help="what has passed, too")
+    parser.add_argument("--minutes", type=int, default=240, help="for a part")
     options = parser.parse_args()
-    results: Results = {}
+    options.runtime = options.runtime or RUNTIMES
     with tempfile.TemporaryDirectory() as directory:
-        given = options.junit
-        if given is None and options.vm:
-            given = run_in_vm(Path(directory))
-        elif given is None:
-            given = [Path(directory) / "junit.xml"]
-            run_all(given[0])
-        for file in given:
-            read(file, results)
+        files = options.junit
+        if files is None and options.vm is not None:
+            for parts in options.vm or PARTS:
+                run_in_vm(parts.split("+"), options)
+            files = kept()
+        elif files is None:
+            files = [Path(directory) / "junit.xml"]
+            run_all(files[0])
+        results = together(files)
     lines = [summary(results)]
     for engines in TABLES:
         lines += ["", *table(results, engines)]
-    write(lines, "clients in the virtual machine" if options.vm else "clients")
+    in_vm = options.vm is not None
+    write(lines, "clients in the virtual machine" if in_vm else "clients")
     for line in worse(results):
         print(f"fails with pycontainer alone: {line}")
     return bool(worse(results))

@@ -10,10 +10,11 @@ import pytest
 from conformance.clients.containerd import Containerd
 from conformance.clients.engine import Engine
 from tests.support.leftovers import CGROUPS
+from tests.support.runtimes import SLOWNESS
 
 ENGINES = ("podman", "docker", "containerd")
 COUNT = int(os.environ.get("PYCONTAINER_MASSES", "50"))
-PATIENCE = 300  # seconds for a command that has 49 others beside it
+PATIENCE = 300 * SLOWNESS  # seconds for a command that has 49 others beside it
 
 
 def start(engine: Engine, number: int) -> list:
@@ -24,7 +25,7 @@ def start(engine: Engine, number: int) -> list:
     return ["run", "--detach", *engine._with_image(words)]
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1200 * SLOWNESS)
 def test_masses(engine: Engine):
     commands = [start(engine, number) for number in range(COUNT)]
     ctr = isinstance(engine, Containerd)
