@@ -88,6 +88,9 @@ class Facts:
             members["init_process_pid"] = self.pid
             members["init_process_start"] = self.start_time
             members["cgroup_paths"] = self.cgroup.get("paths") or {}
+            members["namespace_paths"] = {
+                key: f"/proc/{self.pid}/ns/{name}" for key, name in _NAMESPACES
+            }
         return (jsonfast.dumps(members) + "\n").encode()
 
 
@@ -129,6 +132,16 @@ def document(facts: Facts, status: str, pid: int) -> dict[str, Any]:
     return members
 
 
+_NAMESPACES = (
+    ("NEWCGROUP", "cgroup"),
+    ("NEWIPC", "ipc"),
+    ("NEWNET", "net"),
+    ("NEWNS", "mnt"),
+    ("NEWPID", "pid"),
+    ("NEWTIME", "time"),
+    ("NEWUSER", "user"),
+    ("NEWUTS", "uts"),
+)
 _NAMES = {str: "a string", int: "a number", dict: "an object"}
 
 

@@ -201,6 +201,9 @@ def test_the_state_file_has_what_others_look_for(box: Box):
         assert facts["init_process_pid"] == runtime.state(name)["pid"]
         stat = Path(f"/proc/{facts['init_process_pid']}/stat").read_text()
         assert facts["init_process_start"] == int(stat.rpartition(")")[2].split()[19])
+        for key, kind in {"NEWNS": "mnt", "NEWPID": "pid", "NEWUSER": "user"}.items():
+            path = f"/proc/{facts['init_process_pid']}/ns/{kind}"
+            assert facts["namespace_paths"][key] == path
         found.append({c: p.replace(name, "ID") for c, p in facts["cgroup_paths"].items()})
     assert found[0] == found[-1]
 
