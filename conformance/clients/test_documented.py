@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from conformance.clients.cri import Cri
 from conformance.clients.docker import Docker
 from conformance.clients.engine import Engine, runtime_path
+from conformance.clients.grpc import Refused
 from conformance.clients.podman import Podman
-from tests.support.runtimes import CHECKOUT
+from tests.support.runtimes import CHECKOUT, eventually
 
 DOCUMENT = CHECKOUT / "docs" / "engines.md"
-ENGINES = ("podman", "docker", "containerd")
+ENGINES = ("podman", "docker", "containerd", "cri")
 
 
 def lines(title: str) -> str:
@@ -29,7 +32,7 @@ def lines(title: str) -> str:
 def test_documented(engine: Engine):
     if engine.runtime != "pycontainer":
         pytest.skip("ours")
-    {"podman": podman, "docker": docker, "containerd": containerd}[engine.name](engine)
+    {"podman": podman, "docker": docker, "containerd": containerd, "cri": cri}[engine.name](engine)
 
 
 def podman(engine: Podman) -> None:
@@ -51,16 +54,27 @@ def podman(engine: Podman) -> None:
 
 def docker(engine: Docker) -> None:
     documented = json.loads(lines("Docker"))
-    config = json.loads((engine.home / "daemon.json").read_text())
+    file = engine.home / "daemon.json"
+    config = json.loads(file.read_text())
     (name,) = documented["runtimes"]
     config["runtimes"] = {**config["runtimes"], **documented["runtimes"]}
-    assert documented["default-runtime"] == name
-    (engine.home / "daemon.json").write_text(json.dumps(config))
-    engine.daemon.send_signal(1)  # read it again
-    for _ in range(50):
-        if name in engine("info", "--format={{json .Runtimes}}").ok().out:
-            break
-    assert engine.run(f"--runtime={name}", "echo", "hello").ok().out == "hello\n"
+
+    def read_again(default: str) -> None:
+        file.write_text(json.dumps({**config, "default-runtime": default}))
+        engine.daemon.send_signal(signal.SIGHUP)
+        told = ("info", "--format={{.DefaultRuntime}}")
+        eventually(lambda: engine(*told).ok().out.strip() == default, default)
+
+    try:
+        read_again("under-test")
+        assert engine.run(f"--runtime={name}", "echo", "hello").ok().out == "hello\n"
+        read_again(documented["default-runtime"])
+        box = engine.running()
+        assert engine.inspect(box)["HostConfig"]["Runtime"] == name
+        assert engine.sh(box, "echo hello") == "hello\n"
+        engine("rm", "--force", box).ok()
+    finally:
+        read_again("under-test")
 
 
 def containerd(engine: Engine) -> None:
@@ -70,3 +84,18 @@ def containerd(engine: Engine) -> None:
     out = subprocess.check_output(dump, text=True)
     assert 'default_runtime_name = "pycontainer"' in out
     assert f'BinaryName = "{runtime_path("pycontainer")}"' in out
+
+
+def cri(engine: Cri) -> None:
+    """What a kubelet asks for with the RuntimeClass and the pod; the daemon has the lines above."""
+    documented = lines("Kubernetes")
+    (handler,) = re.findall(r"^handler: (\S+)$", documented, re.MULTILINE)
+    (command,) = re.findall(r"^ +command: (\[.*\])$", documented, re.MULTILINE)
+    for name in (handler, ""):  # without a RuntimeClass it is the default
+        pod = engine.pod(name)
+        box = engine.box(pod, *json.loads(command))
+        assert engine.says(box, "tr '\\0' ' ' < /proc/1/cmdline")[1] == "sleep 1000 "
+        assert sorted(engine.states()) == sorted([pod, box])
+        engine.sweep()
+    with pytest.raises(Refused, match="no runtime"):
+        engine.pod("other")
