@@ -13,7 +13,7 @@ from typing import Any
 from conformance.clients.containerd import IMAGE, Containerd, image_archive
 from conformance.clients.engine import SYSTEMD, root_archive, terminate, unmount_below
 from conformance.clients.grpc import Client, Refused, Table
-from tests.support.runtimes import CHECKOUT, eventually
+from tests.support.runtimes import CHECKOUT, SLOWNESS, eventually
 
 SERVICE = "runtime.v1.RuntimeService"
 HANDLER = "pycontainer"  # what docs/engines.md calls it, with runc, too
@@ -210,7 +210,9 @@ class Cri(Containerd):
     def says(self, container: str, text: str) -> tuple[int, str, str]:
         """Status, stdout and stderr of a shell script in a running container."""
         command = ["sh", "-c", text]
-        done = self.call("ExecSync", container_id=container, cmd=command, timeout=30)
+        done = self.call(
+            "ExecSync", container_id=container, cmd=command, timeout=int(30 * SLOWNESS)
+        )
         out, err = (done.get(name, b"").decode() for name in ("stdout", "stderr"))
         return done.get("exit_code", 0), out, err
 

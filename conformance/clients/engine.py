@@ -196,7 +196,7 @@ class Engine:
         """Run a command on a terminal of 99 by 33; its status, and what appeared there.
 
         `keys` are pressed when `until` has appeared. The command is ended when nothing more comes
-        for 3 seconds; its status is None then.
+        for 3 seconds (of a fast machine); its status is None then.
         """
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 33, 99, 0, 0))
@@ -288,7 +288,7 @@ def root_archive(directory: Path) -> Path:
     return archive
 
 
-def terminate(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+def terminate(process: subprocess.Popen[bytes], seconds: float = 20 * SLOWNESS) -> None:
     """End a daemon that we have started."""
     process.terminate()
     try:
@@ -306,7 +306,7 @@ def unmount_below(directory: Path) -> None:
             subprocess.run(["umount", "-l", path], check=False)
 
 
-def _read(fd: int, seconds: float = 3) -> bytes:
+def _read(fd: int, seconds: float = 3 * SLOWNESS) -> bytes:
     """What comes next from a terminal; nothing at its end, or when nothing comes."""
     if not select.select([fd], [], [], seconds)[0]:
         return b""
@@ -318,7 +318,7 @@ def _read(fd: int, seconds: float = 3) -> bytes:
 
 def _status(process: subprocess.Popen[bytes]) -> int | None:
     try:
-        return process.wait(1)
+        return process.wait(SLOWNESS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

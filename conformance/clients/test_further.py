@@ -14,7 +14,7 @@ import pytest
 
 from conformance.clients.engine import IMAGE, Engine
 from tests.support.leftovers import CGROUPS
-from tests.support.runtimes import eventually
+from tests.support.runtimes import SLOWNESS, eventually
 
 ENGINES = ("podman", "docker")
 UNIFIED = (CGROUPS / "cgroup.controllers").exists()
@@ -32,19 +32,21 @@ def test_exit_status_of_signals(engine: Engine):
 
 
 def test_signals_go_through_the_client(engine: Engine):
-    text = "trap 'echo got it; exit 9' USR2; echo ready; while :; do sleep 0.05; done"
+    text = "trap 'echo got it; exit 9' USR2; echo ready; while :; do sleep 0.2; done"
     out = engine.home / "proxied"
     with out.open("wb") as file:
         client = engine.popen("run", "--rm", *engine._with_image(("sh", "-c", text)), stdout=file)
     eventually(lambda: "ready" in out.read_text(), "ready", 30)
     client.send_signal(signal.SIGUSR2)
-    assert client.wait(30) == 9
+    assert client.wait(30 * SLOWNESS) == 9
     assert out.read_text() == "ready\ngot it\n"
 
 
 def test_stop_signal(engine: Engine):
-    text = "trap 'echo got it; exit 9' USR1; echo ready; while :; do sleep 0.05; done"
-    box = engine.running("--stop-signal=USR1", "--stop-timeout=20", "sh", "-c", text)
+    text = "trap 'echo got it; exit 9' USR1; echo ready; while :; do sleep 0.2; done"
+    box = engine.running(
+        "--stop-signal=USR1", f"--stop-timeout={int(20 * SLOWNESS)}", "sh", "-c", text
+    )
     engine.wait_for_log(box, "ready")
     engine("stop", box).ok()
     assert engine.inspect(box)["State"]["ExitCode"] == 9

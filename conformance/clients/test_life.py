@@ -8,10 +8,10 @@ import time
 import pytest
 
 from conformance.clients.engine import IMAGE, Engine
-from tests.support.runtimes import eventually
+from tests.support.runtimes import SLOWNESS, eventually
 
 ENGINES = ("podman", "docker")
-TRAP = "trap 'echo got it; exit 9' {}; echo ready; while :; do sleep 0.05; done"
+TRAP = "trap 'echo got it; exit 9' {}; echo ready; while :; do sleep 0.2; done"
 
 
 @pytest.mark.quick
@@ -101,7 +101,7 @@ def test_exec_stopped(engine: Engine):
 def test_stop_is_term_then_kill(engine: Engine):
     box = engine.running("sh", "-c", TRAP.format("TERM"))
     engine.wait_for_log(box, "ready")
-    engine("stop", "--time=10", box).ok()
+    engine("stop", f"--time={int(10 * SLOWNESS)}", box).ok()
     assert engine.logs(box) == "ready\ngot it\n"
     assert engine.inspect(box)["State"]["ExitCode"] == 9
     box = engine.running("sh", "-c", "trap '' TERM; echo ready; sleep 1000; sleep 1000")
@@ -239,7 +239,7 @@ def test_events(engine: Engine):
     engine.wait_for(box, "exited")
 
     def told() -> bool:
-        span = (f"--since={int(time.time()) - 60}", f"--until={int(time.time()) + 1}")
+        span = (f"--since={int(time.time() - 60 * SLOWNESS)}", f"--until={int(time.time()) + 1}")
         out = engine("events", *span, f"--filter=container={box}").ok().out
         return "start" in out and "die" in out
 

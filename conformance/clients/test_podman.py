@@ -9,6 +9,7 @@ import pytest
 
 from conformance.clients.engine import IMAGE
 from conformance.clients.podman import Podman
+from tests.support.runtimes import SLOWNESS
 
 ENGINES = ("podman",)
 
@@ -68,7 +69,7 @@ def test_preserved_descriptors(engine: Podman):
     process = engine.popen(*words, pass_fds=(3, theirs), preexec_fn=third)
     os.close(theirs)
     assert os.read(ours, 100) == b"hi\n"
-    assert process.wait(30) == 0
+    assert process.wait(30 * SLOWNESS) == 0
     os.close(ours)
 
 
@@ -77,7 +78,7 @@ def test_sdnotify(engine: Podman):
     path = str(engine.home / "notify")
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(path)
-    manager.settimeout(20)
+    manager.settimeout(20 * SLOWNESS)
     done = engine(
         "run",
         "--detach",

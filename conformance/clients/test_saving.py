@@ -8,7 +8,7 @@ import pytest
 
 from conformance.clients.containerd import Containerd
 from conformance.clients.engine import Engine
-from tests.support.runtimes import eventually
+from tests.support.runtimes import SLOWNESS, eventually
 from tests.support.saved import criu_works
 
 ENGINES = ("podman", "docker", "containerd")
@@ -63,7 +63,9 @@ def test_checkpoint_and_restore(engine: Engine):
         engine("containers", "checkpoint", "--task", "--rw", "--image", box, reference).ok()
         engine("tasks", "rm", "--force", box)
         engine("containers", "rm", box).ok()
-        engine("containers", "restore", "--live", "--rw", box, reference, timeout=120).ok()
+        engine(
+            "containers", "restore", "--live", "--rw", box, reference, timeout=120 * SLOWNESS
+        ).ok()
     else:
         save(engine, box)
         eventually(lambda: engine.status(box) == "exited", "its end", 20)
