@@ -189,9 +189,23 @@ class UnitCgroup(Cgroup):
             if self.exists() and self.pids():
                 raise
         super().delete(deadline_s)
+        self._remove_slices()
+
+    def _remove_slices(self) -> None:
+        """Empty ones where systemd makes none, and so will never remove what we made there."""
+        for controller, directory in self.paths.directories.items():
+            if controller in _SYSTEMDS:
+                continue
+            while (directory := directory[: directory.rindex("/")]).endswith(".slice"):
+                try:
+                    posix.rmdir(directory)
+                except OSError:
+                    break  # in use
 
 
 FIXED = ("OOMPolicy",)  # of a running unit
+# The hierarchies that systemd keeps its units in.
+_SYSTEMDS = ("", "name=systemd", "cpu", "cpuacct", "blkio", "memory", "devices", "pids")
 _ACCOUNTING = ("MemoryAccounting", "CPUAccounting", "TasksAccounting")
 
 
