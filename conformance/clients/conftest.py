@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in left_out:
         items.remove(item)
     config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """A run that may take hours says at once why something failed."""
+    report = (yield).get_result()
+    if ALL and report.failed:
+        item.config.get_terminal_writer().line(f"\n{report.longreprtext}")
 
 
 @pytest.fixture(scope="session")

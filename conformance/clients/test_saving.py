@@ -15,7 +15,7 @@ ENGINES = ("podman", "docker", "containerd")
 COUNT = (
     "sh",
     "-c",
-    "i=0; while :; do i=$((i+1)); echo $i > /tmp/new; mv /tmp/new /tmp/beat; sleep 0.1; done",
+    "i=0; while :; do i=$((i+1)); echo $i > /tmp/new; mv /tmp/new /tmp/beat; sleep 0.3; done",
 )
 
 
