@@ -20,7 +20,7 @@ from tests.support.runtimes import Runtime
 
 @pytest.fixture
 def runtime(box: Box) -> pycontainer.Runtime:
-    return pycontainer.Runtime(root=box.pycontainer.root)
+    return pycontainer.Runtime(root=box.pycontainer.root, systemd_cgroup=box.systemd)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,7 @@ def sleeping(box: Box, runtime: pycontainer.Runtime) -> pycontainer.Container:
 
 
 def test_a_life(box: Box, runtime: pycontainer.Runtime, pyc: Runtime):
+    box.needs_a_cgroup()
     bundle = str(box.bundle("/bin/sleep", "1000"))
     with runtime.create(box.id(), bundle, **QUIET) as container:
         assert container.status() == "created" == pyc.status(box.id())
@@ -193,6 +194,7 @@ def test_pipes_of_a_created_container(box: Box, runtime: pycontainer.Runtime):
 
 
 def test_exec_options(box: Box, runtime: pycontainer.Runtime):
+    box.needs_ids()
     with sleeping(box, runtime) as container:
         script = "id -u; id -g; pwd; echo $A $PATH; grep NoNewPrivs /proc/self/status"
         result = container.exec(
@@ -296,6 +298,7 @@ def test_many_threads_wait_for_one(box: Box, runtime: pycontainer.Runtime):
 
 
 def test_limits_and_statistics(box: Box, runtime: pycontainer.Runtime):
+    box.needs_a_cgroup()
     with sleeping(box, runtime) as container:
         stats = container.stats()
         assert stats.pids.current == 1 and stats.pids.limit is None
@@ -309,6 +312,7 @@ def test_limits_and_statistics(box: Box, runtime: pycontainer.Runtime):
 
 
 def test_events(box: Box, runtime: pycontainer.Runtime):
+    box.needs_a_cgroup()
     with sleeping(box, runtime) as container:
         events = container.events(interval=0.02)
         first = next(events)
@@ -321,6 +325,7 @@ def test_events(box: Box, runtime: pycontainer.Runtime):
 
 
 def test_out_of_memory(box: Box, runtime: pycontainer.Runtime):
+    box.needs_a_cgroup()
     bundle = box.bundle("/bin/tail", "/dev/zero")
     bundle.linux["resources"]["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
     result = runtime.run(box.id(), str(bundle), **QUIET)
@@ -330,6 +335,7 @@ def test_out_of_memory(box: Box, runtime: pycontainer.Runtime):
 
 @pytest.mark.skipif(not SYSTEMD, reason="needs systemd")
 def test_side_by_side_in_scopes(box: Box):
+    box.needs_a_cgroup()
     runtime = pycontainer.Runtime(root=box.pycontainer.root, systemd_cgroup=True)
     bundle, failed = str(box.bundle("/bin/sleep", "1000")), []
 

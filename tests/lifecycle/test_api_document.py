@@ -18,6 +18,7 @@ NAMES = re.compile(r'f?"(web|hello|job\{number\})"')  # of containers: no other 
 
 
 def test_the_tutorial(box: Box, tmp_path: Path):
+    box.needs_root("the document's containers are root's")
     document = DOCUMENT.read_text()
     blocks = BLOCK.findall(document)
     assert len(blocks) == document.count("```python") > 5

@@ -20,8 +20,8 @@ import os, signal, subprocess, sys, threading, time
 import pycontainer
 from pycontainer import DEVNULL
 
-ROOT, BUNDLE, TOKEN = sys.argv[1:]
-runtime = pycontainer.Runtime(root=ROOT)
+ROOT, BUNDLE, TOKEN, SYSTEMD = sys.argv[1:]
+runtime = pycontainer.Runtime(root=ROOT, systemd_cgroup=bool(SYSTEMD))
 QUIET = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
 
 def count():
@@ -56,7 +56,7 @@ def side_by_side(threads, task):
 def program(box: Box, text: str, sweep: bool = False, **options: Any) -> str:
     """What the program prints; it has to succeed, and to leave nothing (after a `sweep`)."""
     bundle = box.bundle("/bin/sleep", "1000")
-    arguments = [str(box.pycontainer.root), str(bundle), box.token]
+    arguments = [str(box.pycontainer.root), str(bundle), box.token, "1" if box.systemd else ""]
     command = [sys.executable, "-c", HEAD + text, *arguments]
     # What this interpreter finds, the other one has to find.
     path = os.pathsep.join([str(CHECKOUT), *filter(None, sys.path)])

@@ -18,6 +18,7 @@ EATER = "exec tail /dev/zero"
 
 
 def eating(box: Box, script: str = EATER):
+    box.needs_a_cgroup()
     bundle = box.bundle().script(script)
     bundle.linux["resources"]["memory"] = {"limit": LIMIT, "swap": LIMIT}
     return bundle
@@ -62,6 +63,7 @@ def test_stats_have_the_shape_of_runcs(box: Box) -> None:
 
 
 def test_stats_say_what_is_used(box: Box) -> None:
+    box.needs_a_cgroup()
     bundle = box.bundle().script("while :; do :; done")
     bundle.linux["resources"] = {"memory": {"limit": LIMIT}, "pids": {"limit": 9}}
     pyc, name = box.pycontainer, box.id()
@@ -135,6 +137,7 @@ def test_exec_says_it(box: Box) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_limit_too_small_to_start(box: Box, driver: str) -> None:
+    box.needs_a_cgroup()
     bundle = box.bundle("/bin/true")
     bundle.linux["resources"]["memory"] = {"limit": 8192, "swap": 8192}
     pyc, name = box.pycontainer, box.id()
@@ -145,6 +148,7 @@ def test_a_limit_too_small_to_start(box: Box, driver: str) -> None:
 
 def test_every_limit_up_to_one_that_suffices(box: Box) -> None:
     """Whether the executor dies, or execve, or the program: it is called out of memory."""
+    box.needs_a_cgroup()
     pyc = box.pycontainer
     statuses = []
     for limit in range(16, 200, 4):
@@ -166,6 +170,7 @@ def test_every_limit_up_to_one_that_suffices(box: Box) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_gc(box: Box, driver: str) -> None:
+    box.needs_a_cgroup()
     pyc = box.pycontainer
     lost, kept, stopped = box.id("lost"), box.id("kept"), box.id("stopped")
     for name in (lost, kept):
@@ -194,6 +199,7 @@ def test_gc(box: Box, driver: str) -> None:
 
 def test_gc_leaves_other_state_directories_alone(box: Box) -> None:
     """The same cgroup is an orphan for its own state directory only."""
+    box.needs_a_cgroup()
     pyc, name = box.pycontainer, box.running()
     places = directories(pyc, name)
     other = box.directory / "other-root"

@@ -16,6 +16,7 @@ from tests.support.runtimes import has_runc
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_same_as_runc(box: Box, driver: str, name: str) -> None:
+    box.needs_root("for an ordinary user, tests/rootless/test_user_systemd.py does the same")
     if not has_runc():
         pytest.skip("needs runc to compare with")
     bundle = box.bundle("/bin/true")

@@ -27,6 +27,7 @@ KINDS = {
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_nothing_is_left(box: Box, driver: str) -> None:
+    box.needs_a_cgroup()
     pyc = box.pycontainer
     bundles = {}
     for kind, script in KINDS.items():

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.box import Box
 from tests.support.cgroups import (
+    MANAGER,
+    ROOT,
     SYSTEMD,
     V1,
     directories,
@@ -17,8 +19,14 @@ from tests.support.cgroups import (
     unit_properties,
     units,
 )
+from tests.support.runtimes import Runtime
 
 pytestmark = pytest.mark.skipif(not SYSTEMD, reason="needs systemd")
+
+
+@pytest.fixture(autouse=True)
+def _with_systemd(box: Box) -> None:
+    box.needs_a_cgroup()
 
 
 def test_a_life_in_a_scope(box: Box) -> None:
@@ -50,24 +58,30 @@ def test_limits_survive_a_reload(box: Box) -> None:
         "memory": {"limit": 64 << 20},
         "cpu": {"quota": 33333, "period": 100000},
         "pids": {"limit": 20},
-        "devices": [
+    }
+    if ROOT:
+        bundle.linux["resources"]["devices"] = [
             {"allow": False, "access": "rwm"},
             {"allow": True, "type": "c", "major": 241, "minor": 1, "access": "r"},
-        ],
-    }
+        ]
     pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).ok()
     pyc("update", "--pids-limit", "30", name).ok()
     before = settings(pyc, name)
     assert setting(pyc, name, "pids.max") == "30"
-    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", *MANAGER, "daemon-reload"], check=True)
     assert settings(pyc, name) == before
+    if ROOT:
+        device_rules_hold(pyc, name)
+    pyc("delete", "-f", name).ok()
+
+
+def device_rules_hold(pyc: Runtime, name: str) -> None:
     script = "mknod /tmp/zero c 1 5; mknod /tmp/fuse c 10 229; mknod /tmp/nobody c 241 1; "
     script += "head -c1 /tmp/zero >/dev/null; cat /tmp/fuse /tmp/nobody"
     done = pyc("exec", "--cap", "CAP_MKNOD", name, "sh", "-c", script)
     assert "zero" not in done.err
     assert "/tmp/fuse': Operation not permitted" in done.err
     assert "/tmp/nobody': No such device" in done.err  # allowed, but nothing is behind it
-    pyc("delete", "-f", name).ok()
 
 
 def test_one_task_is_enough(box: Box) -> None:
@@ -110,7 +124,9 @@ def test_slices(box: Box) -> None:
         assert str(pyc.state(name)["pid"]) in (directory / "cgroup.procs").read_text().split()
         pyc("delete", "-f", name).ok()
         assert not directory.exists()
-    subprocess.run(["systemctl", "stop", f"{box.token}-a.slice", f"{box.token}.slice"], check=False)
+    subprocess.run(
+        ["systemctl", *MANAGER, "stop", f"{box.token}-a.slice", f"{box.token}.slice"], check=False
+    )
 
 
 def test_refusals_leave_nothing(box: Box) -> None:
@@ -136,13 +152,14 @@ def test_refusals_leave_nothing(box: Box) -> None:
 @pytest.mark.skipif(V1, reason="v2 only")
 def test_ownership(box: Box) -> None:
     """config-linux.md#cgroup-ownership: the program's user gets the cgroup if it is writable."""
+    box.needs_root("gives the cgroup away")
     pyc = box.pycontainer
     for driver in ([], ["--systemd-cgroup"]):
         name = box.id(str(len(driver)))
         bundle = box.bundle("/bin/sleep", "1000")
         bundle.process["user"] = {"uid": 1000, "gid": 1000}
         bundle.drop_namespace("cgroup")
-        bundle.linux["namespaces"].append({"type": "cgroup"})
+        bundle.new_namespace("cgroup")
         for mount in bundle.config["mounts"]:
             if mount["type"] == "cgroup":
                 mount["options"] = [o for o in mount["options"] if o != "ro"]

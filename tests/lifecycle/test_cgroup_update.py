@@ -34,6 +34,7 @@ FLAGS = [
 
 
 def running(box: Box, driver: str, resources: dict | None = None) -> str:
+    box.needs_a_cgroup()
     bundle = box.bundle("/bin/sleep", "1000")
     bundle.linux["resources"] = resources or {}
     name = box.id("c")

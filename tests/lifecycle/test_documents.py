@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 
@@ -14,20 +15,20 @@ from tests.support.runtimes import Runtime
 
 
 def test_list(box: Box):
-    tables = []
+    tables, owner = [], pwd.getpwuid(os.geteuid()).pw_name
     for runtime in box.both():
         bundle, name = box.bundle("/bin/sleep", "1000"), box.id("c")
         bundle.config["annotations"] = {"a": "b"}
         runtime("create", "-b", bundle, name).ok()
         state = runtime.state(name)
         (row,) = json.loads(runtime("list", "--format", "json").ok().out)
-        assert row["owner"] == "root"
+        assert row["owner"] == owner
         assert {**row, "owner": ""} == {**state, "owner": ""}
         assert runtime("list", "--quiet").ok().out == f"{name}\n"
         header, line = runtime("list").ok().out.splitlines()
         tables.append(header.split())
         pid, status, path = str(state["pid"]), "created", str(bundle.path)
-        assert line.split() == [name, pid, status, path, state["created"], "root"]
+        assert line.split() == [name, pid, status, path, state["created"], owner]
         runtime("delete", "--force", name).ok()
     assert tables[0] == tables[-1]
 
@@ -88,7 +89,8 @@ def test_features(box: Box, pyc: Runtime):
 
 def test_spec_runs(box: Box, pyc: Runtime):
     bundle = box.bundle()
-    pyc("spec", "-b", bundle.path).ok()
+    flags = ["--rootless"] if os.geteuid() else []
+    pyc("spec", *flags, "-b", bundle.path).ok()
     config = json.loads((bundle.path / "config.json").read_text())
     assert config["process"]["args"] == ["sh"]
     pyc("spec", "-b", bundle.path).fails("exists")

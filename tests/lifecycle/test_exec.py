@@ -224,6 +224,7 @@ def test_many_execs_at_once(box: Box, pyc: Runtime):
 
 
 def test_exec_in_the_debian_image(box: Box, pyc: Runtime):
+    box.needs_ids()
     name = box.running(image="debian")
     out = pyc("exec", name, "cat", "/etc/os-release").ok().out
     assert "ID=debian" in out

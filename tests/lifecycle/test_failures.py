@@ -62,6 +62,12 @@ def no_such_limit(bundle: Bundle) -> None:
     bundle.linux["resources"]["memory"] = {"limit": 1 << 62, "reservation": 1 << 63 - 1, "swap": 1}
 
 
+def no_mappings(bundle: Bundle) -> None:
+    bundle.new_namespace("user")
+    for name in ("uidMappings", "gidMappings"):
+        bundle.linux.pop(name, None)
+
+
 def host_uts(bundle: Bundle) -> None:
     bundle.drop_namespace("uts")
 
@@ -86,8 +92,11 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "foreign sysctl": (linux(sysctl={"vm.swappiness": "1"}), ("sysctl", "vm.swappiness")),
     "program": (process(args=["nosuch"]), ("process.args", "$PATH")),
     "user": (process(user={"uid": 1, "gid": 1 << 40}), ("gid",)),
-    "namespace path": (namespace("network", "/no/such"), ("namespaces[4].path", "/no/such")),
-    "namespace kind": (namespace("network", "/proc/self/ns/mnt"), ("namespaces[4].path",)),
+    "namespace path": (
+        namespace("network", "/no/such"),
+        ("linux.namespaces[", "].path", "/no/such"),
+    ),
+    "namespace kind": (namespace("network", "/proc/self/ns/mnt"), ("linux.namespaces[", "].path")),
     "host's uts": (host_uts, ("hostname",)),
     "memory": (no_such_limit, ("linux.resources.memory",)),
     "rlimit": (
@@ -100,10 +109,7 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "prestart": (hooks("prestart"), ("hooks.prestart[0]",)),
     "createRuntime": (hooks("createRuntime"), ("hooks.createRuntime[0]",)),
     "createContainer": (hooks("createContainer"), ("hooks.createContainer[0]",)),
-    "mappings": (
-        lambda b: b.linux["namespaces"].append({"type": "user"}),
-        ("linux.uidMappings",),
-    ),
+    "mappings": (no_mappings, ("linux.uidMappings",)),
     "propagation": (linux(rootfsPropagation="nosuch"), ("rootfsPropagation",)),
 }
 
@@ -163,6 +169,7 @@ def test_a_state_directory_that_cannot_be_made(box: Box, pyc: Runtime):
 
 
 def test_memory_too_small_for_the_program(box: Box, pyc: Runtime):
+    box.needs_a_cgroup()
     bundle = box.bundle().script("a=x; while :; do a=$a$a; done")
     bundle.linux["resources"]["memory"] = {"limit": 8 << 20}
     done = box.run(bundle)

@@ -22,6 +22,7 @@ def test_commands_need_an_id(box, command):
 
 def test_state_satisfies_the_schema(box):
     """runtime.md#state, in every status."""
+    box.needs_a_cgroup()
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(
         json.loads((SCHEMAS / "state.schema.json").read_text()), registry=_registry()
@@ -94,12 +95,13 @@ def test_namespace_of_another_type(box, kind):
 
 def test_mappings_change_no_owner(box):
     """config-linux.md#user-namespace-mappings: the files of the root stay as they are."""
+    box.needs_root("maps ids that are nobody's")
     bundle = box.bundle("/bin/true")
     for parent in (box.directory, *box.directory.parents[:3]):
         if parent.owner() == "root" and str(parent).startswith("/tmp/"):
             os.chmod(parent, 0o755)
     mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.new_namespace("user")
     bundle.linux.update(uidMappings=mapping, gidMappings=mapping)
     for name in ("dev", "proc", "sys"):
         os.chown(bundle.rootfs / name, 100000, 100000)

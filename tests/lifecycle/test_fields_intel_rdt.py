@@ -43,6 +43,7 @@ def settings(box) -> Settings:
 
 
 def test_from_create_to_delete(box, tree):
+    box.needs_root("resctrl is root's")
     bundle = box.bundle("/bin/sleep", "1000")
     bundle.linux["intelRdt"] = {"l3CacheSchema": "L3:0=f", "enableMonitoring": True}
     name = box.id()

@@ -15,13 +15,20 @@ from pycontainer.host import probe
 STAT = "stat -c '%n %F %a %u:%g %t:%T'"
 
 
-def devices(bundle, *entries) -> None:
+@pytest.fixture
+def devices(box):
+    """Lists them in the config; what an ordinary user has instead: conformance/rootless."""
+    box.needs_root("makes devices")
+    return list_devices
+
+
+def list_devices(bundle, *entries) -> None:
     bundle.linux["devices"] = list(entries)
     rule = {"allow": True, "access": "rwm"}
     bundle.linux.setdefault("resources", {})["devices"] = [rule]
 
 
-def test_devices_of_every_type(box):
+def test_devices_of_every_type(box, devices):
     bundle = box.bundle().script(f"{STAT} /dev/t/*")
     base = {"fileMode": 0o640, "uid": 7, "gid": 8}
     devices(
@@ -41,7 +48,7 @@ def test_devices_of_every_type(box):
     ]
 
 
-def test_devices_as_runc(box):
+def test_devices_as_runc(box, devices):
     bundle = box.bundle().script(f"{STAT} /dev/* | sort")
     devices(
         bundle,
@@ -52,14 +59,14 @@ def test_devices_as_runc(box):
     assert ours == theirs
 
 
-def test_a_default_device_of_ones_own(box):
+def test_a_default_device_of_ones_own(box, devices):
     """A listed /dev/null is the one that is made."""
     bundle = box.bundle().script(f"{STAT} /dev/null")
     devices(bundle, {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600})
     assert box.run(bundle).ok().out == "/dev/null character special file 600 0:0 1:3\n"
 
 
-def test_a_device_in_the_way(box):
+def test_a_device_in_the_way(box, devices):
     """A file of another kind is there already: an error, as config-linux.md#devices wants."""
     bundle = box.bundle()
     (bundle.rootfs / "opt" / "thing").write_text("")
@@ -67,7 +74,7 @@ def test_a_device_in_the_way(box):
     box.run(bundle).fails("mknod /opt/thing c 1:3", "another file is there already")
 
 
-def test_the_same_device_is_in_the_way(box):
+def test_the_same_device_is_in_the_way(box, devices):
     bundle = box.bundle("/bin/true")
     os.mknod(bundle.rootfs / "opt" / "thing", 0o020600, os.makedev(1, 3))
     devices(bundle, {"path": "/opt/thing", "type": "c", "major": 1, "minor": 3})

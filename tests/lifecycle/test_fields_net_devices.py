@@ -53,6 +53,7 @@ class Net:
 
 @pytest.fixture
 def net(box):
+    box.needs_root("moves devices of the host's network")
     made = Net(box)
     yield made
     made.close()
@@ -132,7 +133,7 @@ def test_with_a_user_namespace(net, tmp_path):
     mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     bundle = net.box.bundle("/bin/sleep", "1000")
     os.chown(bundle.rootfs, 100000, 100000)
-    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.new_namespace("user")
     bundle.linux.update(uidMappings=mapping, gidMappings=mapping)
     bundle.linux["netDevices"] = {"pyt0": {"name": "inner0"}}
     for name in ("dev", "proc", "sys", "tmp", "etc"):

@@ -94,6 +94,7 @@ MKDIR = ("mkdir", "mkdirat")
 
 def test_a_program_with_a_deadline(box, agent):
     """It can make no thread that would hand the listener over, so it gets its policy after."""
+    box.needs_root("asks for a deadline")
     bundle = box.bundle("/bin/cat", "/proc/self/stat")
     bundle.process["scheduler"] = {
         "policy": "SCHED_DEADLINE", "runtime": 10**6, "deadline": 10**8, "period": 10**9

@@ -19,7 +19,7 @@ UPTIME = "cat /proc/uptime"
 
 def with_time(box, **offsets):
     bundle = box.bundle().script(f"echo $$; {UPTIME}")
-    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.new_namespace("time")
     if offsets:
         bundle.linux["timeOffsets"] = offsets
     return bundle
@@ -69,7 +69,7 @@ def test_joined_by_path(box):
     box.pycontainer("run", "-d", "-b", first, box.id("first")).ok()
     pid = box.pycontainer.state(box.id("first"))["pid"]
     second = box.bundle().script(f"echo $$; {UPTIME}")
-    second.join_namespace("time", f"/proc/{pid}/ns/time")
+    box.join(second, "time", f"/proc/{pid}/ns/time")
     out = box.run(second).ok().out
     assert out.splitlines()[0] == "1"
     assert uptime(out) > 100_000_000

@@ -28,10 +28,11 @@ def test_a_config_that_is_elsewhere(box: Box, pyc: Runtime, command: str):
 
 @pytest.mark.parametrize("user_namespace", [False, True])
 def test_the_callers_groups_may_be_kept(box: Box, pyc: Runtime, user_namespace: bool):
+    box.needs_root("gives itself groups")
     bundle = box.bundle().script("id -G")
     bundle.process["user"] = {"uid": 0, "gid": 0, "additionalGids": [5]}
     if user_namespace:
-        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.new_namespace("user")
         for kind in ("uidMappings", "gidMappings"):
             bundle.linux[kind] = [{"containerID": 0, "hostID": 0, "size": 100}]
     groups = [*os.getgroups(), 7, 8]
@@ -43,6 +44,7 @@ def test_the_callers_groups_may_be_kept(box: Box, pyc: Runtime, user_namespace: 
 
 
 def test_exec_keeps_them_too(box: Box, pyc: Runtime):
+    box.needs_root("gives itself groups")
     bundle, name = box.bundle("/bin/sleep", "1000"), box.id()
     bundle.config["annotations"] = {KEEP: "1"}
     pyc("run", "-d", "-b", bundle, name).ok()

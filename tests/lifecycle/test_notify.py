@@ -123,6 +123,7 @@ def test_the_mount_is_read_only(box: Box, manager: Manager):
 
 
 def test_an_ordinary_user(box: Box, pyc: Runtime, manager: Manager):
+    box.needs_ids()
     bundle = notifier(box, "READY=1", "-")
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     started = pyc.start_process("run", "-d", "-b", bundle, box.id(), env=manager.env)

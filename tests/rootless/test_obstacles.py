@@ -141,6 +141,15 @@ def test_a_bind_that_would_uncover(obstructed: Person):
     obstructed("run", "-b", bundle, obstructed.id()).ok()
 
 
+@pytest.mark.parametrize("option", ["noatime", "nodiratime"])
+def test_a_bind_with_access_times_of_its_own(person: Person, option: str):
+    bundle = person.bundle("own")
+    mount = {"destination": "/mnt", "source": str(person.home), "options": ["rbind", option]}
+    bundle.config["mounts"].append({"type": "none", **mount})
+    done = person("run", "-b", bundle, person.id())
+    done.fails("cannot change when a mount of the host's notes access times", "leave out noatime")
+
+
 def test_a_file_system_that_only_root_mounts(person: Person):
     bundle = person.bundle("own")
     bundle.config["mounts"].append({"destination": "/mnt", "type": "ext4", "source": "/dev/vda"})

@@ -22,6 +22,7 @@ class Box:
         self.directory = directory / self.token
         self.directory.mkdir()
         self.runtimes: dict[str, Runtime] = {}
+        self.systemd = False  # whether each container is a unit of the caller's systemd
         self._bundles = 0
 
     def runtime(self, name: str) -> Runtime:
@@ -70,11 +71,22 @@ class Box:
         self.runtime(runtime)("run", "-d", "-b", bundle, name).ok()
         return name
 
+    def needs_root(self, why: str) -> None:
+        """Skips the test where the caller is an ordinary user, to whom this is not given."""
+
     def needs_a_cgroup(self) -> None:
         """Skips the test where containers have none (unprivileged.py)."""
 
+    def somebody(self) -> dict[str, int]:
+        """A user for the config who is not root, where there is another one."""
+        return {"uid": 1000, "gid": 1000}
+
     def needs_ids(self) -> None:
         """Skips the test where containers have one id only."""
+
+    def join(self, bundle: Bundle, kind: str, path: str) -> None:
+        """Let a bundle use the namespace at this path of a process in /proc."""
+        bundle.join_namespace(kind, path)
 
     def leftovers(self, seconds: float = 3) -> list[str]:
         """What is there that should not be."""

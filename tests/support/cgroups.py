@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from tests.support.runtimes import Runtime
 MODE = probe().mode
 V1 = MODE in ("v1", "hybrid")
 SYSTEMD = Path("/run/systemd/system").is_dir()
+ROOT = os.geteuid() == 0
 DRIVERS = ["cgroupfs", *(["systemd"] if SYSTEMD else [])]
+if not ROOT:  # the setup has one: unprivileged.py
+    DRIVERS = [
+        "systemd" if os.environ.get("PYCONTAINER_ROOTLESS", "").endswith("systemd") else "cgroupfs"
+    ]
+# For systemctl: whose systemd it is that makes the containers' units.
+MANAGER = [] if ROOT else ["--user"]
 
 # Files whose content is a setting (others count, or differ between any two cgroups).
 SETTINGS = (
@@ -69,7 +77,7 @@ def setting(runtime: Runtime, container: str, name: str) -> str:
 
 def unit_properties(unit: str, *options: str) -> dict[str, object]:
     """What `systemctl show` says of a unit; device lists as sets. `options`: --user."""
-    argv = ["systemctl", *options, "show", unit, *(f"-p{name}" for name in PROPERTIES)]
+    argv = ["systemctl", *(options or MANAGER), "show", unit, *(f"-p{name}" for name in PROPERTIES)]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     found: dict[str, object] = {}
     devices = set()
@@ -88,6 +96,6 @@ def units(token: str) -> list[str]:
     """Units of systemd, of any state, that have the token in their name."""
     if not SYSTEMD:
         return []
-    argv = ["systemctl", "list-units", "--all", "--plain", "--no-legend"]
+    argv = ["systemctl", *MANAGER, "list-units", "--all", "--plain", "--no-legend"]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     return [line for line in text.splitlines() if token in line]

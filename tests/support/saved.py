@@ -30,7 +30,7 @@ def criu_works() -> bool:
 
 # A file of the host as stdout is one that CRIU finds in no mount of the container.
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-needs_criu = pytest.mark.skipif(not criu_works(), reason="CRIU does not work on this machine")
+needs_criu = pytest.mark.skipif(not criu_works(), reason="needs root, and a CRIU that works")
 
 
 def counting(box: Box) -> tuple[Bundle, str]:

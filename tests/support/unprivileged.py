@@ -66,6 +66,7 @@ class UnprivilegedBox(Box):
     def __init__(self, directory: Path, mapping: str, cgroups: str) -> None:
         super().__init__(directory)
         self.mapping, self.cgroups = mapping, cgroups
+        self.systemd = cgroups == "systemd"
 
     def runtime(self, name: str) -> Runtime:
         if name not in self.runtimes:
@@ -79,9 +80,15 @@ class UnprivilegedBox(Box):
         beside = self.cgroups == "systemd" and shutil.which("runc")
         return [self.pycontainer, *([self.runc] if beside else [])]
 
+    def needs_root(self, why: str) -> None:
+        pytest.skip(f"needs root: {why}")
+
     def needs_a_cgroup(self) -> None:
         if self.cgroups == "none":
             pytest.skip("containers have no cgroup in this setup")
+
+    def somebody(self) -> dict[str, int]:
+        return {"uid": 0, "gid": 0} if self.mapping == "own" else super().somebody()
 
     def needs_ids(self) -> None:
         if self.mapping == "own":
@@ -91,7 +98,15 @@ class UnprivilegedBox(Box):
         bundle = super().bundle(*args, image=image)
         bundle.config = default_spec.rootless(bundle.config)
         bundle.linux.update(mappings(self.mapping))
+        bundle.linux["resources"] = {}
         return bundle
+
+    def join(self, bundle: Bundle, kind: str, path: str) -> None:
+        """The user namespace that it belongs to has to be joined first."""
+        for name in ("uidMappings", "gidMappings"):
+            bundle.linux.pop(name, None)
+        bundle.join_namespace("user", str(Path(path).with_name("user")))
+        super().join(bundle, kind, path)
 
 
 def from_mode(directory: Path) -> UnprivilegedBox:
