@@ -265,9 +265,10 @@ static int fill(int tree, int target)
  * the one that we see already shows the same. */
 static int bind_own(const char *fstype)
 {
-    const char *path = same_text(fstype, "proc")    ? "/proc"
-                       : same_text(fstype, "sysfs") ? "/sys"
-                                                    : "/dev/mqueue";
+    const char *path = same_text(fstype, "proc")      ? "/proc"
+                       : same_text(fstype, "sysfs")   ? "/sys"
+                       : same_text(fstype, "cgroup2") ? "/sys/fs/cgroup"
+                                                      : "/dev/mqueue";
     SCOPED_FD tree = clone_tree(AT_FDCWD, path, 1);
     if (tree < 0)
         return because(-EPERM, "no new one is possible, and there is none to bind at", path);

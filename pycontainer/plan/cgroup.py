@@ -85,18 +85,22 @@ class CgroupPlan:
         if lines and self.paths.mode != "none":
             sketch.add("cgroup_devices", "; ".join(lines), field="linux.resources.devices")
 
-    def mount(self, sketch: Sketch, target: str, options: ParsedOptions, field: str) -> None:
-        """A mount of type cgroup: one file system on v2, a directory of them on v1."""
+    def mount(self, sketch: Sketch, target: str, options: ParsedOptions, index: int) -> None:
+        """`mounts[index]`, of type cgroup: one file system on v2, a directory of them on v1."""
+        field = f"mounts[{index}]"
         if self.layout.mode == "v2":
-            self._mount_v2(sketch, target, options, field)
+            # It shows what /proc/self/cgroup speaks of: all of it, without a namespace of its own.
+            source = sketch.config["mounts"][index].get("source") or "cgroup2"
+            data = list(options.data)
+            _mount(sketch, ("cgroup2", source), target, options.attr_set, data, field)
             return
         attributes = options.attr_set | _CLOSED
         read_only = attributes & ATTR_RDONLY
-        _mount(sketch, "tmpfs", target, attributes & ~ATTR_RDONLY, ["mode=755"], field)
+        _mount(sketch, ("tmpfs", "tmpfs"), target, attributes & ~ATTR_RDONLY, ["mode=755"], field)
         for name, data, host_dir, links in mount_entries(self.layout, self.paths):
             place = f"{target}/{name}"
             if sketch.spaces.has("cgroup"):
-                _mount(sketch, "cgroup", place, attributes, data.split(","), field)
+                _mount(sketch, ("cgroup", "cgroup"), place, attributes, data.split(","), field)
             elif host_dir:
                 lost = int(sketch.host.rootless)  # without privilege there may be none
                 sketch.add("bind", -1, 1, attributes, 0, 0, lost, host_dir, place, field=field)
@@ -106,15 +110,6 @@ class CgroupPlan:
                 sketch.add("symlink", 0, name, f"{target}/{link}", field=field)
         if read_only:
             sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
-
-    def _mount_v2(self, sketch: Sketch, target: str, options: ParsedOptions, field: str) -> None:
-        if sketch.spaces.has("cgroup"):
-            _mount(sketch, "cgroup2", target, options.attr_set, list(options.data), field)
-            return
-        source = self.paths.unified or "/sys/fs/cgroup"
-        # Without privilege there may be no cgroup of its own: then nothing is shown.
-        hide = 2 if sketch.host.rootless else 0
-        sketch.add("bind", -1, 1, options.attr_set, 0, 0, hide, source, target, field=field)
 
 
 def _owner(sketch: Sketch) -> int | None:
@@ -139,11 +134,21 @@ def _owner(sketch: Sketch) -> int | None:
 
 
 def _mount(
-    sketch: Sketch, fstype: str, target: str, attributes: int, data: list[str], field: str
+    sketch: Sketch,
+    kind: tuple[str, str],
+    target: str,
+    attributes: int,
+    data: list[str],
+    field: str,
 ) -> None:
+    fstype, source = kind
+    # Only whose namespace it is may mount it: else the host's own is shown.
+    or_bind = int(fstype == "cgroup2" and not sketch.spaces.new & CLONE_NEWCGROUP)
     if sketch.linux.get("mountLabel"):
         from pycontainer.plan import labels
 
         data = [*data, *labels.of_mount(sketch, fstype, data)]
     text = b"".join([part.encode() + b"\0" for part in data if part])
-    sketch.add("mount", 0, attributes, 0, 0, 0, 0, fstype, fstype, target, text, b"", field=field)
+    sketch.add(
+        "mount", 0, attributes, 0, 0, 0, or_bind, fstype, source, target, text, b"", field=field
+    )

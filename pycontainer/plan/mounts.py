@@ -122,7 +122,7 @@ class Mounts:
         elif options.bind:
             self._bind(index, mount, target, options)
         elif mount.get("type") in ("cgroup", "cgroup2"):
-            self.cgroup.mount(self.sketch, target, options, field)
+            self.cgroup.mount(self.sketch, target, options, index)
         else:
             self._file_system(mount, target, options, field)
             if mount["type"] == "mqueue" and self.sketch.linux.get("mountLabel"):

@@ -113,7 +113,7 @@ def test_a_tracer_in_a_user_namespace_has_no_hold(box: Box, thief: Path):
     bundle = with_thief(box, thief, "CAP_SYS_PTRACE")
     for kind in ("uidMappings", "gidMappings"):
         bundle.linux[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.new_namespace("user")
     bundle.path.parent.chmod(0o755)
     assert rob(box, bundle, "t") == []
 

@@ -187,7 +187,7 @@ def test_no_procfs_without_masks(box: Box, nested: Path, flags: tuple[str, ...],
     if mapped:
         for kind in ("uidMappings", "gidMappings"):
             bundle.linux[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.new_namespace("user")
     before = Path("/proc/self/mountinfo").read_text()
     assert box.run(bundle, *flags).status == errno.EPERM
     bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []

@@ -23,7 +23,7 @@ def lines(*rows: tuple[int, int, int]) -> dict[str, Any]:
 def mapped(box: Box, script: str, *rows: tuple[int, int, int]) -> Bundle:
     """A bundle in a user namespace of its own; its root file system belongs to its root."""
     bundle = box.bundle().script(script)
-    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.new_namespace("user")
     bundle.linux.update(lines(*rows))
     return bundle
 

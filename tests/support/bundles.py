@@ -77,10 +77,15 @@ class Bundle:
         spaces = self.linux["namespaces"]
         self.linux["namespaces"] = [space for space in spaces if space["type"] != kind]
 
+    def new_namespace(self, kind: str) -> None:
+        """Have a namespace of its own of this type."""
+        self.drop_namespace(kind)
+        self.linux["namespaces"].append({"type": kind})
+
     def join_namespace(self, kind: str, path: str) -> None:
         """Use the namespace at `path`."""
-        self.drop_namespace(kind)
-        self.linux["namespaces"].append({"type": kind, "path": path})
+        self.new_namespace(kind)
+        self.linux["namespaces"][-1]["path"] = path
 
 
 def example_config(*args: str) -> dict[str, Any]:
