@@ -91,8 +91,8 @@ class CgroupPlan:
         if self.layout.mode == "v2":
             # It shows what /proc/self/cgroup speaks of: all of it, without a namespace of its own.
             source = sketch.config["mounts"][index].get("source") or "cgroup2"
-            data = list(options.data)
-            _mount(sketch, ("cgroup2", source), target, options.attr_set, data, field)
+            v2_options = list(options.data)
+            _mount(sketch, ("cgroup2", source), target, options.attr_set, v2_options, field)
             return
         attributes = options.attr_set | _CLOSED
         read_only = attributes & ATTR_RDONLY
