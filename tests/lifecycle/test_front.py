@@ -239,9 +239,10 @@ def test_words_that_are_not_one_container(box: Box, ways, command: str, words: l
     assert HANDED_OVER in said[2].err
 
 
-@pytest.mark.parametrize("variables", [{}, {"XDG_RUNTIME_DIR": "/nowhere"}, {"HOME": "/"}])
+@pytest.mark.parametrize("variables", [{}, {"XDG_RUNTIME_DIR": "OWN"}, {"HOME": "/"}])
 def test_without_root_the_directory_is_the_same(box: Box, ways, variables: dict[str, str]):
-    name, said = box.id(), []
+    name, said, own = box.id(), [], str(box.directory)
+    variables = {key: value.replace("OWN", own) for key, value in variables.items()}
     base = variables.get("XDG_RUNTIME_DIR", "/run") if os.geteuid() else "/run"
     environ = {k: v for k, v in os.environ.items() if k != "XDG_RUNTIME_DIR"} | variables
     for way in ("front", "python"):
