@@ -235,6 +235,22 @@ def _user_namespaces() -> list[Item]:
         words = "root maps any id, and needs none" if not os.geteuid() else "ids you may map"
         items.append(_ranges_item(name, ranges, words, missing))
         items.append(_helper_item(file))
+    return items + _places()
+
+
+def _places() -> list[Item]:
+    """What is on the way of a container in a user namespace: a covered /proc, a closed home."""
+    from pycontainer import diagnosis_mounts, diagnosis_paths
+
+    covered = diagnosis_mounts.covered("/proc")
+    items = [
+        _obstacle_item("proc", [covered] if covered else [], "a new one can be mounted in them")
+    ]
+    if os.geteuid() != 0:
+        ids = (os.geteuid(), os.getegid())
+        closed = diagnosis_paths.unsearchable(os.path.expanduser("~/bundle"), ids)
+        good = "bundles below yours can be reached"
+        items.append(_obstacle_item("home", [closed] if closed else [], good))
     return items
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from pathlib import Path
@@ -38,6 +39,10 @@ def test_a_limit_of_zero(person: Person):
         "new user namespaces are disabled: user.max_user_namespaces is 0",
         "sudo sysctl -w user.max_user_namespaces=15000",
     )
+    words = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" info --json'
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", words, person.command]
+    said = json.loads(person.execute(*argv).ok().out)["user namespaces"]["unprivileged"]
+    assert said["value"] is False and "max_user_namespaces=15000" in said["mend"]
 
 
 def test_too_deep(person: Person):
@@ -103,6 +108,23 @@ def test_the_switch_of_debian(obstructed: Person):
     command = "sudo sysctl -w kernel.unprivileged_userns_clone=1"
     done.fails("kernel.unprivileged_userns_clone is 0", command)
     assert command in info.out
+
+
+def test_apparmor_takes_the_privileges_away(obstructed: Person):
+    """No kernel of ours has the switch: a file says what it would, and a mount is refused."""
+    kept = "cap_last_cap osrelease overflowuid overflowgid pid_max ngroups_max"
+    obstructed.obstacles = [
+        f"files=$(cd /proc/sys/kernel && grep -H . {kept} | tr '\\n' ' ')",
+        "mount -t tmpfs none /proc/sys/kernel",
+        'for file in $files; do echo "${file#*:}" > "/proc/sys/kernel/${file%%:*}"; done',
+        "echo 1 > /proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+    ]
+    setting = "kernel.apparmor_restrict_unprivileged_userns"
+    command = f"sudo sysctl -w {setting}=0"
+    done = obstructed("run", "-b", obstructed.bundle("own"), obstructed.id())
+    done.fails(f"AppArmor takes the privileges of user namespaces away: {setting} is 1", command)
+    said = json.loads(obstructed("info", "--json").ok().out)["user namespaces"]["unprivileged"]
+    assert said["value"] is False and command in said["mend"]
 
 
 def test_apparmor_of_ubuntu(monkeypatch: pytest.MonkeyPatch):

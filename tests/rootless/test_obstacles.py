@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,11 @@ from tests.support.runtimes import Done
 def run(person: Person, mapping: str = "ranges", script: str = "true") -> Done:
     """Run a container of this mapping."""
     return person("run", "-b", person.bundle(mapping, script), person.id())
+
+
+def told(done: Done, key: str, section: str = "user namespaces") -> dict[str, Any]:
+    """What `info --json` says of one thing."""
+    return json.loads(done.ok().out)[section][key]
 
 
 def test_no_range(obstructed: Person):
@@ -51,6 +58,8 @@ def test_a_helper_without_its_privilege(obstructed: Person, name: str, capabilit
         f"sudo chmod u+s /usr/bin/{name}",
         f"setcap cap_{capability}+ep /usr/bin/{name}",
     )
+    said = told(obstructed("info", "--json"), name)
+    assert "neither setuid root" in said["meaning"] and "chmod u+s" in said["mend"]
 
 
 def test_a_helper_on_a_nosuid_file_system(obstructed: Person):
@@ -90,6 +99,11 @@ def test_a_covered_proc(obstructed: Person):
     run(obstructed).fails(
         "/proc of this (outer) container is covered at", "/proc/version", "unmask=ALL"
     )
+    said = told(obstructed("info", "--json"), "proc")
+    assert said["value"] is False and "covered at" in said["meaning"]
+    assert "unmask=ALL" in said["mend"]
+    obstructed.obstacles = []
+    assert told(obstructed("info", "--json"), "proc")["value"] is True
 
 
 def test_a_covered_sys_is_bound(obstructed: Person):
@@ -117,6 +131,11 @@ def test_a_directory_that_is_closed(obstructed: Person):
         f"setfacl -m u:{obstructed.uid}:x {closed}",
         "mounts[",
     )
+    info = [obstructed.command, "info", "--json"]
+    said = told(obstructed.execute("env", f"HOME={closed / 'data'}", *info), "home")
+    assert said["value"] is False and f"the directory {closed} is not search" in said["meaning"]
+    assert f"setfacl -m u:{obstructed.uid}:x {closed}" in said["mend"]
+    assert told(obstructed("info", "--json"), "home")["value"] is True
 
 
 def test_a_root_that_the_containers_root_may_not_write(obstructed: Person):
