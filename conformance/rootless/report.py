@@ -1,7 +1,11 @@
 """Runs the list as an ordinary user, with each runtime, and writes it into conformance/README.md.
 
     report.py                   run in the virtual machine that $PYCONTAINER_VM starts, then write
+    report.py --keep DIR        the same, and leave each setup's report there
     report.py --junit FILE...   take the results of runs that are over, of one machine or of more
+
+Each setup has a machine of its own, one after the other: what one of them loses is its own. Under
+software emulation each takes about ten minutes.
 
 The user is in a cgroup of root's, as after a login over ssh: a runtime has no cgroup that it may
 write to, or asks the user's systemd for one. Exit status 1 when a check fails with pycontainer.
@@ -42,12 +46,17 @@ setpriv --reuid {USER} --regid {USER} --init-groups \\
 Results = dict[str, dict[tuple[str, str], str]]  # check: {(runtime, setup): how it went}
 
 
-def run(place: Path, arguments: list[str]) -> Path:
-    """All checks in the virtual machine; the path of the report."""
-    in_vm = [str(CHECKOUT / "tools/in-vm"), "--timeout", "3000", "--out", str(place), "--"]
-    argv = [*in_vm, "sh", "-c", SCRIPT, "sh", *(arguments or ["conformance/rootless"])]
-    subprocess.run(argv, cwd=CHECKOUT, check=False, stdin=subprocess.DEVNULL)
-    return place / USER / "rootless.xml"
+def run(place: Path, arguments: list[str]) -> list[Path]:
+    """All checks in virtual machines; the paths of the reports that came back."""
+    reports = []
+    for setup in WORDS:
+        out = place / setup
+        in_vm = [str(CHECKOUT / "tools/in-vm"), "--timeout", "3000", "--out", str(out), "--"]
+        words = ["-k", setup, *(arguments or ["conformance/rootless"])]
+        argv = [*in_vm, "sh", "-c", SCRIPT, "sh", *words]
+        subprocess.run(argv, cwd=CHECKOUT, check=False, stdin=subprocess.DEVNULL)
+        reports.append(out / USER / "rootless.xml")
+    return [report for report in reports if report.exists()]
 
 
 def read(reports: list[Path]) -> Results:
@@ -106,10 +115,11 @@ def write(lines: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--junit", nargs="+", type=Path, help="reports to read instead of running")
+    parser.add_argument("--keep", metavar="DIR", type=Path, help="where the reports are to stay")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest: then nothing is written")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        results = read(given.junit or [run(Path(place), given.pytest)])
+        results = read(given.junit or run(given.keep or Path(place), given.pytest))
     if not given.pytest:
         write(table(results))
     failed = [check for check, row in results.items() if cell(row, "pycontainer").startswith("no")]
