@@ -1,9 +1,13 @@
 """What `tools/test-vm` runs in the virtual machine, as root: vm_suite.py [PYTEST-ARGUMENT...].
 
 Parts of the suite side by side, each as root or as the machine's ordinary user, inside of that
-user's own systemd. With arguments pytest gets those alone, as the user that $SUITE_USER names. What
-fails is tried once more, when nothing runs beside it. Leaves $OUT/vm.xml, a JUnit report with each
-test as it ended, and exit status 1 when one failed.
+user's own systemd, and then what changes the machine for everybody. With arguments pytest gets
+those alone, as the user that $SUITE_USER names. What fails is tried once more, when nothing runs
+beside it. Leaves $OUT/vm.xml, a JUnit report with each test as it ended, and exit status 1 when one
+failed.
+
+With $PYCONTAINER_ROOTLESS (tests/support/unprivileged.py) lifecycle tests run as after a login over
+ssh, in a cgroup of root's: SUITE_USER=tester PYCONTAINER_ROOTLESS=ranges,systemd, and the files.
 """
 
 from __future__ import annotations
@@ -20,11 +24,30 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 USER = "tester"
-# name: (user, what is run)
-PARTS = {
-    "cgroups": ("root", sorted(glob.glob("tests/lifecycle/test_cgroup_*.py"))),
-    "life": ("root", ["tests/lifecycle/test_life.py", "tests/lifecycle/test_fields_apparmor.py"]),
-    "rootless": (USER, ["tests/rootless"]),
+ROOTLESS, THROW_AWAY = "PYCONTAINER_ROOTLESS", "PYCONTAINER_THROW_AWAY"
+# A few minutes of the lifecycle tests as an ordinary user's; all of them take half an hour.
+OF_A_USER = ["cgroup_systemd", "cgroup_update", "hooks", "namespaces", "terminal"]
+# What needs a user who has logged in, and root to stand in the way.
+OBSTACLES = ["test_obstacles", "test_kernel_says_no", "test_delegation"]
+# name: (user, what is run, variables)
+Row = tuple[str, list[str], dict[str, str]]
+PARTS: dict[str, Row] = {
+    "cgroups": ("root", sorted(glob.glob("tests/lifecycle/test_cgroup_*.py")), {}),
+    "life": (
+        "root",
+        ["tests/lifecycle/test_life.py", "tests/lifecycle/test_fields_apparmor.py"],
+        {},
+    ),
+    "rootless": (USER, ["tests/rootless"], {}),
+    "user": (
+        USER,
+        [f"tests/lifecycle/test_{name}.py" for name in OF_A_USER],
+        {ROOTLESS: "ranges,systemd"},
+    ),
+}
+# Settings of the kernel and of systemd are changed: when all others are over.
+AFTERWARDS: dict[str, Row] = {
+    "obstacle": ("root", [f"tests/rootless/{name}.py" for name in OBSTACLES], {THROW_AWAY: "1"}),
 }
 PYTEST = "/usr/bin/python3 -m pytest -q -p pytest_timeout -o timeout=600 --durations=8".split()
 FAILED = 1  # pytest's exit status for failed tests; others are about pytest itself
@@ -34,10 +57,11 @@ KEPT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TERM")
 class Part:
     """One pytest run, and the second one if that fails."""
 
-    def __init__(self, name: str, user: str, arguments: list[str]) -> None:
-        self.name, self.user, self.arguments = name, user, arguments
+    def __init__(self, name: str, row: Row) -> None:
+        self.name = name
+        self.user, self.arguments, self.variables = row
         self.place = Path(tempfile.mkdtemp(prefix=f"suite-{name}-"))
-        os.chown(self.place, pwd.getpwnam(user).pw_uid, -1)
+        os.chown(self.place, pwd.getpwnam(self.user).pw_uid, -1)
         self.reports: list[Path] = []
         self.status = 0
         self.began = time.monotonic()
@@ -48,12 +72,13 @@ class Part:
         self.reports.append(report)
         options = [f"--junitxml={report}", "-o", f"cache_dir={self.place}/cache", *more]
         process = subprocess.Popen(
-            [*as_user(self.user), *PYTEST, *options, *self.arguments],
+            [*as_user(self.user, self.variables), *PYTEST, *options, *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            env={**os.environ, **self.variables},
         )
         for line in process.stdout or ():
             seconds = time.monotonic() - self.began
@@ -70,8 +95,9 @@ class Part:
         return list(found.values())
 
 
-def as_user(user: str) -> list[str]:
-    """What makes a command line the user's, as after a login, in the cgroup that is theirs."""
+def as_user(user: str, variables: dict[str, str]) -> list[str]:
+    """What makes a command line the user's, as after a login: in the cgroup that is theirs, or
+    for lifecycle tests in root's, where none can be made without asking systemd."""
     if user == "root":
         return []
     entry = pwd.getpwnam(user)
@@ -80,8 +106,10 @@ def as_user(user: str) -> list[str]:
     environ |= {name: v for name, v in os.environ.items() if name.startswith("PYCONTAINER_")}
     environ |= {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user, "XDG_RUNTIME_DIR": runtime}
     environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={runtime}/bus"
-    words = ["env", *(f"{name}={value}" for name, value in environ.items())]
+    words = ["env", *(f"{name}={value}" for name, value in (environ | variables).items())]
     become = ["setpriv", "--reuid", user, "--regid", str(entry.pw_gid), "--init-groups"]
+    if (environ | variables).get(ROOTLESS):
+        return [*become, *words]
     manager = ["systemd-run", "--user", "--quiet", "--pipe", "--wait", "--collect"]
     place = ["-p", "Delegate=yes", f"--working-directory={os.getcwd()}"]
     return [*become, *words, *manager, *place, *words]
@@ -107,11 +135,15 @@ def write_report(path: Path, parts: list[Part]) -> None:
 
 def main(arguments: list[str]) -> int:
     """The command."""
-    plan = PARTS
+    plans = [PARTS, AFTERWARDS]
     if arguments:
-        plan = {"chosen": (os.environ.get("SUITE_USER", "root"), arguments)}
-    parts = [Part(name, *row) for name, row in plan.items()]
-    good = run(parts)
+        plans = [{"chosen": (os.environ.get("SUITE_USER", "root"), arguments, {})}]
+    parts: list[Part] = []
+    good = True
+    for plan in plans:
+        now = [Part(name, row) for name, row in plan.items()]
+        good = run(now) and good
+        parts += now
     if out := os.environ.get("OUT"):
         write_report(Path(out) / "vm.xml", parts)
     return 0 if good else 1
