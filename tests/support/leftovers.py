@@ -53,9 +53,15 @@ def _concerns(pid: int, token: str) -> bool:
 
 def _read(pid: int, name: str) -> str:
     try:
-        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+        fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)  # quicker than a Path: there are many
     except OSError:
         return ""
+    try:
+        return os.read(fd, 1 << 20).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
 
 
 def _link(pid: int, name: str) -> str:
