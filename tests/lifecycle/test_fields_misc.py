@@ -82,8 +82,8 @@ def test_the_same_device_is_in_the_way(box, devices):
 
 
 PROPAGATION = [
-    ("shared", r"shared:\d+"),
-    ("rshared", r"shared:\d+"),
+    ("shared", r"shared:\d+( master:\d+)?"),
+    ("rshared", r"shared:\d+( master:\d+)?"),
     ("slave", ""),
     ("rslave", ""),
     ("private", ""),
