@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from pycontainer.cgroups.mounts import mount_entries
 from pycontainer.plan.sketch import Sketch
-from pycontainer.tables.mount_options import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
+from pycontainer.tables.mount_options import (
+    ATTR_ATIME,
+    ATTR_NODEV,
+    ATTR_NODIRATIME,
+    ATTR_NOEXEC,
+    ATTR_NOSUID,
+    ATTR_RDONLY,
+)
 from pycontainer.tables.namespaces import CLONE_NEWCGROUP
 
 TYPE_CHECKING = False
@@ -103,7 +110,10 @@ class CgroupPlan:
                 _mount(sketch, ("cgroup", "cgroup"), place, attributes, data.split(","), field)
             elif host_dir:
                 lost = int(sketch.host.rootless)  # without privilege there may be none
-                sketch.add("bind", -1, 1, attributes, 0, 0, lost, host_dir, place, field=field)
+                # A user namespace may not change how a mount of the host's notes access times.
+                times = ATTR_ATIME | ATTR_NODIRATIME if sketch.spaces.user else 0
+                changed, reset = attributes & ~times, options.attr_clr & ATTR_ATIME & ~times
+                sketch.add("bind", -1, 1, changed, reset, 0, lost, host_dir, place, field=field)
             else:
                 sketch.add("mkdir", 0o755, place, field=field)
             for link in links:

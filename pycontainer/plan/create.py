@@ -207,6 +207,9 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
             sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
     sketch.add("reopen_null")
     if (sketch.config.get("root") or {}).get("readonly"):
+        cwd = clean(sketch.process.get("cwd") or "/")
+        if cwd != "/":  # while it can be made
+            sketch.add("mkdir", 0o755, cwd, field="process.cwd")
         sketch.add("mount_attr", 0, ATTR_RDONLY, 0, "/", field="root.readonly")
 
 

@@ -242,7 +242,12 @@ def _capabilities(sketch: Sketch) -> dict[str, int]:
     if strangers:  # runc's words
         names = " ".join(sorted(set(strangers)))
         sketch.warnings.append(f"ignoring unknown or unavailable capabilities: [{names}]")
-    sets["effective"] &= sets["permitted"]
+    if sets["effective"] & ~sets["permitted"]:
+        raise ConfigError(
+            "unable to apply caps: has some that are not permitted",
+            field="process.capabilities.effective",
+            clause="config.md#linux-process",
+        )
     sets["ambient"] &= sets["permitted"] & sets["inheritable"]
     return sets
 

@@ -41,6 +41,8 @@ def _linux(config: Any) -> dict[str, Any]:
 def _propagation(config: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
     linux = _linux(config)
     value = linux.get("rootfsPropagation")
+    if value == "":
+        return {**config, "linux": {k: v for k, v in linux.items() if k != "rootfsPropagation"}}
     if type(value) is not str or value not in _RECURSIVE:
         return config
     warnings.append(f"linux.rootfsPropagation: {value} is not in the specification, taken as runc")

@@ -28,11 +28,29 @@ def load_config(source: str | int = CONFIG) -> tuple[dict[str, Any], bytes]:
 
     `source` is a path or an open descriptor, which stays open. MissingConfig when there is no such
     file, ConfigError when it cannot be read, is no JSON or is not an object. Of a repeated name
-    the last value counts, as with Go's decoder.
+    the last value counts, and null is as good as nothing, as with Go's decoder.
     """
     name = source if isinstance(source, str) else f"descriptor {source}"
     raw = _read(source, name)
-    return _parse(raw, name), raw
+    config = _parse(raw, name)
+    if raw.count(b"null") > raw.count(b"/null") and _drop_nulls(config):
+        raw = jsonfast.dumps(config).encode()
+    return config, raw
+
+
+def _drop_nulls(config: dict[str, Any]) -> int:
+    """Take members that are null out of it, and say how many there were."""
+    rest: list[Any] = [config]
+    count = 0
+    while rest:
+        item = rest.pop()
+        if type(item) is dict:
+            for name in [name for name, value in item.items() if value is None]:
+                del item[name]
+                count += 1
+            item = item.values()
+        rest += [value for value in item if type(value) in (dict, list)]
+    return count
 
 
 def load_process(source: str | int) -> dict[str, Any]:

@@ -12,11 +12,11 @@ JSON = dict[str, Any]
 Way = Callable[[random.Random, JSON], "bytes | None"]
 
 _TYPES: dict[str, list[Any]] = {
-    "object": [None, [], "x", 3, True, 1.5],
-    "array": [None, {}, "x", 3, False, 0.0],
-    "string": [None, [], {}, 3, True, 1.5],
-    "integer": [None, [], {}, "3", True, 1.5, 2.0, 1e3],
-    "boolean": [None, [], {}, "true", 0, 1, 1.0],
+    "object": [[], "x", 3, True, 1.5],
+    "array": [{}, "x", 3, False, 0.0],
+    "string": [[], {}, 3, True, 1.5],
+    "integer": [[], {}, "3", True, 1.5, 2.0, 1e3],
+    "boolean": [[], {}, "true", 0, 1, 1.0],
 }
 # Where something of a type stands; the members on the way are made when they are not there.
 _PLACES = {
@@ -160,7 +160,7 @@ _SECTIONS: dict[str, list[Any]] = {
     ],
     "process.ioPriority": [{}, {"class": "IOPRIO_CLASS_BE", "priority": 8}, {"class": "be"}],
     "process.execCPUAffinity": [{"initial": "a"}, {"final": "3-1"}, {"final": "0\n"}],
-    "annotations": [{"": "x"}, {"a": 3}, {"a": None}],
+    "annotations": [{"": "x"}, {"a": 3}],
     "domainname": ["y" * 65],
 }  # fmt: skip
 

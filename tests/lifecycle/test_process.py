@@ -185,6 +185,37 @@ def test_bytes_that_are_no_utf8_pass_through(box: Box, pyc: Runtime):
     assert box.run(bundle).ok().out.split() == "c3 a4 e2 82 ac".split()
 
 
+def test_what_is_effective_has_to_be_permitted(box: Box):
+    """capset(2) refuses it, and so do we before anything is made."""
+    for runtime in box.both():
+        bundle = box.bundle().script(CAPS)
+        bundle.process["capabilities"]["permitted"] = ["CAP_KILL"]
+        done = box.run(bundle, runtime=runtime.name).fails("unable to apply caps")
+        assert runtime.name == "runc" or "process.capabilities.effective" in done.err
+
+
+def test_the_directory_is_made_although_the_root_is_read_only(box: Box):
+    for runtime in box.both():
+        bundle = box.bundle("/bin/pwd")
+        bundle.config["root"]["readonly"] = True
+        bundle.process["cwd"] = f"/{runtime.name}/not/there"
+        assert box.run(bundle, runtime=runtime.name).ok().out == f"/{runtime.name}/not/there\n"
+
+
+def test_members_that_are_null(box: Box):
+    """As if they were not there; exec, too, reads the same configuration."""
+    for runtime in box.both():
+        bundle, name = box.bundle("/bin/sleep", "1000"), box.id(runtime.name)
+        bundle.process.update(env=None, rlimits=None, user=None, noNewPrivileges=None)
+        bundle.config.update(hooks=None, annotations=None)
+        for field in ("seccomp", "maskedPaths", "devices", "cgroupsPath"):
+            bundle.linux[field] = None
+        bundle.linux["resources"] = {"memory": {"limit": None}, "devices": None}
+        runtime("run", "-d", "-b", bundle, name).ok()
+        assert runtime("exec", name, "/bin/echo", "in").ok().out == "in\n"
+        runtime("delete", "-f", name).ok()
+
+
 def test_unknown_capabilities_are_a_warning(box: Box, pyc: Runtime):
     bundle = box.bundle().script(CAPS)
     bundle.process["capabilities"]["bounding"] = ["CAP_KILL", "CAP_NO_SUCH"]

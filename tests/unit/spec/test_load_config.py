@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -17,6 +18,25 @@ def test_object_and_bytes(tmp_path: Path) -> None:
     path.write_bytes(raw)
     assert spec.load_config(str(path)) == ({"b": 2**64 - 1, "a": "\u00e9"}, raw)
     assert spec.load_process(str(path)) == {"b": 2**64 - 1, "a": "\u00e9"}
+
+
+NULLS = {
+    b'{"a": null, "b": {"c":null, "d": [{"e" :\n null}, null]}}': {"b": {"d": [{}, None]}},
+    b'{"a": "/dev/null", "b": null}': {"a": "/dev/null"},
+    b'{"a": "/dev/null"}': {"a": "/dev/null"},
+    b'{"a": "null"}': {"a": "null"},
+}
+
+
+@pytest.mark.parametrize("raw", NULLS, ids=lambda raw: raw.decode())
+def test_null_is_as_good_as_nothing(tmp_path: Path, raw: bytes) -> None:
+    """As in Go; and what is kept of the configuration does not have it any more."""
+    path = tmp_path / "config.json"
+    path.write_bytes(raw)
+    config, kept = spec.load_config(str(path))
+    assert config == json.loads(kept) == NULLS[raw]
+    if config == json.loads(raw):
+        assert kept == raw
 
 
 def test_descriptor_stays_open(tmp_path: Path) -> None:

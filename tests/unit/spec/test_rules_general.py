@@ -133,3 +133,9 @@ def test_what_engines_write() -> None:
     error = refusal(both)
     assert error is not None and error.field == "hostname" and not error.hint
     assert both["linux"]["rootfsPropagation"] == "rshared"
+
+
+def test_an_empty_propagation_asks_for_nothing() -> None:
+    assert spec.validate(changed({"linux.rootfsPropagation": ""})) == []
+    error = refusal(changed({"linux.rootfsPropagation": "", "hostname": 3}))
+    assert error is not None and error.field == "hostname"
