@@ -91,18 +91,21 @@ int do_open_source(void)
     return 0;
 }
 
+/* What becomes of the mount that the root lies on. */
+enum { PARENT_HOSTS, PARENT_PRIVATE, PARENT_SLAVE };
+
 int do_rootfs(void)
 {
     const char *path = TEXT(ROOTFS, path);
     int64_t slot = INT(ROOTFS, slot);
     if (INT(ROOTFS, over_root))
         path = "/"; /* lookups begin below what is mounted here: the host's paths stay in reach */
-    if (INT(ROOTFS, private_parent)) {
+    if (INT(ROOTFS, parent) == PARENT_PRIVATE) {
         int error = make_parent_private(path);
         if (error)
             return because(error, "make the parent mount private of", path);
     }
-    if (!INT(ROOTFS, private_parent) && slot < 0) { /* the host's mount namespace: only a chroot */
+    if (INT(ROOTFS, parent) == PARENT_HOSTS && slot < 0) { /* only a chroot */
         ex.rootfs = xopenat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
         return ex.rootfs < 0 ? ex.rootfs : 0;
     }

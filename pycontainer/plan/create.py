@@ -157,18 +157,24 @@ def mounts_on_host(config: dict[str, Any]) -> bool:
     return any(below) or bool((config.get("root") or {}).get("readonly"))
 
 
+_HOSTS, _PRIVATE, _SLAVE = range(3)  # what becomes of the mount that the root lies on
+
+
 def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:
-    private = sketch.spaces.has("mount")
-    if private:
+    own = sketch.spaces.has("mount")
+    asked = sketch.linux.get("rootfsPropagation") or ""
+    if own:
         # Nothing that we mount may travel to the host; rslave lets the host's mounts come in.
-        name = sketch.linux.get("rootfsPropagation") or "rslave"
+        name = asked or "rslave"
         if name.endswith("unbindable"):  # for the new root alone: we bind from the old one
             name = "rprivate"
         flags = PROPAGATION["r" + name.removeprefix("r")]
         sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
     # What was opened early may lie where the way is closed now: it is put over the old root.
-    over = private and root.slot >= 0
-    sketch.add("rootfs", root.slot, int(private), int(over), root.path, field="root.path")
+    over = own and root.slot >= 0
+    # Bound from a mount that is private, the root would not get what the host mounts below it.
+    parent = (_SLAVE if asked.endswith("slave") else _PRIVATE) if own else _HOSTS
+    sketch.add("rootfs", root.slot, parent, int(over), root.path, field="root.path")
 
 
 def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
@@ -201,8 +207,8 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
         if inputs.no_pivot:
             sketch.add("hide_host", field="root.path")
         sketch.add(_change_of_root(sketch, inputs), field="root.path")
-        propagation = sketch.linux.get("rootfsPropagation")
-        if propagation:
+        propagation = sketch.linux.get("rootfsPropagation") or ""
+        if propagation.endswith(("shared", "unbindable")):  # the others it is already
             flags = PROPAGATION[propagation]
             sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
     sketch.add("reopen_null")

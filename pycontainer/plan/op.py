@@ -58,7 +58,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "propagation": (CONTAINER, ("flags",), ("path",)),
     "own_oom_score": (CONTAINER, ("value",), ()),
     "open_source": (CONTAINER, ("slot", "recursive"), ("path",)),
-    "rootfs": (CONTAINER, ("slot", "private_parent", "over_root"), ("path",)),
+    "rootfs": (CONTAINER, ("slot", "parent", "over_root"), ("path",)),
     "mount": (
         CONTAINER,
         ("ms_flags", "attr_set", "plain_target", "copy_up", "keep_mode", "or_bind"),

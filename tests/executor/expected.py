@@ -116,10 +116,10 @@ def propagation(walk: Walk) -> None:
 
 def rootfs(walk: Walk) -> None:
     path = tried = "/" if walk["over_root"] else walk["path"]
-    if not walk["private_parent"] and walk["slot"] < 0:
+    if walk["parent"] == 0 and walk["slot"] < 0:
         walk.fds.names[walk.take().result] = "root:/"  # the host's mounts: only a chroot
         return
-    if walk["private_parent"]:
+    if walk["parent"] == 1:
         while not walk.want("mount", None, tried, None, 1 << 18, None, fails=("EINVAL",)).ok:
             tried = posixpath.dirname(tried)
     if walk["slot"] < 0:

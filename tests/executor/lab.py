@@ -86,7 +86,7 @@ class Lab:
         """Operations below the root, then `script` in it."""
         begin = [
             op("propagation", RSLAVE, "/"),
-            make("rootfs", private_parent=1, path=str(self.root)),
+            make("rootfs", parent=1, path=str(self.root)),
         ]
         return [*begin, *ops, *[op("pivot_root")] * pivot, *shell(script)]
 

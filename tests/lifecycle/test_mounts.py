@@ -196,6 +196,24 @@ def test_shared_propagation_harms_no_mount_of_the_host(box: Box, pyc: Runtime):
     assert rest == ["done", before, "tmpfs", "/proc/self/mountinfo"], done
 
 
+@pytest.mark.parametrize("propagation", ["slave", "private"])
+def test_what_the_host_mounts_below_the_root_later(box: Box, pyc: Runtime, propagation: str):
+    """A slave gets it."""
+    box.needs_root("makes that host's mounts")
+    bundle, name = box.bundle("/bin/sleep", "1000"), box.id()
+    bundle.linux["rootfsPropagation"] = propagation
+    run = " ".join(pyc.argv("run", "-d", "-b", bundle, name))
+    end = " ".join(pyc.argv("delete", "--force", name))
+    look = " ".join(pyc.argv("exec", name, "grep", "-c", "' /mnt '", "/proc/self/mountinfo"))
+    script = (
+        f"mount --bind {bundle.path} {bundle.path} && mount --make-shared {bundle.path} && {run} &&"
+        f" mount -t tmpfs late {bundle.rootfs}/mnt; {look}; {end}"
+    )
+    argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["1" if propagation == "slave" else "0"], done
+
+
 def test_devices(box: Box):
     box.needs_root("makes devices")
     looks = []
