@@ -275,6 +275,9 @@ class Creation:
                 cgroup.undo()
             except ContainerError as error:
                 self.settings.log.warning(f"after the failure: {error}")
+        for connected in (cgroup, getattr(self, "driver", None)):
+            if connected is not None:
+                connected.hang_up()
         extra = self._extra()
         if "resctrl" in extra or "mounted" in extra:
             from pycontainer import remains

@@ -68,7 +68,11 @@ def _begin(
     container: Container, config: dict[str, Any], options: ExecOptions, attachment: Attachment
 ) -> Started:
     attachment.prepare()
-    started = _start(container, config, options, attachment)
+    try:
+        started = _start(container, config, options, attachment)
+    except BaseException:
+        container.cgroup.hang_up()
+        raise
     try:
         attachment.announce(started)
     except BaseException:

@@ -56,6 +56,9 @@ class Driver:
 
         return Cgroup(paths, self.layout)
 
+    def hang_up(self) -> None:
+        """Keep no connection to a manager."""
+
 
 class SystemdDriver(Driver):
     """Scopes and slices of systemd's, of the system's manager or of the calling `user`'s."""
@@ -107,6 +110,11 @@ class SystemdDriver(Driver):
         from .scope import UnitCgroup
 
         return UnitCgroup(paths, self.layout, self._manager)
+
+    def hang_up(self) -> None:
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
 
     def _version(self) -> int:
         return self.manager.version()

@@ -73,6 +73,9 @@ class Cgroup:
             members.remove_directory(directory, deadline_s=1.0, recursive=False)
         self.made = []
 
+    def hang_up(self) -> None:
+        """Keep no connection to a manager: the caller may keep the error, and us with it."""
+
     def apply(self, writes: Iterable[Write]) -> list[str]:
         """Write limits in their order; return warnings about limits that the kernel lacks.
 

@@ -130,6 +130,11 @@ class UnitCgroup(Cgroup):
             self.made = []
             self.delete()
 
+    def hang_up(self) -> None:
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
     def apply(self, writes: Iterable[Write]) -> list[str]:
         """As the other driver, but for limits on tasks while the scope's first one is there."""
         listed = list(writes)

@@ -301,7 +301,8 @@ def test_limits_and_statistics(box: Box, runtime: pycontainer.Runtime):
     box.needs_a_cgroup()
     with sleeping(box, runtime) as container:
         stats = container.stats()
-        assert stats.pids.current == 1 and stats.pids.limit is None
+        assert stats.pids.current == 1
+        assert box.systemd or stats.pids.limit is None  # systemd has a limit of its own
         assert stats.memory.usage > 0 and stats.memory.limit is None
         container.update({"pids": {"limit": 17}, "memory": {"limit": 64 << 20}})
         stats = container.stats()
@@ -330,7 +331,8 @@ def test_out_of_memory(box: Box, runtime: pycontainer.Runtime):
     bundle.linux["resources"]["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
     result = runtime.run(box.id(), str(bundle), **QUIET)
     assert result.exit_status == 137
-    assert result.oom is not None and result.oom.limit == 16 << 20
+    if not box.systemd:  # it may have removed the cgroup before we could look
+        assert result.oom is not None and result.oom.limit == 16 << 20
 
 
 @pytest.mark.skipif(not SYSTEMD, reason="needs systemd")

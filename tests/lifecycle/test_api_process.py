@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.box import Box
-from tests.support.runtimes import CHECKOUT
+from tests.support.runtimes import CHECKOUT, SLOWNESS
 
 HEAD = """
 import os, signal, subprocess, sys, threading, time
@@ -61,7 +61,13 @@ def program(box: Box, text: str, sweep: bool = False, **options: Any) -> str:
     # What this interpreter finds, the other one has to find.
     path = os.pathsep.join([str(CHECKOUT), *filter(None, sys.path)])
     environ = {**os.environ, "PYTHONPATH": path, **options.pop("env", {})}
-    options = {"capture_output": True, "text": True, "timeout": 100, "env": environ, **options}
+    options = {
+        "capture_output": True,
+        "text": True,
+        "timeout": 100 * SLOWNESS,
+        "env": environ,
+        **options,
+    }
     done = subprocess.run(command, **options)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     if sweep:
