@@ -117,8 +117,7 @@ def _start(
         if not alive(facts.pid, facts.start_time):
             raise StateError(CLIENT_TEXTS["not_running"])
         placement = _placement(container, options)
-        # Nobody can be on other CPUs first who is born in the cgroup.
-        later = bool((config["process"].get("execCPUAffinity") or {}).get("initial"))
+        later = _enters_later(facts.cgroup, config["process"])
         spaces = _spaces(config, init)
         filter = seccomp_filter(config, container.settings)
         inputs = EntryInputs(
@@ -147,6 +146,13 @@ def _start(
         return engine.execute(plan, around)
     finally:
         posix.close(init)
+
+
+def _enters_later(cgroup: dict[str, Any], process: dict[str, Any]) -> bool:
+    """Nobody can be on other CPUs first who is born in the cgroup; but into a unit of the user's
+    only systemd may move a process, and does so at once (placing.py)."""
+    initial = (process.get("execCPUAffinity") or {}).get("initial")
+    return bool(initial) and not (cgroup.get("unit") or {}).get("user")
 
 
 def _entrances(placement: Placement, unified: bool) -> tuple[str, ...]:

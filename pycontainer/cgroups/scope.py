@@ -195,6 +195,7 @@ class UnitCgroup(Cgroup):
                 raise
         super().delete(deadline_s)
         self._remove_slices()
+        self.hang_up()
 
     def _remove_slices(self) -> None:
         """Empty ones where systemd makes none, and so will never remove what we made there."""
