@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 # What a process document that does not say it has from the container, as with runc.
-_INHERITED = ("capabilities", "selinuxLabel", "ioPriority", "scheduler", "execCPUAffinity")
+_INHERITED = (
+    "capabilities", "selinuxLabel", "ioPriority", "scheduler", "execCPUAffinity", "oomScoreAdj",
+)  # fmt: skip
 _NOT_SAID = (None, "")  # {} does say something: no capability at all
 
 
@@ -97,6 +99,9 @@ def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
         for name in _INHERITED:
             if own.get(name) and process.get(name) in _NOT_SAID:
                 process = {**process, name: own[name]}
+        mask = (own.get("user") or {}).get("umask")
+        if mask is not None:
+            process = {**process, "user": {"umask": mask, **(process.get("user") or {})}}
     else:
         from pycontainer.exec_process import merged
 

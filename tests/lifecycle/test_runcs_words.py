@@ -215,9 +215,12 @@ def test_a_process_document_has_the_rest_from_the_container(box: Box):
     told = []
     for runtime in box.both():
         bundle, name = box.bundle("/bin/sleep", "1000"), box.id(runtime.name)
+        bundle.process["oomScoreAdj"] = 123
+        bundle.process["user"]["umask"] = 0o27
         runtime("run", "-d", "-b", bundle, name).ok()
         document = box.directory / f"process-{runtime.name}.json"
-        entry: dict[str, Any] = {"args": ["/bin/grep", "Cap", "/proc/self/status"], "cwd": "/"}
+        script = "grep Cap /proc/self/status; cat /proc/self/oom_score_adj; umask"
+        entry: dict[str, Any] = {"args": ["/bin/sh", "-c", script], "cwd": "/"}
         document.write_text(json.dumps(entry))
         first = runtime("exec", "-p", document, name).ok().out
         entry["capabilities"] = {}
