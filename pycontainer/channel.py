@@ -5,6 +5,7 @@ from __future__ import annotations
 import posix
 from _struct import Struct
 from errno import ECONNRESET, EINTR, EPIPE
+from select import POLLIN, poll
 
 from pycontainer._shim import ffi, lib
 from pycontainer.errors import HostError, OperationError, check
@@ -94,6 +95,18 @@ class Channel:
             text = data[HEAD.size :][:length].decode("utf-8", "replace")
             raise ExecutorFailed(step, errno, text)
         return kind, fds[0] if count[0] else -1
+
+    def child_of(self, executor: int) -> int:
+        """The pidfd of the executor's child, which goes on in its place. Killed in between, the
+        executor leaves a child that nobody told us of, and that keeps the channel open."""
+        poller = poll()
+        poller.register(self.ours, POLLIN)
+        poller.register(executor, POLLIN)
+        if [fd for fd, _ in poller.poll()] == [executor]:
+            poller.unregister(executor)
+            if not poller.poll(0):
+                raise ExecutorGone
+        return self.expect(MSG_CHILD)
 
     def expect(self, wanted: int) -> int:
         """The descriptor of the next message, which must be of this type."""

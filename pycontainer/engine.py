@@ -16,7 +16,6 @@ import posix
 from pycontainer import program
 from pycontainer._shim import ffi, lib
 from pycontainer.channel import (
-    MSG_CHILD,
     MSG_CONSOLE,
     MSG_GO,
     MSG_SYNC,
@@ -232,7 +231,7 @@ class _Run:
     def _follow_child(self) -> None:
         """A child goes on with the plan; the process that we cloned has ended."""
         channel = self._talk()
-        channel.caught = pidfd = channel.expect(MSG_CHILD)
+        channel.caught = pidfd = channel.child_of(self.pidfd)
         before, self.pid = self.pid, program.pid_of(pidfd)
         before_fd, self.pidfd = self.pidfd, pidfd
         channel.caught = -1
