@@ -5,6 +5,7 @@ One look at everything in each runtime; the tests compare section by section.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -84,7 +85,7 @@ def normal(section: str, text: str) -> list[str]:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_default_config(looks: dict[str, dict[str, str]], section: str):
     ours = normal(section, looks["pycontainer"][section])
-    assert ours
+    assert ours or (section == "cgroup" and os.geteuid() != 0)  # who may have none
     for name in looks.keys() - {"pycontainer"}:
         theirs = normal(section, looks[name][section])
         for line, (replacement, _) in INSIDE_DIFFERENCES.get(section, {}).items():
