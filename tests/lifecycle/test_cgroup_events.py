@@ -117,6 +117,8 @@ def test_state_says_it(box: Box) -> None:
     pyc, name = box.pycontainer, box.id()
     pyc("run", "-d", "-b", eating(box), name).ok()
     pyc.wait_for(name, "stopped")
+    if box.systemd:
+        pytest.skip("systemd may have removed the cgroup before we could look")
     oom = pyc.state(name)["oom"]
     assert oom["kills"] >= 1 and oom["limit"] == LIMIT
     if V1:

@@ -47,6 +47,7 @@ def binary(name: str) -> bytes:
 @pytest.fixture
 def profile(box):
     """The name of a loaded profile."""
+    box.needs_root("loads a profile")
     name = f"pycontainer-{box.token}"
     (KERNEL / ".load").write_bytes(binary(name))
     yield name
