@@ -1,8 +1,8 @@
 """A connection to a D-Bus server: authentication, calls, signals, each with a deadline.
 
-Enters: an address and seconds. It asks one thing at a time; signals that arrive meanwhile are kept
-until somebody waits for them. A server that says nothing, closes, or talks nonsense becomes a
-HostError that names the socket, never a hang.
+Enters: an address, and how many seconds of silence are too many. It asks one thing at a time;
+signals that arrive meanwhile are kept until somebody waits for them. A server that says nothing,
+closes, or talks nonsense becomes a HostError that names the socket, never a hang.
 
 Authentication is SASL EXTERNAL without a name: the server then takes the uid that the kernel
 vouches for, which is also right when we are root of a user namespace.
@@ -26,6 +26,9 @@ PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SIGNATURE = 1, 2
 HEADER_TYPES = {PATH: "o", INTERFACE: "s", MEMBER: "s", DESTINATION: "s", SIGNATURE: "g"}
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 LONGEST = 1 << 27  # bytes of one message, the specification's limit
+# A manager that starts many units tells everybody of each, and answers when it comes to it: a step
+# may take so many times as long as silence may.
+WHOLE = 4
 
 
 class DBusError(ContainerError):
@@ -52,7 +55,10 @@ class Message:
 class Connection:
     """Connected and authenticated; `peer` says that there is no bus daemon between."""
 
-    __slots__ = ("_input", "_serial", "_socket", "_until", "deadline_s", "name", "peer", "signals")
+    __slots__ = (
+        *("_input", "_serial", "_since", "_socket", "_until"),
+        *("deadline_s", "name", "peer", "signals"),
+    )
 
     def __init__(self, address: bytes | str, peer: bool, deadline_s: float = 30.0) -> None:
         self.peer = peer
@@ -61,7 +67,7 @@ class Connection:
         self.signals: list[Message] = []
         self._input = bytearray()
         self._serial = 0
-        self._until = monotonic() + deadline_s
+        self.renew()
         self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         try:
             self._socket.setblocking(False)
@@ -79,7 +85,8 @@ class Connection:
 
     def renew(self) -> None:
         """Start the deadline anew, for the next step."""
-        self._until = monotonic() + self.deadline_s
+        self._since = monotonic()
+        self._until = self._since + self.deadline_s
 
     def call(
         self, destination: str, path: str, interface: str, method: str, *arguments: Any
@@ -194,6 +201,8 @@ class Connection:
         if not data:
             raise HostError(f"read from {self.name}: it closed the connection")
         self._input += data
+        last = self._since + (WHOLE - 1) * self.deadline_s
+        self._until = min(monotonic(), last) + self.deadline_s
 
     def _write(self, data: bytes) -> None:
         while data:
@@ -208,7 +217,8 @@ class Connection:
         poller.register(self._socket.fileno(), events)
         left = self._until - monotonic()
         if left <= 0 or not poller.poll(left * 1000):
-            raise HostError(f"talk to {self.name}: no answer within {self.deadline_s:g} s")
+            waited = round(monotonic() - self._since, 1)
+            raise HostError(f"talk to {self.name}: no answer within {waited:g} s")
 
 
 def _shown(address: bytes | str) -> str:

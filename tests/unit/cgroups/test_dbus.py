@@ -149,6 +149,60 @@ def test_bad_servers_are_errors_and_no_hang(tmp_path, answers, words):
     assert time.monotonic() - began < 2
 
 
+def told(path, times: int) -> threading.Thread:
+    """A server that tells of other things, 0.1 s apart, before it answers the first call."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    signal = message(dbus.SIGNAL, {dbus.MEMBER: "Other", dbus.PATH: "/", dbus.INTERFACE: "a.b"})
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        peer.recv(65536)
+        peer.sendall(OK)
+        try:
+            peer.recv(65536)
+            for _ in range(times):
+                time.sleep(0.1)
+                peer.sendall(signal)
+            peer.sendall(message(2, {dbus.REPLY_SERIAL: 1}))
+        except BrokenPipeError:
+            pass  # it has given up
+        peer.close()
+        listener.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread
+
+
+def message(kind: int, fields: dict[int, object]) -> bytes:
+    types = {**dbus.HEADER_TYPES, dbus.REPLY_SERIAL: "u"}
+    out = bytearray((ord("l"), kind, 0, 1))
+    write("uua(yv)", (0, 1, [(n, (types[n], value)) for n, value in fields.items()]), out)
+    return bytes(out) + bytes(-len(out) % 8)
+
+
+def test_a_busy_server_is_waited_for(tmp_path):
+    thread = told(tmp_path / "bus", 6)
+    connection = dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.4)
+    assert connection.call("a.b", "/", "a.b", "Do") == ()
+    assert len(connection.signals) == 6
+    connection.close()
+    thread.join()
+
+
+def test_a_server_that_only_tells_is_an_error(tmp_path):
+    thread = told(tmp_path / "bus", 40)
+    connection = dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.4)
+    began = time.monotonic()
+    with pytest.raises(HostError, match="no answer within 1.6"):
+        connection.call("a.b", "/", "a.b", "Do")
+    assert time.monotonic() - began < 3
+    connection.close()
+    thread.join()
+
+
 def test_no_server(tmp_path):
     with pytest.raises(HostError, match="no such file"):
         dbus.Connection(str(tmp_path / "bus"), peer=True)
