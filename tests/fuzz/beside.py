@@ -157,7 +157,9 @@ class Author:
 # Differences that are known and meant, as lines of mountinfo or of a look.
 _KNOWN = [
     (r"^\d+ \d+ \d+:\d+ ", ""),  # numbers of mounts and devices
-    (r" (shared|master|propagate_from):\d+", r" \1"),
+    (r" shared:\d+", " shared"),
+    (r" (master|propagate_from):\d+", ""),  # runc 1.1 leaves the root a slave, 1.2 does not
+    (r"^Max open files .*", ""),  # Go raises the soft limit
     (r",(mode|size)=[0-9a-z]+(?=,|$)", ""),  # runc sets the mode afterwards
     # What hides: runc's own tmpfs and the container's null device, or ours of the host.
     (r"^/\S* (/proc/\S+|/sys/firmware|/sys/devices\S*|/x|/x/f) .* - \w*tmpfs .*", r"hides \1"),
