@@ -78,8 +78,7 @@ def test_out_of_memory(engine: Engine):
 def test_out_of_memory_is_noticed(engine: Engine):
     if engine.name == "podman" and not UNIFIED:
         pytest.skip("conmon tells with cgroup v2 only")
-    # With its last process systemd's scope goes, and with it the count that conmon reads: it has
-    # to be quicker than that with every runtime.
+    # The shell stays a while: the cgroup, where the engine reads it, goes with the last process.
     text = "tail /dev/zero; status=$?; sleep 2; exit $status"
     box = engine.create(*EAT[:2], "sh", "-c", text)
     engine("start", box).ok()
