@@ -160,7 +160,7 @@ def test_a_bind_that_would_uncover(obstructed: Person):
     obstructed("run", "-b", bundle, obstructed.id()).ok()
 
 
-@pytest.mark.parametrize("option", ["noatime", "nodiratime"])
+@pytest.mark.parametrize("option", ["strictatime", "nodiratime"])
 def test_a_bind_with_access_times_of_its_own(person: Person, option: str):
     bundle = person.bundle("own")
     mount = {"destination": "/mnt", "source": str(person.home), "options": ["rbind", option]}
