@@ -68,6 +68,7 @@ class Person(Runtime):
         environ = ["env", f"HOME={self.home}", f"XDG_RUNTIME_DIR={self.runtime_dir}"]
         if not self.is_root:
             return environ
+        environ.append(f"USER={NAME}")  # it tells a user's own namespace from root's
         lines = ["set -e"]
         for name in ("passwd", "group", "subuid", "subgid"):
             lines.append(f"mount --bind {self.etc / name} /etc/{name}")
