@@ -52,7 +52,7 @@ test: build test-needs ## run all tests (root for most of them), some again in a
 	$(if $(PYTEST),,@tools/test-vm)
 
 test-vm: build $(VENV)/test.done ## run the tests of cgroup v2, systemd and its users, in a virtual machine
-	@tools/test-vm $(PYTEST)
+	@SUITE_AFTERWARDS=1 tools/test-vm $(PYTEST)
 
 test-engines: build test-needs ## run Podman, containerd and Docker on it, and write the table of that
 	@tools/system-packages $(SYSTEM_ENGINES)

@@ -45,7 +45,8 @@ PARTS: dict[str, Row] = {
         {ROOTLESS: "ranges,systemd"},
     ),
 }
-# Settings of the kernel and of systemd are changed: when all others are over.
+# Settings of the kernel and of systemd are changed: when all others are over, and with
+# $SUITE_AFTERWARDS alone, since it takes minutes.
 AFTERWARDS: dict[str, Row] = {
     "obstacle": ("root", [f"tests/rootless/{name}.py" for name in OBSTACLES], {THROW_AWAY: "1"}),
 }
@@ -135,7 +136,9 @@ def write_report(path: Path, parts: list[Part]) -> None:
 
 def main(arguments: list[str]) -> int:
     """The command."""
-    plans = [PARTS, AFTERWARDS]
+    plans = [PARTS]
+    if os.environ.get("SUITE_AFTERWARDS"):
+        plans.append(AFTERWARDS)
     if arguments:
         plans = [{"chosen": (os.environ.get("SUITE_USER", "root"), arguments, {})}]
     parts: list[Part] = []

@@ -115,7 +115,10 @@ def test_annotations(box: Box) -> None:
 def test_slices(box: Box) -> None:
     """In a nested slice, and as a slice."""
     pyc = box.pycontainer
-    for number, path in enumerate((f"{box.token}-a.slice:x:y", f":x:{box.token}b.slice")):
+    paths = [f"{box.token}-a.slice:x:y", f":x:{box.token}b.slice"]
+    if os.geteuid() != 0:
+        del paths[1]  # systemd moves nobody into a slice, and the way there may be root's
+    for number, path in enumerate(paths):
         name = box.id(str(number))
         bundle = box.bundle("/bin/sleep", "1000")
         bundle.linux["cgroupsPath"] = path
