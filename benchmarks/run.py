@@ -166,9 +166,12 @@ def places(options: argparse.Namespace) -> Iterator[tuple[list[Runtime], Path]]:
 
 def works(runtime: Runtime, bundle: str) -> bool:
     """Whether it runs here at all; not every one knows every layout."""
-    command = runtime.command("run", "-b", bundle, runtime.id())
+    name = runtime.id()
+    command = runtime.command("run", "-b", bundle, name)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
+        if (left := CGROUPS / name).is_dir():  # crun's, when it cannot have a device filter
+            left.rmdir()
         say(f"{runtime.name} does not run here: {done.stderr.strip()}")
     return done.returncode == 0
 
