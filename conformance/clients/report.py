@@ -97,8 +97,7 @@ def passed() -> list[str]:
         for file in kept()
         for case in xml.parse(file).iter("testcase")
         # One that was interrupted has no name.
-        if case.get("classname")
-        and not any(child.tag in ("failure", "error", "skipped") for child in case)
+        if case.get("classname") and result_of(case) == "passed"
     ]
     return [f"--deselect={name}" for name in names]
 
@@ -118,15 +117,17 @@ def read(junit: Path) -> Results:
         if not bracket or not title:
             continue
         module = case.get("classname", "").rpartition(".")[2].removeprefix("test_")
-        result = "passed"
-        for child in case:
-            if child.tag in ("failure", "error"):
-                result = "failed"
-            elif child.tag == "skipped":
-                result = "skipped"
         row = results.setdefault((module, name.removeprefix("test_").replace("_", " ")), {})
-        row[title] = max(row.get(title, ""), result, key=RANK.index)
+        row[title] = max(row.get(title, ""), result_of(case), key=RANK.index)
     return results
+
+
+def result_of(case: xml.Element) -> str:
+    """How a check of a JUnit report ended."""
+    tags = {child.tag for child in case}
+    if tags & {"failure", "error"}:
+        return "failed"
+    return "skipped" if "skipped" in tags else "passed"
 
 
 def together(files: list[Path]) -> Results:

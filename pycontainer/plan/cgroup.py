@@ -97,17 +97,16 @@ class CgroupPlan:
         field = f"mounts[{index}]"
         if self.layout.mode == "v2":
             # It shows what /proc/self/cgroup speaks of: all of it, without a namespace of its own.
-            source = sketch.config["mounts"][index].get("source") or "cgroup2"
-            v2_options = list(options.data)
-            _mount(sketch, ("cgroup2", source), target, options.attr_set, v2_options, field)
+            source = sketch.config["mounts"][index].get("source") or ""
+            _mount(sketch, "cgroup2", target, options.attr_set, [*options.data], field, source)
             return
         attributes = options.attr_set | _CLOSED
         read_only = attributes & ATTR_RDONLY
-        _mount(sketch, ("tmpfs", "tmpfs"), target, attributes & ~ATTR_RDONLY, ["mode=755"], field)
+        _mount(sketch, "tmpfs", target, attributes & ~ATTR_RDONLY, ["mode=755"], field)
         for name, data, host_dir, links in mount_entries(self.layout, self.paths):
             place = f"{target}/{name}"
             if sketch.spaces.has("cgroup"):
-                _mount(sketch, ("cgroup", "cgroup"), place, attributes, data.split(","), field)
+                _mount(sketch, "cgroup", place, attributes, data.split(","), field)
             elif host_dir:
                 lost = int(sketch.host.rootless)  # without privilege there may be none
                 # A user namespace may not change how a mount of the host's notes access times.
@@ -145,13 +144,13 @@ def _owner(sketch: Sketch) -> int | None:
 
 def _mount(
     sketch: Sketch,
-    kind: tuple[str, str],
+    fstype: str,
     target: str,
     attributes: int,
     data: list[str],
     field: str,
+    source: str = "",
 ) -> None:
-    fstype, source = kind
     # Only whose namespace it is may mount it: else the host's own is shown.
     or_bind = int(fstype == "cgroup2" and not sketch.spaces.new & CLONE_NEWCGROUP)
     if sketch.linux.get("mountLabel"):
@@ -159,6 +158,7 @@ def _mount(
 
         data = [*data, *labels.of_mount(sketch, fstype, data)]
     text = b"".join([part.encode() + b"\0" for part in data if part])
+    source = source or fstype
     sketch.add(
         "mount", 0, attributes, 0, 0, 0, or_bind, fstype, source, target, text, b"", field=field
     )

@@ -78,8 +78,7 @@ def test_who_has_a_child_that_is_not_known_yet(box: Box) -> None:
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
     bundle, name = box.bundle("/bin/true"), box.id()
-    bundle.drop_namespace("user")
-    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.new_namespace("user")
     for kind in ("uidMappings", "gidMappings"):
         bundle.linux[kind] = [{"containerID": 0, "hostID": 0, "size": 1}]
     slowly = ["-e", "trace=clone", "-e", "inject=clone:delay_exit=9000000"]

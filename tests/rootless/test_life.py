@@ -135,7 +135,7 @@ def test_a_namespace_of_the_host(person: Person, kind: str):
 
 def test_a_network_of_its_own_and_its_sysfs(person: Person):
     bundle = person.bundle("own", "ls /sys/class/net; ip link show lo | grep -c UP")
-    bundle.linux["namespaces"].append({"type": "network"})
+    bundle.new_namespace("network")
     for mount in bundle.config["mounts"]:
         if mount["destination"] == "/sys":
             mount.update(type="sysfs", source="sysfs", options=["ro"])
@@ -145,7 +145,7 @@ def test_a_network_of_its_own_and_its_sysfs(person: Person):
 def test_the_namespaces_of_another_container(person: Person):
     """As an engine does it for the second container of a pod."""
     first = person.bundle("ranges", "sleep 1000")
-    first.linux["namespaces"].append({"type": "network"})
+    first.new_namespace("network")
     person("run", "-d", "-b", first, person.id("a")).ok()
     pid = person.state(person.id("a"))["pid"]
     second = person.bundle("own", "id -u; readlink /proc/self/ns/net; cat /proc/self/uid_map")

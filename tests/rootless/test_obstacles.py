@@ -110,7 +110,7 @@ def test_a_covered_sys_is_bound(obstructed: Person):
     """What it shows is less than a new one would, and is all there is."""
     obstructed.obstacles = ["mount -t tmpfs none /sys/firmware"]
     bundle = obstructed.bundle("own", "ls /sys/firmware | wc -l; ls -d /sys/class")
-    bundle.linux["namespaces"].append({"type": "network"})
+    bundle.new_namespace("network")
     bundle.linux["maskedPaths"] = []
     for mount in bundle.config["mounts"]:
         if mount["destination"] == "/sys":
