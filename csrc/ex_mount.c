@@ -113,6 +113,9 @@ int do_rootfs(void)
     if (tree < 0)
         return tree;
     int error = (int)sys5(__NR_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
+    /* Opened among the host's mounts, it is still told of what happens to the one it is a copy of. */
+    if (!error && slot >= 0 && INT(ROOTFS, parent) == PARENT_PRIVATE)
+        error = classic_mount(NULL, tree, NULL, MS_PRIVATE, NULL);
     if (error)
         return error;
     ex.rootfs = keep(&tree);

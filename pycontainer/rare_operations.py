@@ -78,6 +78,9 @@ def obituary(run: Run) -> OperationError:
 
         reason += ", " + words(found)
         hint = "raise linux.resources.memory.limit"
+    elif status & 0x7F == 9 and cgroup is not None and not cgroup.exists():
+        # systemd was quicker, and nobody else has counted.
+        hint = "systemd has removed its cgroup; linux.resources.memory.limit may be too low"
     run.pid = 0
     return OperationError(
         f"{CLIENT_TEXTS['start_failed']}: the container's init died ({reason})", hint=hint

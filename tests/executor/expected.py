@@ -127,6 +127,9 @@ def rootfs(walk: Walk) -> None:
         walk.want("move_mount", Fd(f"tree:{path}"), "", -100, path, 4)
     else:
         walk.want("move_mount", Fd(f"slot:{walk['slot']}"), "", -100, path, 4)
+        if walk["parent"] == 1:
+            call = walk.want("mount", None, ..., None, 1 << 18, None)
+            _through(walk, call, root("/").name)
 
 
 def open_source(walk: Walk) -> None:
@@ -141,7 +144,7 @@ def mount(walk: Walk) -> None:
     if walk["ms_flags"]:
         data = ",".join(walk["options"])
         call = walk.want("mount", walk["source"], ..., fstype, walk["ms_flags"], data)
-        _through(walk, call.text(1) or "", target)
+        _through(walk, call, root(target).name)
         return
     walk.want("fsopen", fstype, 1)
     _configure(walk, f"fs:{fstype}")
@@ -163,11 +166,12 @@ def _configure(walk: Walk, context: str) -> None:
     walk.want("fsconfig", Fd(context), 6, None, None, 0)
 
 
-def _through(walk: Walk, path: str, target: str) -> None:
+def _through(walk: Walk, call: Call, name: str) -> None:
     """mount(2) gets a descriptor's own path."""
+    path = call.text(1) or ""
     fd = int(path.removeprefix("/proc/self/fd/"))
-    if walk.fds[fd] != root(target).name:
-        raise walk.wrong(f"{path} is {walk.fds[fd]}, not {target}")
+    if walk.fds[fd] != name:
+        raise walk.wrong(f"{path} is {walk.fds[fd]}, not {name}")
 
 
 def bind(walk: Walk) -> None:
@@ -202,12 +206,12 @@ def mount_attr(walk: Walk) -> None:
 
 def mount_propagation(walk: Walk) -> None:
     call = walk.want("mount", None, ..., None, walk["flags"], None)
-    _through(walk, call.text(1) or "", walk["target"])
+    _through(walk, call, root(walk["target"]).name)
 
 
 def remount(walk: Walk) -> None:
     call = walk.want("mount", None, ..., None, walk["ms_flags"], walk["data"] or None)
-    _through(walk, call.text(1) or "", walk["target"])
+    _through(walk, call, root(walk["target"]).name)
 
 
 def readonly(walk: Walk) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,22 @@ def test_rootfs_propagation_as_runc(box, name):
         tags = [re.sub(r"\d+", "N", " ".join(x.split(" - ")[0].split(" ")[6:])) for x in roots]
         answers.append((done.status, tags))
     assert answers[0] == answers[1]
+
+
+def test_a_private_root_below_shared_mounts(box):
+    """As on a machine with systemd; the root of a user namespace is a copy of a mount out there."""
+    box.needs_root("makes the host's mounts shared")
+    bundle = box.bundle("/bin/cat", "/proc/self/mountinfo")
+    bundle.new_namespace("user")
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = [
+        {"containerID": 0, "hostID": 100000, "size": 65536}
+    ]
+    bundle.linux["rootfsPropagation"] = "private"
+    run = box.pycontainer.argv("run", "-b", bundle, box.id())
+    command = ["unshare", "--mount", "--propagation", "shared", *run]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    (root,) = (x for x in done.stdout.splitlines() if x.split(" ")[4] == "/")
+    assert root.split(" - ")[0].split(" ")[6:] == [], root
 
 
 def test_umask(box):
