@@ -80,7 +80,7 @@ def cpu(subject: Subject) -> None:
 def pids(subject: Subject) -> None:
     """A number of tasks, or -1 for any."""
     entry = _part(subject, "pids")
-    if entry and entry["limit"] < -1:
+    if entry and entry.get("limit", 0) < -1:
         refuse("linux.resources.pids.limit", f"is {entry['limit']}, must be at least -1", _PIDS)
 
 
