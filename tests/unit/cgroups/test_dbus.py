@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pycontainer.cgroups import dbus, gvariant
@@ -45,6 +45,11 @@ def typed(draw: st.DrawFn, depth: int = 3) -> tuple[str, object]:
     return f"a{kind}", draw(st.lists(values))
 
 
+# A machine with much else to do draws slowly.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@PATIENT
 @given(st.lists(typed(), max_size=5))
 def test_what_is_written_is_read(members):
     signature = "".join(kind for kind, _ in members)
@@ -56,6 +61,7 @@ def test_what_is_written_is_read(members):
     assert reader.at == len(out)
 
 
+@PATIENT
 @given(st.lists(typed(), min_size=1, max_size=3), st.data())
 def test_cut_messages_are_refused(members, data):
     signature = "".join(kind for kind, _ in members)
@@ -68,6 +74,7 @@ def test_cut_messages_are_refused(members, data):
         Reader(short).read(signature)
 
 
+@PATIENT
 @given(st.binary(max_size=64), st.sampled_from(["a(sv)", "as", "v", "a{sv}", "(ua(ss))"]))
 def test_nonsense_is_refused_or_read(data, signature):
     try:
@@ -242,6 +249,7 @@ def test_annotation_nonsense(text):
         gvariant.parse(text)
 
 
+@PATIENT
 @given(st.text())
 def test_annotation_fuzz(text):
     try:
