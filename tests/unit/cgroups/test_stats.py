@@ -1,0 +1,18 @@
+"""Statistics of a v2 cgroup from files of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.stats import collect
+
+
+def test_processes_are_counted_without_the_controller(tmp_path: Path) -> None:
+    """As for an ordinary user whose systemd gives no pids controller away."""
+    (tmp_path / "cgroup.procs").write_text("12\n13\n")
+    paths = CgroupPaths("v2", {"": str(tmp_path)}, True)
+    assert collect(paths)["pids"] == {"current": 2}
+    (tmp_path / "pids.current").write_text("7\n")
+    (tmp_path / "pids.max").write_text("max\n")
+    assert collect(paths)["pids"] == {"current": 7}
