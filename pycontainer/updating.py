@@ -57,7 +57,10 @@ def update(container: Container, resources: dict[str, Any]) -> None:
         plan = _driver(container).compile(wanted)
         for warning in plan.warnings + change_of.apply(container.cgroup, plan):
             log.warning(warning)
-        if change.get("devices"):
+        # Kubernetes repeats the whole config; what a hook has allowed since is to stay.
+        if change.get("devices") and change["devices"] != change_of.without_nulls(
+            current.get("devices")
+        ):
             _devices(container, plan)
         _keep(entry.path(FILE), jsonfast.dumps(whole).encode())
     finally:

@@ -36,6 +36,8 @@ def without_nulls(document: Any) -> Any:
     """Engines write null for "nothing said"."""
     if isinstance(document, dict):
         return {k: without_nulls(v) for k, v in document.items() if v is not None}
+    if isinstance(document, list):
+        return [without_nulls(item) for item in document]
     return document
 
 
