@@ -282,6 +282,11 @@ ANY: Rows = (
         "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
     ),
     (
+        r"",
+        r"^use the systemd cgroup driver: systemd does not run here",
+        "systemd not running on this host, cannot use systemd cgroups manager",
+    ),
+    (
         r"linux\.resources\..*",
         r"^set (\w+)\.\S+: cgroup v1 has no controller",
         "cannot set {0} limit: container could not join or create cgroup",
