@@ -282,6 +282,16 @@ ANY: Rows = (
         "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
     ),
     (
+        r"linux\.cgroupsPath",
+        r"^enter cgroup (\S+): it is of type 'domain invalid'",
+        'cannot enter cgroupv2 "{0}" with domain controllers -- it is in an invalid state',
+    ),
+    (
+        r"linux\.cgroupsPath",
+        r"^enter cgroup (\S+): it is of type '(.*?)'",
+        'cannot enter cgroupv2 "{0}" with domain controllers -- it is in {1} mode',
+    ),
+    (
         r"",
         r"^use the systemd cgroup driver: systemd does not run here",
         "systemd not running on this host, cannot use systemd cgroups manager",

@@ -8,7 +8,7 @@ import pytest
 
 from pycontainer import spec
 from pycontainer.cgroups.cgroup import Cgroup
-from pycontainer.cgroups.creation import _go_without
+from pycontainer.cgroups.creation import _go_without, _settle_type
 from pycontainer.cgroups.path import CgroupPaths
 from pycontainer.cgroups.resources import Write, compile_resources
 from pycontainer.cli import wording
@@ -84,6 +84,17 @@ def test_of_a_hierarchy_that_is_not_there() -> None:
     write = Write("net_cls", "net_cls.classid", "1", "linux.resources.network.classID")
     said = words(lambda: cgroup.apply([write]))
     assert said.startswith("cannot set net_cls limit: container could not join or create cgroup")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [("domain invalid", "an invalid state"), ("threaded", "threaded mode")]
+)
+def test_of_a_threaded_cgroup(tmp_path: Any, kind: str, state: str) -> None:
+    (tmp_path / "cgroup.type").write_text(f"{kind}\n")
+    plan = compile_resources({"memory": {"limit": 4096}}, "v2")
+    said = words(lambda: _settle_type([str(tmp_path)], plan))
+    path = f'cannot enter cgroupv2 "{tmp_path}" with domain controllers'
+    assert said.startswith(f"{path} -- it is in {state}: ")
 
 
 @pytest.mark.parametrize(
