@@ -210,6 +210,32 @@ def test_a_server_that_only_tells_is_an_error(tmp_path):
     thread.join()
 
 
+def test_a_full_queue_is_waited_for(tmp_path):
+    """Many containers start at once: systemd takes one connection after the other."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "bus"))
+    listener.listen(0)
+    first = socket.socket(socket.AF_UNIX)
+    first.connect(str(tmp_path / "bus"))
+    with pytest.raises(HostError, match="accepts nobody within 0.2 s"):
+        dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.2)
+
+    def serve() -> None:
+        time.sleep(0.3)
+        listener.accept()[0].close()
+        peer, _ = listener.accept()
+        peer.recv(65536)
+        peer.sendall(OK)
+        peer.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=30).close()
+    thread.join()
+    first.close()
+    listener.close()
+
+
 def test_no_server(tmp_path):
     with pytest.raises(HostError, match="no such file"):
         dbus.Connection(str(tmp_path / "bus"), peer=True)
