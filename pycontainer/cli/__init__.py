@@ -69,7 +69,11 @@ GLOBALS = (
 
 DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True}
 
-_ROOTLESS = {"": None, "auto": None, "true": True, "1": True, "false": False, "0": False}
+_ROOTLESS = {
+    **dict.fromkeys(("", "auto")),
+    **dict.fromkeys(("true", "t", "1"), True),
+    **dict.fromkeys(("false", "f", "0"), False),
+}
 
 
 class UnknownCommand(UsageError):

@@ -72,3 +72,9 @@ def test_the_runtime_directory_is_made_sticky(
         assert below == "." or stat.S_IMODE(made.parent.stat().st_mode) == 0o700
     else:
         assert not made.exists()
+
+
+@pytest.mark.parametrize("word", ["t", "F", "AUTO", "1", "False"])
+def test_words_for_rootless(pycontainer: Any, word: str) -> None:
+    """Those of Go's ParseBool, and auto."""
+    assert pycontainer("--rootless", word, "list").returncode == 0
