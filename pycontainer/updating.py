@@ -42,7 +42,7 @@ def update(container: Container, resources: dict[str, Any]) -> None:
             raise StateError(CLIENT_TEXTS["not_running"])
         change = change_of.without_nulls(resources)
         spec.validate_resources(change)
-        change = change_of.settled(change)
+        change = change_of.settled(change_of.said(change))
         config = container.config()
         linux = config.get("linux") or {}
         current = _current(container, linux)
