@@ -27,9 +27,7 @@ _EXTERNAL = (("network", "net", 31100), ("pid", "pid", 31500))
 
 def checkpoint(container: Container, options: CriuOptions) -> None:
     """Write the images; unless told to leave it running, the container is deleted afterwards."""
-    now = container.status()
-    if now not in ("running", "paused"):
-        raise StateError(f"container cannot be checkpointed in {now} state")
+    check_status(container)
     criu = Criu(container.settings)
     criu.require(OLDEST, "checkpoint")
     if options.pre_dump:
@@ -56,6 +54,13 @@ def checkpoint(container: Container, options: CriuOptions) -> None:
             posix.close(work)
     if not (options.pre_dump or options.flags.get("leave_running")):
         container.delete(force=True)
+
+
+def check_status(container: Container) -> None:
+    """StateError unless there are processes that run."""
+    now = container.status()
+    if now not in ("running", "paused"):
+        raise StateError(f"container cannot be checkpointed in {now} state")
 
 
 class _Listener:

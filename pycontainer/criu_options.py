@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = "descriptors.json"  # in the images: where init's stdio went
 CLONE_NEWNET = 0x40000000
-_CONFIG_ANNOTATION = "org.criu.config"
+CONFIG_ANNOTATION = "org.criu.config"
 _CONFIG_FILE = "/etc/criu/runc.conf"
 _LOG_LEVEL = 4
 # Options of the command line that are options of CRIU's, one to one.
@@ -94,7 +94,7 @@ def common(options: CriuOptions, config: dict[str, Any], log: str) -> dict[str, 
         "notify_scripts": True,
         "orphan_pts_master": True,
     }
-    file = (config.get("annotations") or {}).get(_CONFIG_ANNOTATION, _CONFIG_FILE)
+    file = (config.get("annotations") or {}).get(CONFIG_ANNOTATION, _CONFIG_FILE)
     if file:
         request["config_file"] = file
     return request

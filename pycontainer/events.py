@@ -22,7 +22,16 @@ def stats(container: Container) -> dict[str, Any]:
     """One event with the statistics of now; StateError once the container has stopped."""
     if container.status() == "stopped":
         raise StateError(f"container with id {container.id} is not running")
-    return {"type": "stats", "id": container.id, "data": container.cgroup.stats()}
+    return _stats(container)
+
+
+def _stats(container: Container) -> dict[str, Any]:
+    data = container.cgroup.stats()
+    if group := container.facts.extra.get("resctrl"):
+        from pycontainer import intel_rdt, intel_rdt_stats
+
+        data["intel_rdt"] = intel_rdt_stats.collect(group, intel_rdt.find_root())
+    return {"type": "stats", "id": container.id, "data": data}
 
 
 def watch(container: Container, interval_s: float) -> Iterator[dict[str, Any]]:
@@ -50,7 +59,7 @@ def watch(container: Container, interval_s: float) -> Iterator[dict[str, Any]]:
                 return
             if monotonic() >= due:
                 due = monotonic() + interval_s
-                yield stats(container)
+                yield _stats(container)  # should it end just now, the next round tells
     finally:
         memory.close()
         if pidfd >= 0:

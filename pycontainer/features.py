@@ -31,7 +31,12 @@ INTEL_RDT = {"enabled": True, "schemata": True, "monitoring": True}
 NET_DEVICES = True
 IDMAP = True
 # Annotations of config.json that reach beyond the container; engines filter them.
-UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.")  # the second one is a prefix
+UNSAFE_ANNOTATIONS = (
+    "bundle",
+    "org.systemd.property.",  # a prefix
+    "org.criu.config",
+    "run.oci.keep_original_groups",
+)
 
 
 def document() -> dict[str, Any]:
@@ -77,7 +82,7 @@ def _annotations() -> dict[str, str]:
     """Ours, and those that runc made known (its types/features)."""
     annotations = {
         "io.github.pycontainer.version": __version__,
-        "org.opencontainers.runc.checkpoint.enabled": "false",
+        "org.opencontainers.runc.checkpoint.enabled": "true",  # whether CRIU is here or not
     }
     library = libseccomp_version()
     if library:

@@ -164,9 +164,9 @@ def _remove_cgroup(hierarchy: Hierarchy, directory: str) -> None:
 
 def _units(settings: Settings) -> Iterator[Orphan]:
     """Units that failed: their cgroup is gone, and only the name is left."""
-    from pycontainer.cgroups.systemd import Manager
+    from pycontainer.cgroups.systemd import Manager, is_the_users
 
-    user = settings.rootless
+    user = settings.rootless and is_the_users()
     if not posix.access("/run/systemd/system", posix.F_OK):
         return
     try:

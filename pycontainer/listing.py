@@ -39,7 +39,7 @@ def _broken(settings: Settings, name: str) -> dict[str, Any]:
         "status": "broken",
         "bundle": "",
         "rootfs": "",
-        "created": "",
+        "created": "0001-01-01T00:00:00Z",  # clients parse it
         "owner": "",
     }
 

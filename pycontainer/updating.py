@@ -42,7 +42,7 @@ def update(container: Container, resources: dict[str, Any]) -> None:
             raise StateError(CLIENT_TEXTS["not_running"])
         change = change_of.without_nulls(resources)
         spec.validate_resources(change)
-        change = change_of.settled(change)
+        change = change_of.settled(change_of.said(change))
         config = container.config()
         linux = config.get("linux") or {}
         current = _current(container, linux)
@@ -57,7 +57,10 @@ def update(container: Container, resources: dict[str, Any]) -> None:
         plan = _driver(container).compile(wanted)
         for warning in plan.warnings + change_of.apply(container.cgroup, plan):
             log.warning(warning)
-        if change.get("devices"):
+        # Kubernetes repeats the whole config; what a hook has allowed since is to stay.
+        if change.get("devices") and change["devices"] != change_of.without_nulls(
+            current.get("devices")
+        ):
             _devices(container, plan)
         _keep(entry.path(FILE), jsonfast.dumps(whole).encode())
     finally:
@@ -105,7 +108,6 @@ def _devices(container: Container, plan: Any) -> None:
 
 # -- Intel RDT -----------------------------------------------------------------------------
 
-RESCTRL = "/sys/fs/resctrl"
 _FEATURES = {
     "l3CacheSchema": ("L3", "CAT: l3 cache"),
     "memBwSchema": ("MB", "MBA: memory bandwidth"),
@@ -114,24 +116,29 @@ _FEATURES = {
 
 def check_schemas(container: Container, schemas: dict[str, str]) -> None:
     """HostError where the CPU or the kernel has no such control, StateError without a group."""
+    from pycontainer.intel_rdt import find_root
+
+    root = find_root()
     for name in schemas:
         resource, words = _FEATURES[name]
-        if not posix.access(f"{RESCTRL}/info/{resource}", posix.F_OK):
+        if not root or not posix.access(f"{root}/info/{resource}", posix.F_OK):
             raise HostError(f"Intel RDT/{words} schema is not enabled")
-    if not (container.config().get("linux") or {}).get("intelRdt"):
+    if "resctrl" not in container.facts.extra:
         raise StateError("updating a non-existent Intel RDT configuration is not supported")
 
 
 def write_schemas(container: Container, schemas: dict[str, str]) -> None:
-    """New schemata for the container's group; OperationError when the kernel refuses."""
-    rdt = (container.config().get("linux") or {}).get("intelRdt") or {}
-    path = f"{RESCTRL}/{rdt.get('closID') or container.id}/schemata"
-    for schema in schemas.values():
-        try:
-            write_text(path, schema + "\n")
-        except OSError as error:
-            raise OperationError(
-                f"write {schema!r} to {path}: {os_reason(error.errno or 0)}",
-                errno=error.errno or 0,
-                field="linux.intelRdt",
-            ) from None
+    """New schemata for the container's group, in one write: the kernel takes all or none.
+
+    OperationError when it refuses.
+    """
+    path = f"{container.facts.extra['resctrl']['groups'][0]}/schemata"
+    lines = "".join(f"{schema}\n" for schema in schemas.values())
+    try:
+        write_text(path, lines)
+    except OSError as error:
+        raise OperationError(
+            f"write {lines!r} to {path}: {os_reason(error.errno or 0)}",
+            errno=error.errno or 0,
+            field="linux.intelRdt",
+        ) from None

@@ -53,7 +53,7 @@ def _remove_cgroup(config: dict[str, Any], settings: Settings, container_id: str
     path = linux.get("cgroupsPath") if isinstance(linux, dict) else ""
     known = {"linux": {"cgroupsPath": path if isinstance(path, str) else ""}}
     try:
-        driver = cgroups.open_driver(systemd=settings.systemd_cgroup)
+        driver = cgroups.open_driver(systemd=settings.systemd_cgroup, rootless=settings.rootless)
         cgroup = driver.cgroup(driver.plan_path(known, container_id))
     except ContainerError as error:
         settings.log.warning(f"the cgroup of {container_id} stays: {error}")

@@ -128,7 +128,13 @@ def open_driver(
         from .layout import probe
 
         layout = probe()
-    return SystemdDriver(layout, rootless) if systemd else Driver(layout)
+    if not systemd:
+        return Driver(layout)
+    if rootless:
+        from .systemd import is_the_users
+
+        rootless = is_the_users()
+    return SystemdDriver(layout, rootless)
 
 
 def load(data: dict) -> Cgroup:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import _socket
 import select
-from time import monotonic
+from time import monotonic, sleep
 
 from ..errors import ContainerError, HostError, os_reason
 from .dbus_wire import Reader, pad, write
@@ -121,12 +121,18 @@ class Connection:
     # -- bytes ---------------------------------------------------------------------------------
 
     def _connect(self, address: bytes | str) -> None:
-        try:
-            self._socket.connect(address)
-        except BlockingIOError:
-            raise HostError(f"connect to {self.name}: it accepts nobody") from None
-        except OSError as error:
-            raise HostError(f"connect to {self.name}: {os_reason(error.errno or 0)}") from None
+        pause = 0.001
+        while True:
+            try:
+                return self._socket.connect(address)
+            except BlockingIOError:  # the queue is full: many containers start at once
+                if monotonic() + pause > self._until:
+                    text = f"it accepts nobody within {self.deadline_s:g} s"
+                    raise HostError(f"connect to {self.name}: {text}") from None
+            except OSError as error:
+                raise HostError(f"connect to {self.name}: {os_reason(error.errno or 0)}") from None
+            sleep(pause)
+            pause = min(pause * 2, 0.2)
 
     def _authenticate(self) -> None:
         # BEGIN goes with the rest: should it come in one piece with the first message, systemd

@@ -10,6 +10,7 @@ import posix
 import select
 from errno import ENODEV, ENOENT
 
+from ..errors import HostError
 from .files import read_text
 from .path import CgroupPaths
 
@@ -91,7 +92,13 @@ class Watch:
         self._seen = kills(paths)
         directory = paths.directory("memory")
         name = "memory.events" if paths.mode == "v2" else "memory.oom_control"
-        self._file = posix.open(f"{directory}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            self._file = posix.open(f"{directory}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
+        except FileNotFoundError:
+            raise HostError(
+                "memory controller missing: nobody tells when the container runs out of memory",
+                hint="events --stats needs none",
+            ) from None
         self.fd, self.events = self._file, select.POLLPRI
         if paths.mode != "v2":
             self.fd = posix.eventfd(0, posix.EFD_CLOEXEC | posix.EFD_NONBLOCK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .files import processes
 from .path import CgroupPaths
 from .stats import NO_LIMIT, Files, cpu, huge_page_sizes, memory_entry, present, pressure
 
@@ -23,10 +24,10 @@ def fill(paths: CgroupPaths, document: dict[str, Any]) -> None:
     files = Files(paths.unified)
     document["cpu"] = _cpu(files)
     document["memory"] = _memory(files)
-    limit = files.number("pids.max")
-    document["pids"] = present(
-        current=files.number("pids.current"), limit=0 if limit == NO_LIMIT else limit
-    )
+    limit, current = files.number("pids.max"), files.number("pids.current")
+    if current is None:  # the controller is not given to this cgroup
+        current = len(processes(paths.unified))
+    document["pids"] = present(current=current, limit=0 if limit == NO_LIMIT else limit)
     document["blkio"] = _io(files)
     for size in huge_page_sizes():
         usage = files.number(f"hugetlb.{size}.rsvd.current")

@@ -181,6 +181,25 @@ class Manager:
                 return str(result)
 
 
+def is_the_users() -> bool:
+    """Whether units without privilege are made by the calling user's systemd, or the system's.
+
+    Root of a user namespace may be a user who became it (podman unshare, RootlessKit), or root of
+    a whole system in there (LXC); the systemd that the environment names tells, if it names one.
+    """
+    from ..settings import in_user_namespace
+
+    if posix.geteuid() != 0 or not in_user_namespace():
+        return True
+    if not (_variable(b"XDG_RUNTIME_DIR") or _variable(b"DBUS_SESSION_BUS_ADDRESS")):
+        return False
+    try:
+        with Manager(True) as manager:
+            return not manager.control_group().endswith("/user@0.service")
+    except (HostError, DBusError):
+        return False
+
+
 def _refused(verb: str, unit: str, error: DBusError) -> OperationError:
     hint = ""
     if error.name.endswith((".AccessDenied", ".InteractiveAuthorizationRequired")):

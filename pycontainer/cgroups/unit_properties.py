@@ -25,6 +25,7 @@ CPUSET_SINCE, PERIOD_SINCE, IDLE_SINCE, OOM_POLICY_SINCE = 244, 242, 252, 253
 OURS = ("PIDs", "Slice", "Delegate")  # without these the container would not be in its cgroup
 PREFIX = "org.systemd.property."
 LONGEST_MASK = 8192  # cpus; the kernel's own limit
+_CPU_MAX = "linux.resources.unified['cpu.max']"  # else it is of our own making
 
 # file of cgroup v2 -> property with an unsigned number, "max" being infinity
 V2_NUMBERS = {
@@ -54,7 +55,7 @@ def of_plan(
     unified = resources.get("unified") or {}
     if not (resources.get("cpu") or {}).get("period") and "cpu.max" not in unified:
         found.pop("CPUQuotaPeriodUSec", None)  # nobody asked for one
-    policy = OOM_POLICIES.get(unified.get("memory.oom.group", ""))
+    policy = OOM_POLICIES.get(unified.get("memory.oom.group", "").strip())
     # Only now: a running scope's cannot be changed.
     if policy and version() >= OOM_POLICY_SINCE:
         found["OOMPolicy"] = ("s", policy)
@@ -87,12 +88,14 @@ def of_writes(
 
 
 def _number(write: Write, value: str) -> int:
-    if value in ("max", "-1"):
-        return INFINITY
-    try:
-        return int(value)
-    except ValueError:
-        raise ConfigError(f"{value!r} is not a number", field=write.field) from None
+    return INFINITY if value in ("max", "-1") else _amount(value, write.field)
+
+
+def _amount(text: str, field: str) -> int:
+    """What is written as `text`; ConfigError if that does not fit into a property."""
+    if text.isascii() and text.isdigit() and int(text) <= INFINITY:
+        return int(text)
+    raise ConfigError(f"{text!r} is not a number", field=field)
 
 
 def _mask(write: Write, text: str) -> bytes:
@@ -122,10 +125,14 @@ def _cpu_quota(
     version: Callable[[], int],
 ) -> None:
     if v2:
-        quota, _, period_text = values.get("cpu.max", "").partition(" ")
-        if not quota:
+        words = values.get("cpu.max", "").split()
+        if not words:
             return
-        period = int(period_text or DEFAULT_PERIOD_US)
+        numbers = [_amount(word, _CPU_MAX) for word in words if word != "max"]
+        if len(words) > 2 or "max" in words[1:]:
+            raise ConfigError(f"{values['cpu.max']!r} is no quota and period", field=_CPU_MAX)
+        quota = words[0]
+        period = numbers[-1] if len(words) > 1 else DEFAULT_PERIOD_US
     else:
         quota = values.get("cpu.cfs_quota_us", "")
         period = int(values.get("cpu.cfs_period_us", 0))
@@ -182,7 +189,7 @@ def of_annotations(annotations: dict[str, str]) -> list[Property]:
         except ValueError as error:
             raise ConfigError(str(error), field=field) from None
         if name.endswith("Sec") and name[-4:-3].islower():
-            if value[0] not in tuple("ynqiuxtd"):
+            if value[0] not in tuple("ynqiuxtd") or abs(value[1]) > INFINITY:
                 raise ConfigError("is not a number of seconds", field=field)
             name, value = name[:-3] + "USec", ("t", int(value[1] * 1_000_000) & INFINITY)
         found.append((name, value))

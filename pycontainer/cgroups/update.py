@@ -25,6 +25,12 @@ DEVICE_LISTS = (
     "throttleWriteIOPSDevice",
 )
 SECTIONS = ("memory", "cpu", "pids", "blockIO", "network")
+# Where 0, or "", is no value.
+UNSET = {
+    "memory": ("limit", "reservation", "swap"),
+    "cpu": ("shares", "quota", "period", "realtimeRuntime", "realtimePeriod", "cpus", "mems"),
+    "blockIO": ("weight", "leafWeight"),
+}
 # With a key on the left given, those on the right are written as well.
 COMPANIONS = {
     "memory": (("limit", "swap"), ("swap", "limit")),
@@ -36,7 +42,21 @@ def without_nulls(document: Any) -> Any:
     """Engines write null for "nothing said"."""
     if isinstance(document, dict):
         return {k: without_nulls(v) for k, v in document.items() if v is not None}
+    if isinstance(document, list):
+        return [without_nulls(item) for item in document]
     return document
+
+
+def said(change: dict) -> dict:
+    """The change without what is 0 or "" and means "not set": CRI-O sends all of them each time.
+
+    The old value is to be remembered, as the companion of a later change.
+    """
+    result = dict(change)
+    for name, members in UNSET.items():
+        if section := change.get(name):
+            result[name] = {k: v for k, v in section.items() if v or k not in members}
+    return result
 
 
 def settled(change: dict) -> dict:

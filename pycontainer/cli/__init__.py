@@ -21,7 +21,7 @@ from pycontainer.cli.options import (
     parse,
     parse_globals,
 )
-from pycontainer.errors import UsageError
+from pycontainer.errors import UsageError, os_reason
 from pycontainer.settings import NAME, Log, Settings, absolute, default_root
 
 TYPE_CHECKING = False
@@ -69,7 +69,11 @@ GLOBALS = (
 
 DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True}
 
-_ROOTLESS = {"": None, "auto": None, "true": True, "1": True, "false": False, "0": False}
+_ROOTLESS = {
+    **dict.fromkeys(("", "auto")),
+    **dict.fromkeys(("true", "t", "1"), True),
+    **dict.fromkeys(("false", "f", "0"), False),
+}
 
 
 class UnknownCommand(UsageError):
@@ -246,10 +250,15 @@ def _claim(root: str) -> None:
             posix.mkdir(root, 0o700)
         except FileExistsError:
             pass
+        except FileNotFoundError:
+            from pycontainer.store import make_directories
+
+            make_directories(root.rpartition("/")[0], 0o700)
+            posix.mkdir(root, 0o700)
         posix.chmod(root, 0o1700)
     except OSError as error:
         hint = "the path in $XDG_RUNTIME_DIR must be writable by the user; or give --root"
-        raise UsageError(f"make {root}: {error.strerror}", hint=hint) from None
+        raise UsageError(f"make {root}: {os_reason(error.errno or 0)}", hint=hint) from None
 
 
 def fill_standard_descriptors() -> None:

@@ -44,10 +44,11 @@ Needs CRIU. The container is deleted afterwards unless it is to go on.
 
 def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.cli import find
-    from pycontainer.criu_dump import checkpoint
+    from pycontainer.criu_dump import check_status, checkpoint
 
     container = find(settings, arguments)
     warn_rootless(settings, "checkpoint")
+    check_status(container)  # before any directory is made
     options = criu_options(arguments)
     options.pre_dump = arguments["pre-dump"]
     if "status-fd" in arguments:

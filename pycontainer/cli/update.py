@@ -143,6 +143,6 @@ def document(path: str) -> dict[str, Any]:
         resources = jsonfast.loads(data)
     except ValueError as error:
         raise ConfigError(f"read resources: {error}") from None
-    if not isinstance(resources, dict):
+    if not isinstance(resources, dict | None):
         raise ConfigError("must be an object", field="linux.resources")
-    return resources
+    return resources or {}

@@ -14,6 +14,7 @@ from pycontainer.plan.op import CONTAINER, TABLE
 from pycontainer.settings import NAME
 
 _VALUE = r'is "(.*)",'
+_V1 = r"cpuset|devices|memory|cpu|cpuacct|cpu,cpuacct|pids|blkio|hugetlb|freezer|rdma|systemd"
 _START = CLIENT_TEXTS["start_failed"] + ": "
 _IN_INIT = "error during container init: "
 _OWN_WORDS = ("find_program", "exec", "hook")  # whose messages are worded as runc's already
@@ -179,6 +180,26 @@ CONFIG: Rows = (
         _VALUE,
         "string {0} is not a valid operator for seccomp",
     ),
+    (
+        r"linux\.resources\.memory\.swap",
+        r"below limit",
+        "memory+swap limit should be >= memory limit",
+    ),
+    (
+        r"linux\.resources\.unified",
+        r"host has cgroup v1",
+        "invalid configuration: cannot use unified on cgroup v1",
+    ),
+    (
+        r"""linux\.resources\.unified\[["'](.*)["']\]""",
+        r"no file of a cgroup|must be a file name",
+        'unified resource "{0}" must be a file name (no slashes)',
+    ),
+    (
+        r"""linux\.resources\.unified\[["'](.*)["']\]""",
+        r"must be in the form",
+        'unified resource "{0}" must be in the form CONTROLLER.PARAMETER',
+    ),
     (r"linux\.intelRdt\.closID", r'is "(.*)",', 'invalid intelRdt.ClosID "{0}"'),
     (r"linux\.memoryPolicy\.mode", _VALUE, 'invalid memory policy mode "{0}"'),
     (r"linux\.memoryPolicy\.nodes", _VALUE, 'invalid memory policy nodes "{0}"'),
@@ -236,6 +257,51 @@ OPERATIONS: Rows = (
 )
 ANY: Rows = (
     (
+        r"linux\.resources\.memory\.limit",
+        r"^set memory limit (\d+): current usage is (\d+)",
+        "rejecting memory limit {0} <= usage {1}",
+    ),
+    (
+        r"linux\.resources\.memory\.swap",
+        r"^set memory limit (\d+): current usage is (\d+)",
+        "rejecting memory+swap limit {0} <= usage {1}",
+    ),
+    (
+        r"linux\.resources\.unified\['(.*)'\]",
+        r"controller '(\w+)' is not available",
+        'unified resource "{0}" can\'t be set: controller "{1}" not available',
+    ),
+    (
+        r"linux\.resources",
+        rf"^set linux\.resources\.(\w+)\..*: cannot create \S*/cgroup/(?:{_V1})/",
+        "cannot set {0} limit: container could not join or create cgroup",
+    ),
+    (
+        r"linux\.resources",
+        r"^set linux\.resources.*: cannot create \S*/cgroup/",
+        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
+    ),
+    (
+        r"linux\.cgroupsPath",
+        r"^enter cgroup (\S+): it is of type 'domain invalid'",
+        'cannot enter cgroupv2 "{0}" with domain controllers -- it is in an invalid state',
+    ),
+    (
+        r"linux\.cgroupsPath",
+        r"^enter cgroup (\S+): it is of type '(.*?)'",
+        'cannot enter cgroupv2 "{0}" with domain controllers -- it is in {1} mode',
+    ),
+    (
+        r"",
+        r"^use the systemd cgroup driver: systemd does not run here",
+        "systemd not running on this host, cannot use systemd cgroups manager",
+    ),
+    (
+        r"linux\.resources\..*",
+        r"^set (\w+)\.\S+: cgroup v1 has no controller",
+        "cannot set {0} limit: container could not join or create cgroup",
+    ),
+    (
         r".*",
         r"write '(\d+)' to \S+/memory\.(?:limit_in_bytes|max).*"
         r"current usage is (\d+) bytes, peak usage (\d+)",
@@ -262,7 +328,7 @@ ANY: Rows = (
 
 def line(error: ContainerError) -> str:
     """The message of a failure, runc's words first where it has other ones."""
-    ours = str(error)
+    ours = str(error).replace(f"if {NAME} will", f"if {program()} will")
     if isinstance(error, WrongCount):
         return f"{called()}: {ours}"
     if isinstance(error, ConfigError):

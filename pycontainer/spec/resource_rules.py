@@ -16,6 +16,7 @@ _BLOCK = "config-linux.md#block-io"
 _RDMA = "config-linux.md#rdma"
 _UNIFIED = "config-linux.md#unified"
 _LIMITS = ("limit", "reservation", "swap", "kernel", "kernelTCP")
+_UNSET = 2**64 - 1  # of swappiness: Docker's -1 as the unsigned number that it has to be
 _THROTTLES = (
     "throttleReadBpsDevice",
     "throttleWriteBpsDevice",
@@ -55,7 +56,7 @@ def memory(subject: Subject) -> None:
     if 0 < swap < limit:
         message = f"is {swap}, below limit {limit}, which it includes"
         refuse(f"{field}.swap", message, _MEMORY)
-    if entry.get("swappiness", 0) > 100:
+    if 100 < entry.get("swappiness", 0) != _UNSET:
         refuse(f"{field}.swappiness", f"is {entry['swappiness']}, must be 0 to 100", _MEMORY)
     if entry.get("kernel") or entry.get("kernelTCP"):
         subject.warn(field, "kernel memory limits are obsolete and not used")
@@ -80,7 +81,7 @@ def cpu(subject: Subject) -> None:
 def pids(subject: Subject) -> None:
     """A number of tasks, or -1 for any."""
     entry = _part(subject, "pids")
-    if entry and entry["limit"] < -1:
+    if entry and entry.get("limit", 0) < -1:
         refuse("linux.resources.pids.limit", f"is {entry['limit']}, must be at least -1", _PIDS)
 
 

@@ -7,7 +7,15 @@ import json
 import pytest
 
 from tests.support.box import Box
-from tests.support.cgroups import DRIVERS, V1, flags, setting, settings, unit_properties
+from tests.support.cgroups import (
+    DRIVERS,
+    V1,
+    directories,
+    flags,
+    setting,
+    settings,
+    unit_properties,
+)
 
 MEGABYTE = 1 << 20
 # option and value, (v1 file, content), (v2 file, content)
@@ -80,6 +88,26 @@ def test_a_document(box: Box, driver: str) -> None:
         found = unit_properties(f"pycontainer-{name}.scope")
         assert found["MemoryLimit" if V1 else "MemoryMax"] == str(128 * MEGABYTE)
         assert found["TasksMax"] == "55"
+    pyc("delete", "-f", name).ok()
+
+
+def test_devices_that_stay_the_same(box: Box) -> None:
+    """A hook that gives a device (NVIDIA's does) is not undone by an update with the same rules."""
+    if not V1:
+        pytest.skip("the rules of cgroup v2 cannot be read back")
+    pyc = box.pycontainer
+    rules = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "access": "r"}]
+    name = running(box, "cgroupfs", {"devices": rules})
+    cgroup = directories(pyc, name)["devices"]
+    (cgroup / "devices.allow").write_text("b 7:3 rw")
+    same = {"devices": [{**rule, "major": None} for rule in rules], "pids": {}}
+    pyc("update", "-r", "-", name, input=json.dumps(same).encode()).ok()
+    assert "b 7:3 rw" in setting(pyc, name, "devices.list")
+    same["devices"].append({"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"})
+    pyc("update", "-r", "-", name, input=json.dumps(same).encode()).ok()
+    assert "c 10:229 rw" in setting(pyc, name, "devices.list")
+    assert "b 7:3 rw" not in setting(pyc, name, "devices.list")
+    pyc("update", "-r", "-", name, input=b"null").ok()
     pyc("delete", "-f", name).ok()
 
 

@@ -156,8 +156,10 @@ def test_a_failure_says_what_criu_says(box: Box, pyc: Runtime):
 
 def test_what_is_refused(box: Box, pyc: Runtime):
     name = box.id()
-    pyc("create", "-b", box.bundle("/bin/true"), name).ok()
+    pyc("create", "-b", box.bundle("/bin/sleep", "1000"), name).ok()
     pyc("checkpoint", name, cwd=box.directory).fails("cannot be checkpointed in created state")
+    assert not (box.directory / "checkpoint").exists()
+    pyc("start", name).ok()
     images = ("--image-path", box.directory / "images")
     mode = ("--manage-cgroups-mode", "wild")
     pyc("checkpoint", *images, *mode, name).fails("invalid manage-cgroups-mode")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import intel_rdt
+from pycontainer import events, intel_rdt, updating
 from pycontainer.container import Container, CreateOptions, ExecOptions
 from pycontainer.errors import ConfigError, ContainerError
 from pycontainer.settings import Settings
@@ -64,6 +64,15 @@ def test_from_create_to_delete(box, tree):
     assert int((tree / name / "tasks").read_text()) not in (0, pid)
     os.kill(int(other), 9)
     os.waitpid(int(other), 0)  # a child of this process, which alone can reap it
+    assert events.stats(joined)["data"]["intel_rdt"] == {"schemata": ["L3:0=f"]}
+    with pytest.raises(ContainerError, match="memory bandwidth schema is not enabled"):
+        updating.check_schemas(joined, {"memBwSchema": "MB:0=50"})
+    for resource in ("L3", "MB"):
+        (tree / "info" / resource).mkdir(parents=True)
+    change = {"l3CacheSchema": "L3:0=3", "memBwSchema": "MB:0=50"}
+    updating.check_schemas(joined, change)
+    updating.write_schemas(joined, change)
+    assert (tree / name / "schemata").read_text() == "L3:0=3\nMB:0=50\n"
     joined.delete(force=True)
     assert not (tree / name).exists()
     assert (tree / "tasks").read_text() == ""

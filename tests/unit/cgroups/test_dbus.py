@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pycontainer.cgroups import dbus, gvariant
@@ -45,6 +45,11 @@ def typed(draw: st.DrawFn, depth: int = 3) -> tuple[str, object]:
     return f"a{kind}", draw(st.lists(values))
 
 
+# A machine with much else to do draws slowly.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@PATIENT
 @given(st.lists(typed(), max_size=5))
 def test_what_is_written_is_read(members):
     signature = "".join(kind for kind, _ in members)
@@ -56,6 +61,7 @@ def test_what_is_written_is_read(members):
     assert reader.at == len(out)
 
 
+@PATIENT
 @given(st.lists(typed(), min_size=1, max_size=3), st.data())
 def test_cut_messages_are_refused(members, data):
     signature = "".join(kind for kind, _ in members)
@@ -68,6 +74,7 @@ def test_cut_messages_are_refused(members, data):
         Reader(short).read(signature)
 
 
+@PATIENT
 @given(st.binary(max_size=64), st.sampled_from(["a(sv)", "as", "v", "a{sv}", "(ua(ss))"]))
 def test_nonsense_is_refused_or_read(data, signature):
     try:
@@ -203,6 +210,32 @@ def test_a_server_that_only_tells_is_an_error(tmp_path):
     thread.join()
 
 
+def test_a_full_queue_is_waited_for(tmp_path):
+    """Many containers start at once: systemd takes one connection after the other."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "bus"))
+    listener.listen(0)
+    first = socket.socket(socket.AF_UNIX)
+    first.connect(str(tmp_path / "bus"))
+    with pytest.raises(HostError, match="accepts nobody within 0.2 s"):
+        dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.2)
+
+    def serve() -> None:
+        time.sleep(0.3)
+        listener.accept()[0].close()
+        peer, _ = listener.accept()
+        peer.recv(65536)
+        peer.sendall(OK)
+        peer.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=30).close()
+    thread.join()
+    first.close()
+    listener.close()
+
+
 def test_no_server(tmp_path):
     with pytest.raises(HostError, match="no such file"):
         dbus.Connection(str(tmp_path / "bus"), peer=True)
@@ -242,6 +275,7 @@ def test_annotation_nonsense(text):
         gvariant.parse(text)
 
 
+@PATIENT
 @given(st.text())
 def test_annotation_fuzz(text):
     try:

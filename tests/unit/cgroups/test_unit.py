@@ -105,6 +105,10 @@ def properties(resources, mode="v2", version=252):
         ({"pids": {"limit": 0}}, {"TasksMax": 1}),
         ({"unified": {"memory.high": "1000", "memory.min": "max"}}, None),
         (
+            {"unified": {"cpu.max": "20000\t50000\n"}},
+            {"CPUQuotaPeriodUSec": 50000, "CPUQuotaPerSecUSec": 400000},
+        ),
+        (
             {"memory": {"limit": 4096}, "unified": {"memory.max": "8192"}},
             {"MemoryMax": 8192},
         ),
@@ -145,6 +149,24 @@ def test_bad_cpu_lists(cpus):
         properties({"cpu": {"cpus": cpus}})
 
 
+@pytest.mark.parametrize(
+    ("file", "value"),
+    [
+        ("cpu.max", "lots"),
+        ("cpu.max", "20000 50000 1"),
+        ("cpu.max", "20000 max"),
+        ("cpu.max", "20000 -5"),
+        ("memory.low", "-5"),
+        ("memory.max", "1" + "0" * 20),
+    ],
+)
+def test_values_that_fit_no_property(file, value):
+    """They would not be numbers on D-Bus either."""
+    with pytest.raises(ConfigError) as caught:
+        properties({"unified": {file: value}})
+    assert caught.value.field == f"linux.resources.unified['{file}']"
+
+
 def test_quota_is_rounded_as_systemd_does():
     assert unit_properties.rounded({"cpu": {"quota": 33333}}) == {"cpu": {"quota": 34000}}
     same = {"cpu": {"quota": 50000, "period": 100000}}
@@ -167,7 +189,14 @@ def test_annotations():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("Xo", "1"), ("Number1", "1"), ("ValidName", "nonsense"), ("StopSec", "'x'"), ("PIDs", "[1]")],
+    [
+        ("Xo", "1"),
+        ("Number1", "1"),
+        ("ValidName", "nonsense"),
+        ("StopSec", "'x'"),
+        ("StopSec", "1e400"),
+        ("PIDs", "[1]"),
+    ],
 )
 def test_annotations_refused(name, value):
     with pytest.raises(ConfigError):

@@ -45,6 +45,23 @@ def test_settled():
     assert update.settled({"cpu": {"idle": 1}}) == {"cpu": {"idle": 1, "shares": 0}}
 
 
+def test_what_is_not_set_is_remembered():
+    """As CRI-O says that only the cpus change."""
+    current = {"cpu": {"quota": 20000, "period": 50000}, "memory": {"limit": 4096, "swap": 8192}}
+    change = update.said(
+        {
+            "cpu": {"shares": 0, "quota": 0, "period": 0, "cpus": "0-1", "mems": ""},
+            "memory": {"limit": 0, "swap": 0},
+            "pids": {"limit": 0},
+        }
+    )
+    assert change == {"cpu": {"cpus": "0-1"}, "memory": {}, "pids": {"limit": 0}}
+    whole = update.merged(current, update.settled(change))
+    assert whole["cpu"] == {"quota": 20000, "period": 50000, "cpus": "0-1"}
+    assert whole["memory"] == current["memory"]
+    assert update.said({"cpu": {"idle": 0, "burst": 0}}) == {"cpu": {"idle": 0, "burst": 0}}
+
+
 def test_merged_devices():
     current = {"blockIO": {"weight": 5, "throttleReadBpsDevice": [{**DISK, "rate": 1}]}}
     other = {"major": 8, "minor": 16, "rate": 3}

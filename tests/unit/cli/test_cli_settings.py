@@ -55,18 +55,26 @@ def test_absolute_is_normal(path: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["list", "spec -b /nonexistent"])
+@pytest.mark.parametrize("below", [".", "not/there"])
 def test_the_runtime_directory_is_made_sticky(
-    pycontainer: Any, tmp_path: Path, command: str
+    pycontainer: Any, tmp_path: Path, command: str, below: str
 ) -> None:
     """As the root of a user namespace, who uses $XDG_RUNTIME_DIR; by whoever keeps state there."""
     prefix = ("unshare", "--user", "--map-root-user")
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip("cannot make a user namespace")
-    environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path / below)}
     environ.pop("USER", None)
     pycontainer(*command.split(), own_root=False, prefix=prefix, env=environ)
-    made = tmp_path / "pycontainer"
+    made = tmp_path / below / "pycontainer"
     if command == "list":
         assert stat.S_IMODE(made.stat().st_mode) == 0o1700
+        assert below == "." or stat.S_IMODE(made.parent.stat().st_mode) == 0o700
     else:
         assert not made.exists()
+
+
+@pytest.mark.parametrize("word", ["t", "F", "AUTO", "1", "False"])
+def test_words_for_rootless(pycontainer: Any, word: str) -> None:
+    """Those of Go's ParseBool, and auto."""
+    assert pycontainer("--rootless", word, "list").returncode == 0

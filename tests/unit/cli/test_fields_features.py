@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from pycontainer._shim import lib
 
-from pycontainer import features
+from pycontainer import criu_options, features
+from pycontainer.cgroups import unit_properties
+from pycontainer.cli import COMMANDS
 from pycontainer.plan.op import TABLE
 from pycontainer.tables import mount_options
 
@@ -66,3 +68,15 @@ def test_a_systemd_that_is_said_is_there():
     except ContainerError as error:
         there = "not supported yet" not in str(error)
     assert LINUX["cgroup"]["systemd"] is there
+
+
+def test_checkpoints():
+    said = features.document()["annotations"]["org.opencontainers.runc.checkpoint.enabled"]
+    assert (said == "true") is ("checkpoint" in COMMANDS)
+
+
+def test_annotations_that_reach_beyond_the_container():
+    """What engines keep from users: a file that root's CRIU reads, properties of a unit, groups."""
+    unsafe = features.document()["potentiallyUnsafeConfigAnnotations"]
+    ours = (criu_options.CONFIG_ANNOTATION, unit_properties.PREFIX, "run.oci.keep_original_groups")
+    assert set(ours) <= set(unsafe)

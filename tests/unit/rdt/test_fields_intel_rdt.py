@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import intel_rdt
+from pycontainer import intel_rdt, intel_rdt_stats
 from pycontainer.errors import ConfigError, HostError, OperationError
 
 ROOT_RULES = "    L3:0=fffff;1=fffff\n    MB:0=100;1=100\n"
@@ -169,3 +169,64 @@ def test_no_file_system():
     with pytest.raises(HostError, match="no resctrl file system is mounted") as caught:
         intel_rdt.group({}, "c1")
     assert caught.value.field == "linux.intelRdt"
+
+
+def hardware(tree, files: dict[str, str]) -> None:
+    """What the CPU of this tree has."""
+    for name, text in files.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_statistics(tree):
+    """As runc's types/events.go names them; the counters are of the container's own group."""
+    group = enter(tree, {"l3CacheSchema": "L3:0=f;1=ff", "enableMonitoring": True})
+    hardware(
+        tree,
+        {
+            "info/L3/cbm_mask": "fffff\n",
+            "info/L3/min_cbm_bits": "1\n",
+            "info/L3/num_closids": "16\n",
+            "info/MB/bandwidth_gran": "10\n",
+            "info/MB/delay_linear": "1\n",
+            "info/MB/min_bandwidth": "10\n",
+            "info/MB/num_closids": "8\n",
+            "info/L3_MON/mon_features": "llc_occupancy\nmbm_total_bytes\nmbm_local_bytes\n",
+            "c1/mon_groups/c1/mon_data/mon_L3_00/llc_occupancy": "123\n",
+            "c1/mon_groups/c1/mon_data/mon_L3_00/mbm_total_bytes": "456\n",
+            "c1/mon_groups/c1/mon_data/mon_L3_00/mbm_local_bytes": "Unavailable\n",
+            "c1/mon_groups/c1/mon_data/mon_L3_01/llc_occupancy": "7\n",
+            "c1/mon_groups/c1/mon_data/mon_L3_01/mbm_total_bytes": "8\n",
+            "c1/mon_groups/c1/mon_data/mon_L3_01/mbm_local_bytes": "9\n",
+            "c1/schemata": "    L3:0=0000f;1=000ff\n    MB:0=100;1=100\n",
+        },
+    )
+    assert intel_rdt_stats.collect(group.facts(), str(tree)) == {
+        "l3_cache_info": {"cbm_mask": "fffff", "min_cbm_bits": 1, "num_closids": 16},
+        "l3_cache_schema_root": "L3:0=fffff;1=fffff",
+        "l3_cache_schema": "L3:0=0000f;1=000ff",
+        "mem_bw_info": {
+            "bandwidth_gran": 10,
+            "delay_linear": 1,
+            "min_bandwidth": 10,
+            "num_closids": 8,
+        },
+        "mem_bw_schema_root": "MB:0=100;1=100",
+        "mem_bw_schema": "MB:0=100;1=100",
+        "mbm_stats": [
+            {"mbm_total_bytes": 456, "mbm_local_bytes": 0},
+            {"mbm_total_bytes": 8, "mbm_local_bytes": 9},
+        ],
+        "cmt_stats": [{"llc_occupancy": 123}, {"llc_occupancy": 7}],
+        "schemata": ["L3:0=0000f;1=000ff", "MB:0=100;1=100"],
+    }
+
+
+def test_statistics_of_what_the_cpu_has(tree):
+    """Bandwidth without monitoring; and of a group that is gone there is nothing to say."""
+    group = enter(tree, {})
+    hardware(tree, {"info/MB/num_closids": "8\n"})
+    found = intel_rdt_stats.collect(group.facts(), str(tree))
+    assert set(found) == {"mem_bw_info", "mem_bw_schema_root", "mem_bw_schema", "schemata"}
+    assert intel_rdt_stats.collect({"groups": [f"{tree}/gone"]}, str(tree))["schemata"] == []

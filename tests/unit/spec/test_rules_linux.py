@@ -153,8 +153,10 @@ ACCEPTED: list[tuple[dict[str, Any], dict[str, Any]]] = [
       "major": -1, "minor": -1, "access": "m"}]), BASE),
     (_resource("memory", {"limit": -1, "swap": -1, "swappiness": 0}), BASE),
     (_resource("memory", {"limit": 100, "swap": 100}), BASE),
+    (_resource("memory", {"swappiness": 2**64 - 1}), BASE),
     (_resource("cpu", {"quota": -1, "burst": 6, "idle": 1, "cpus": "0-1", "mems": "0"}), BASE),
     (_resource("pids", {"limit": 0}), BASE),
+    (_resource("pids", {}), BASE),  # 1.3 says OPTIONAL; its schema still says required
     (_resource("blockIO", {"weightDevice": [{"major": 8, "minor": 0, "leafWeight": 0}]}), BASE),
     (_resource("rdma", {"mlx": {"hcaObjects": 0}}), BASE),
     (_resource("unified", {"memory.oom.group": "1"}), BASE),
