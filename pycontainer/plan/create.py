@@ -111,6 +111,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     joined = namespaces.open_joined(sketch)
     process.own_oom_score(sketch)
     inputs.cgroup.join(sketch, entrances)
+    process.all_cpus(sketch)
 
     def open_inside() -> None:
         mounts.open_sources("open_source", sketch.own_slot)

@@ -73,6 +73,12 @@ def _require(present: bool, name: str, field: str) -> None:
         raise HostError(f"{name.lower()} is not enabled on this host", field=field)
 
 
+def all_cpus(sketch: Sketch) -> None:
+    """Which CPUs the caller happens to be bound to is not the container's business: its own are
+    those of its cpuset. No CPUs named is all of them."""
+    sketch.add("cpu_affinity", b"")
+
+
 def oom_score(sketch: Sketch) -> None:
     """process.oomScoreAdj, by the runtime, which may lower it."""
     score = sketch.process.get("oomScoreAdj")
