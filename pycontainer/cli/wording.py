@@ -211,7 +211,7 @@ OPERATIONS: Rows = (
     ),
     (
         r"mount|bind",
-        r"^(?:mount|bind) (\S+) on (\S+?):?(?: |$)",
+        r"^(?:mount|r?bind) (?:\S+ )?(\S+) on (\S+?):?(?: |$)",
         'error mounting "{0}" to rootfs at "{1}"',
     ),
     (r"remount", r"^remount (\S+)", 'error mounting "" to rootfs at "{0}"'),
