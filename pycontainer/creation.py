@@ -100,6 +100,11 @@ class Creation:
 
     def compile(self) -> Plan:
         """The plan; touches nothing."""
+        linux = self.config.get("linux") or {}
+        if linux.get("sysctl") and any(s.get("path") for s in linux.get("namespaces") or ()):
+            from pycontainer import shared_sysctls
+
+            shared_sysctls.refuse(linux)
         host = probe(self.settings.rootless)
         self.driver = driver = cgroups.open_driver(
             systemd=self.settings.systemd_cgroup, rootless=self.settings.rootless
@@ -109,7 +114,7 @@ class Creation:
         self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
         filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
         self.notifies = filter is not None and filter.notify
-        rdt = (self.config.get("linux") or {}).get("intelRdt")
+        rdt = linux.get("intelRdt")
         if rdt is not None:
             from pycontainer import intel_rdt
 

@@ -114,12 +114,12 @@ CONFIG: Rows = (
     ),
     (
         r'linux\.sysctl\["(.*)"\]',
-        r"needs an? ipc namespace",
+        r"needs an? ipc namespace|own ipc namespace",
         'sysctl "{0}" is not allowed in the hosts ipc namespace',
     ),
     (
         r'linux\.sysctl\["(.*)"\]',
-        r"needs an? network namespace",
+        r"needs an? network namespace|own network namespace",
         'sysctl "{0}" not allowed in host network namespace',
     ),
     (

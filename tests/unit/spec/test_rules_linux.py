@@ -203,7 +203,7 @@ SYSCTLS = {
 NO_SYSCTLS = [
     "kernel.hostname", "kernel.panic", "vm.swappiness", "user.max_user_namespaces", "", "net",
     "netx.a", "net.ipv4.//.//.kernel.panic", "net/../kernel/panic", "net//x", "net.", ".net.x",
-    "kernel.sem.x",
+    "kernel.sem.x", "userx.y",
 ]  # fmt: skip
 
 
