@@ -64,7 +64,7 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     """The plan for `config["process"]` in the container that `config` once described."""
     sketch = Sketch(config, inputs.host)
     sketch.spaces = Spaces(inputs.namespaces)
-    sketch.spaces.setgroups = inputs.setgroups
+    sketch.spaces.setgroups = inputs.setgroups and inputs.host.setgroups
     slots = [(sketch.slot(), path) for path in inputs.entrances]
     affinity = any((sketch.process.get("execCPUAffinity") or {}).values())
     for slot, path in slots:

@@ -202,6 +202,10 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     kept = int(not sketch.spaces.setgroups)
     if keeps_groups(sketch.config):
         groups, kept = [], 1
+    if groups and kept and not (sketch.host.setgroups or sketch.host.uid):
+        # Root of such a namespace gets what there is, as with runc: engines name root's groups.
+        sketch.warnings.append("process.user.additionalGids: setgroups is denied around us")
+        groups = []
     if groups and kept:
         raise ConfigError(
             "additional groups are not possible where setgroups is denied",
