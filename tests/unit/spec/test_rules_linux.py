@@ -239,3 +239,16 @@ def test_sysctl_names_as_sysctl_d() -> None:
 )
 def test_no_device_name(name: str) -> None:
     assert not namespace_rules.device_name(name)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [{}, {"defaultAction": ""}, {"defaultAction": "", "architectures": [], "syscalls": []}],
+)
+def test_a_profile_that_says_nothing(profile: dict[str, Any]) -> None:
+    """runc takes it for none: Go writes an empty structure like this."""
+    (warning,) = spec.validate(changed({"linux.seccomp": profile}))
+    assert warning.startswith("linux.seccomp: ") and "filters nothing" in warning
+    rules = {**profile, "syscalls": [ALLOW]}
+    error = refusal(changed({"linux.seccomp": rules}))
+    assert error is not None and error.field == "linux.seccomp.defaultAction"
