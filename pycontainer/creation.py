@@ -313,12 +313,14 @@ def state_document(
 def run_poststop(
     config: dict[str, Any], state: dict[str, Any], bundle: str, settings: Settings
 ) -> None:
-    """poststop hooks: a failure is a warning, runtime.md#lifecycle."""
+    """poststop hooks: a failure is a warning, runtime.md#lifecycle. In the bundle as the others, or
+    where we are if that is gone."""
     hooks = (config.get("hooks") or {}).get("poststop")
     if not hooks:
         return
     from pycontainer.hooks import run_hooks_tolerant
 
     document = jsonfast.dumps(state).encode()
-    for line in run_hooks_tolerant("poststop", hooks, document):
+    cwd = bundle if posix.access(bundle, posix.X_OK) else None
+    for line in run_hooks_tolerant("poststop", hooks, document, cwd=cwd):
         settings.log.warning(line)
