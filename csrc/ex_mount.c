@@ -16,6 +16,18 @@ static int attach(int tree, int target)
                      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
+/* The same of what config.json mounts. What lies on the root is the root from now on: a file system of
+ * its own, or the host's, as pods have it that mount / at /. */
+static int attach_at(int *tree, int target, const char *path)
+{
+    int error = attach(*tree, target);
+    if (!error && same_text(path, "/")) {
+        xclose(ex.rootfs);
+        ex.rootfs = keep(tree);
+    }
+    return error;
+}
+
 static int set_attr(int fd, int recursive, int64_t set, int64_t clear)
 {
     struct mount_attr attr = { .attr_set = (uint64_t)set, .attr_clr = (uint64_t)clear };
@@ -206,8 +218,7 @@ static int new_file_system(int target)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
     if (error)
         return fs_failed(fs, error);
-    int64_t set = INT(MOUNT, attr_set) & ~(INT(MOUNT, copy_up) ? MOUNT_ATTR_RDONLY : 0);
-    int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, set);
+    int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(MOUNT, attr_set));
     return fd < 0 ? fs_failed(fs, fd) : fd;
 }
 
@@ -218,9 +229,7 @@ static int open_target_dir(const char *target, int plain)
     struct statx st;
     if (!plain)
         return path_make_dir(target, 0755);
-    SCOPED_FD fd = path_open(target, O_PATH | O_NOFOLLOW);
-    if (fd == -ENOENT)
-        return path_make_dir(target, 0755);
+    SCOPED_FD fd = path_plain_dir(target, 0755);
     if (fd == -ELOOP)
         return because(-ELOOP, "must be mounted on ordinary directory:", target);
     if (fd < 0)
@@ -260,13 +269,6 @@ static int classic_options(int target, char *out, size_t room)
     return 0;
 }
 
-/* What is below the target shows through; then the mount may become read-only. */
-static int fill(int tree, int target)
-{
-    int error = copy_up(target, tree, INT(MOUNT, copy_up) == COPY_UP_OWNER);
-    return error ? error : set_attr(tree, 0, INT(MOUNT, attr_set) & MOUNT_ATTR_RDONLY, 0);
-}
-
 /* A kernel's own file system that belongs to a namespace of somebody else's is refused with EPERM;
  * the one that we see already shows the same. */
 static int bind_own(const char *fstype)
@@ -290,6 +292,8 @@ int do_mount(void)
         return target;
     if (INT(MOUNT, ms_flags)) {
         int error = classic_options(target, options, sizeof(options));
+        if (same_text(TEXT(MOUNT, target), "/")) /* nothing would lead to what lies there */
+            error = because(-EINVAL, "options iversion and silent are not for the root", NULL);
         if (error)
             return error;
         return classic_mount(TEXT(MOUNT, source), target, TEXT(MOUNT, fstype),
@@ -301,11 +305,11 @@ int do_mount(void)
     if (tree < 0)
         return tree;
     if (INT(MOUNT, copy_up)) {
-        int error = fill(tree, target);
+        int error = copy_up(target, tree, INT(MOUNT, copy_up) == COPY_UP_OWNER);
         if (error)
             return error;
     }
-    return attach(tree, target);
+    return attach_at(&tree, target, TEXT(MOUNT, target));
 }
 
 static int bind_attributes(int tree)
@@ -377,7 +381,7 @@ int do_bind(void)
     if (error)
         return because(error, "set the mount's attributes of", source);
     SCOPED_FD target = open_like(TEXT(BIND, target), tree);
-    return target < 0 ? target : attach(tree, target);
+    return target < 0 ? target : attach_at(&tree, target, TEXT(BIND, target));
 }
 
 /* The mount that is on top at `path`, as an fd; -EINVAL when `path` is no mount point. */

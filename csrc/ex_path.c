@@ -138,10 +138,52 @@ static int make_dir(const char *path, size_t length, int mode)
     return -ELOOP;
 }
 
+/* Symlinks, which are the image's, lead no mount onto or into procfs: whoever reads or writes there
+ * believes it (CVE-2019-16884). What config.json names itself has been looked at before. */
+static int check_place(int fd, const char *path)
+{
+    return is_proc(fd) ? because(-ECANCELED, "cannot be mounted because it is inside /proc:", path)
+                       : 0;
+}
+
+static int is_root(int fd)
+{
+    struct statx st, root;
+    return !xstatx(fd, "", AT_EMPTY_PATH, &st) && !xstatx(ex.rootfs, "", AT_EMPTY_PATH, &root) &&
+           st.stx_mnt_id == root.stx_mnt_id && st.stx_ino == root.stx_ino;
+}
+
+/* Open where something is to be mounted. */
+static int open_place(const char *path, int flags)
+{
+    SCOPED_FD fd = path_open(path, flags | O_NOFOLLOW);
+    if (fd != -ELOOP)
+        return keep(&fd);
+    fd = path_open(path, flags);
+    int error = fd < 0 ? fd : check_place(fd, path);
+    if (!error && is_root(fd))
+        error = because(-ECANCELED, "is a symlink to the root itself:", path);
+    return error ? error : keep(&fd);
+}
+
+/* Open the directory `path`, which no symlink stands for, making what is missing of it. */
+int path_plain_dir(const char *path, int mode)
+{
+    const char *name;
+    SCOPED_FD fd = path_open(path, O_PATH | O_NOFOLLOW);
+    if (fd == -ENOENT)
+        return path_make_dir(path, mode);
+    if (fd != -ELOOP)
+        return keep(&fd);
+    SCOPED_FD dir = path_parent(path, &name);
+    int error = dir < 0 ? dir : check_place(dir, path);
+    return error ? error : step_into(dir, name, mode);
+}
+
 /* Open the directory `path`, making what is missing of it. */
 int path_make_dir(const char *path, int mode)
 {
-    int fd = path_open(path, O_PATH | O_DIRECTORY);
+    int fd = open_place(path, O_PATH | O_DIRECTORY);
     ex.made_dir = 0;
     return fd == -ENOENT || fd == -ELOOP ? make_dir(path, text_length(path), mode) : fd;
 }
@@ -184,7 +226,7 @@ int path_make_file(const char *path, int mode)
 {
     char copy[PATH_MAX];
     size_t length = text_length(path);
-    int fd = path_open(path, O_PATH);
+    int fd = open_place(path, O_PATH);
     if (fd != -ENOENT)
         return fd;
     if (length >= sizeof(copy))

@@ -7,6 +7,7 @@
 #include <linux/signal.h>
 
 #define ARGS_MAX 65536
+#define CPUS_MAX 8192 /* CONFIG_NR_CPUS at its most */
 
 int do_umask(void)
 {
@@ -38,11 +39,19 @@ int do_memory_policy(void)
     return (int)sys3(__NR_set_mempolicy, INT(MEMORY_POLICY, mode), nodes, length * 8 + !!length);
 }
 
+/* None named: all that the cpuset allows, also in times to come, whatever our caller is bound to. A
+ * kernel (or a filter around us) that refuses leaves it as it is. */
 int do_cpu_affinity(void)
 {
-    long result = sys3(__NR_sched_setaffinity, 0, TEXT_LENGTH(CPU_AFFINITY, cpus),
-                       TEXT(CPU_AFFINITY, cpus));
-    return result < 0 ? (int)result : 0;
+    unsigned char all[CPUS_MAX / 8];
+    size_t length = TEXT_LENGTH(CPU_AFFINITY, cpus);
+    if (length) {
+        long result = sys3(__NR_sched_setaffinity, 0, length, TEXT(CPU_AFFINITY, cpus));
+        return result < 0 ? (int)result : 0;
+    }
+    memset(all, 0xff, sizeof(all));
+    sys3(__NR_sched_setaffinity, 0, sizeof(all), all);
+    return 0;
 }
 
 int do_io_priority(void)

@@ -100,6 +100,11 @@ class Creation:
 
     def compile(self) -> Plan:
         """The plan; touches nothing."""
+        linux = self.config.get("linux") or {}
+        if linux.get("sysctl") and any(s.get("path") for s in linux.get("namespaces") or ()):
+            from pycontainer import shared_sysctls
+
+            shared_sysctls.refuse(linux)
         host = probe(self.settings.rootless)
         self.driver = driver = cgroups.open_driver(
             systemd=self.settings.systemd_cgroup, rootless=self.settings.rootless
@@ -109,7 +114,7 @@ class Creation:
         self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
         filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
         self.notifies = filter is not None and filter.notify
-        rdt = (self.config.get("linux") or {}).get("intelRdt")
+        rdt = linux.get("intelRdt")
         if rdt is not None:
             from pycontainer import intel_rdt
 
@@ -308,12 +313,14 @@ def state_document(
 def run_poststop(
     config: dict[str, Any], state: dict[str, Any], bundle: str, settings: Settings
 ) -> None:
-    """poststop hooks: a failure is a warning, runtime.md#lifecycle."""
+    """poststop hooks: a failure is a warning, runtime.md#lifecycle. In the bundle as the others, or
+    where we are if that is gone."""
     hooks = (config.get("hooks") or {}).get("poststop")
     if not hooks:
         return
     from pycontainer.hooks import run_hooks_tolerant
 
     document = jsonfast.dumps(state).encode()
-    for line in run_hooks_tolerant("poststop", hooks, document):
+    cwd = bundle if posix.access(bundle, posix.X_OK) else None
+    for line in run_hooks_tolerant("poststop", hooks, document, cwd=cwd):
         settings.log.warning(line)

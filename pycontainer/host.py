@@ -21,7 +21,7 @@ class Host:
     `permitted`: the capabilities of this process, as a mask. `rootless`: this process has no
     privileges over the host (another user, or a user namespace). `apparmor`, `selinux`: the LSM
     is there and enabled. `kcore`: /proc/kcore exists. `mounts`: we may open mounts and attach them,
-    in the mount namespace that we are in.
+    in the mount namespace that we are in. `setgroups`: the user namespace that we are in has it.
     """
 
     __slots__ = (
@@ -32,6 +32,7 @@ class Host:
         "permitted",
         "rootless",
         "selinux",
+        "setgroups",
         "uid",
     )
 
@@ -46,6 +47,7 @@ class Host:
         selinux: bool = False,
         kcore: bool = True,
         mounts: bool = True,
+        setgroups: bool = True,
     ) -> None:
         self.uid = uid
         self.gid = gid
@@ -55,6 +57,7 @@ class Host:
         self.selinux = selinux
         self.kcore = kcore
         self.mounts = mounts
+        self.setgroups = setgroups
 
 
 def probe(rootless: bool = False) -> Host:
@@ -69,10 +72,11 @@ def probe(rootless: bool = False) -> Host:
         gid=posix.getegid(),
         rootless=rootless,
         permitted=permitted[0],
-        apparmor=_says_yes("/sys/module/apparmor/parameters/enabled"),
+        apparmor=_says("/sys/module/apparmor/parameters/enabled", b"Y"),
         selinux=posix.access("/sys/fs/selinux/enforce", posix.F_OK),
         kcore=posix.access("/proc/kcore", posix.F_OK),
         mounts=not rootless or _may_mount(lib),
+        setgroups=not rootless or not _says("/proc/self/setgroups", b"d"),  # deny
     )
 
 
@@ -85,12 +89,13 @@ def _may_mount(lib: Any) -> bool:
     return True
 
 
-def _says_yes(path: str) -> bool:
+def _says(path: str, letter: bytes) -> bool:
+    """Whether a file begins with this letter; a file that is not there does not."""
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return posix.read(fd, 1) == b"Y"
+        return posix.read(fd, 1) == letter
     finally:
         posix.close(fd)

@@ -115,12 +115,12 @@ CONFIG: Rows = (
     ),
     (
         r'linux\.sysctl\["(.*)"\]',
-        r"needs an? ipc namespace",
+        r"needs an? ipc namespace|own ipc namespace",
         'sysctl "{0}" is not allowed in the hosts ipc namespace',
     ),
     (
         r'linux\.sysctl\["(.*)"\]',
-        r"needs an? network namespace",
+        r"needs an? network namespace|own network namespace",
         'sysctl "{0}" not allowed in host network namespace',
     ),
     (
@@ -232,7 +232,7 @@ OPERATIONS: Rows = (
     ),
     (
         r"mount|bind",
-        r"^(?:mount|bind) (\S+) on (\S+?):?(?: |$)",
+        r"^(?:mount|r?bind) (?:\S+ )?(\S+) on (\S+?):?(?: |$)",
         'error mounting "{0}" to rootfs at "{1}"',
     ),
     (r"remount", r"^remount (\S+)", 'error mounting "" to rootfs at "{0}"'),

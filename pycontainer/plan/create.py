@@ -86,10 +86,12 @@ def compile_create(config: dict[str, Any], inputs: Inputs) -> Plan:
 
 
 def _deny_setgroups(sketch: Sketch) -> None:
-    """user_namespaces(7): without CAP_SETGID over the host, a gid map needs setgroups denied."""
+    """user_namespaces(7): without CAP_SETGID over the host, a gid map needs setgroups denied; and
+    what our own user namespace denies, all below it do."""
     host, mapped = sketch.host, sketch.linux.get("gidMappings") or ()
     own = namespaces.maps_only(mapped, host.gid) and not host.permitted & namespaces.CAP_SETGID
-    sketch.spaces.setgroups = not (host.rootless and sketch.spaces.user and own)
+    alone = host.rootless and sketch.spaces.user and own
+    sketch.spaces.setgroups = host.setgroups and not alone
 
 
 def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
@@ -111,6 +113,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     joined = namespaces.open_joined(sketch)
     process.own_oom_score(sketch)
     inputs.cgroup.join(sketch, entrances)
+    process.all_cpus(sketch)
 
     def open_inside() -> None:
         mounts.open_sources("open_source", sketch.own_slot)

@@ -335,7 +335,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "scheduler": lambda op: rare_words.scheduler(op["attr"]),
     "io_priority": lambda op: rare_words.io_priority(op["value"]),
     "memory_policy": lambda op: rare_words.memory_policy(op["mode"], op["nodes"]),
-    "cpu_affinity": lambda op: f"run on CPUs {rare_words.ranges(op['cpus'])}",
+    "cpu_affinity": lambda op: f"run on CPUs {rare_words.ranges(op['cpus']) or 'of any number'}",
     "bounding": _bounding,
     "chown_stdio": lambda op: f"give stdio to uid {op['uid']}",
     "user": _user,

@@ -24,6 +24,7 @@ SYMLINKS = (
     ("/proc/self/fd/1", "/dev/stdout", 0),
     ("/proc/self/fd/2", "/dev/stderr", 0),
 )
+_PTMX = "/dev/ptmx"
 _TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
 
 
@@ -42,12 +43,15 @@ def compile_devices(sketch: Sketch) -> None:
         sketch.add("symlink", replace, target, path)
     if sketch.host.kcore:
         sketch.add("symlink", 0, "/proc/kcore", "/dev/core")
-    sketch.add("symlink", 1, "pts/ptmx", "/dev/ptmx")
+    sketch.add("symlink", 1, "pts/ptmx", _PTMX)
 
 
 def _listed(sketch: Sketch, bind: int) -> None:
     for index, device in enumerate(sketch.linux.get("devices") or ()):
         path = clean(device["path"])
+        if path == _PTMX:  # the link to the container's own takes its place: engines list it, too
+            continue
+        pipe = device["type"] == "p"  # which takes no privilege, and is nobody else's
         mode = device.get("fileMode")
         mode = (0o666 if mode is None else mode & 0o7777) | _TYPES[device["type"]]
         number = device.get("major", 0) << 32 | device.get("minor", 0)
@@ -57,9 +61,9 @@ def _listed(sketch: Sketch, bind: int) -> None:
             number,
             device.get("uid") or 0,
             device.get("gid") or 0,
-            bind,
+            int(bind and not pipe),
             path,
-            "" if device["type"] == "p" and not bind else path,
+            "" if pipe else path,
             field=f"linux.devices[{index}]",
         )
 

@@ -64,9 +64,9 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     """The plan for `config["process"]` in the container that `config` once described."""
     sketch = Sketch(config, inputs.host)
     sketch.spaces = Spaces(inputs.namespaces)
-    sketch.spaces.setgroups = inputs.setgroups
+    sketch.spaces.setgroups = inputs.setgroups and inputs.host.setgroups
     slots = [(sketch.slot(), path) for path in inputs.entrances]
-    affinity = bool(sketch.process.get("execCPUAffinity"))
+    affinity = any((sketch.process.get("execCPUAffinity") or {}).values())
     for slot, path in slots:
         sketch.add("open_cgroup", slot, path)
     namespaces.clone(sketch, int(inputs.into_cgroup))
@@ -84,6 +84,8 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
         sketch.add("cgroup_join", slot, path)
     if affinity:
         scheduling.affinity(sketch, "final")
+    else:
+        process.all_cpus(sketch)
     if inputs.keyring:
         process.key_label(sketch)
     # Whoever appears late could not open a procfs any more, and inherits them.

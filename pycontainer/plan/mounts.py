@@ -10,6 +10,7 @@ from pycontainer.tables.mount_options import (
     ATTR_NOSUID,
     ATTR_NOSYMFOLLOW,
     ATTR_RDONLY,
+    MS_RDONLY,
     MS_REMOUNT,
     RBIND,
     ParsedOptions,
@@ -53,7 +54,7 @@ class Mounts:
         self.sketch = sketch
         self.bundle = bundle
         self.cgroup = cgroup  # compiles mounts of type cgroup
-        self.late: list[tuple[str, str]] = []  # (target, field) to make read-only
+        self.late: list[tuple[int, str, str]] = []  # (mount number, target, field): read-only
         self.opened: dict[int, int] = {}  # mount number: slot of its source
 
     def open_sources(self, kind: str, new_slot: Callable[[], int]) -> None:
@@ -99,9 +100,19 @@ class Mounts:
             self._mount(index, mount)
 
     def finish(self) -> None:
-        """A /dev that is to be read-only becomes so once its devices are there."""
-        for target, field in self.late:
-            self.sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
+        """A /dev or a tmpfs that is to be read-only becomes so once all is there that it holds:
+        devices, and the mount points of others."""
+        mounts = self.sketch.config.get("mounts") or ()
+        for index, target, field in self.late:
+            above = [m for m in mounts[index + 1 :] if "remount" not in (m.get("options") or ())]
+            if all(clean(mount["destination"]) != target for mount in above):
+                self.sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
+
+    def _is_late(self, mount: dict[str, Any], target: str, options: ParsedOptions) -> bool:
+        """Whether read-only comes later; as with runc, then for the mount, not the file system."""
+        return bool(options.attr_set & ATTR_RDONLY) and (
+            target == "/dev" or mount.get("type") == "tmpfs"
+        )
 
     def _mount(self, index: int, mount: dict[str, Any]) -> None:
         field = f"mounts[{index}]"
@@ -115,13 +126,16 @@ class Mounts:
                 field=f"{field}.options",
                 clause="config.md#linux-mount-options",
             )
+        late = not options.bind and self._is_late(mount, target, options)
+        if late:
+            self.late.append((index, target, field))
         if options.remount:
             data = ",".join(options.data)
-            flags = options.ms_set | MS_REMOUNT
+            flags = options.ms_set & ~(MS_RDONLY * late) | MS_REMOUNT
             self.sketch.add("remount", flags, target, data, field=field)
         elif options.bind:
             self._bind(index, mount, target, options)
-        elif mount.get("type") in ("cgroup", "cgroup2"):
+        elif self._is_cgroup(mount.get("type")):
             self.cgroup.mount(self.sketch, target, options, index)
         else:
             self._file_system(mount, target, options, field)
@@ -173,6 +187,10 @@ class Mounts:
 
         return labels.of_mount(self.sketch, fstype, data, quoted)
 
+    def _is_cgroup(self, fstype: str | None) -> bool:
+        """Without cgroup v2, only "cgroup" stands for what there is; the other is itself."""
+        return fstype == "cgroup" or (fstype == "cgroup2" and self.cgroup.layout.mode == "v2")
+
     def _file_system(
         self, mount: dict[str, Any], target: str, options: ParsedOptions, field: str
     ) -> None:
@@ -189,18 +207,17 @@ class Mounts:
             self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, hide, path, target, field=field)
             return
         attributes, flags = options.attr_set, options.sb_set
-        if target == "/dev" and attributes & ATTR_RDONLY:
+        classic = options.ms_set if options.classic else 0
+        if self._is_late(mount, target, options):
             attributes &= ~ATTR_RDONLY
-            flags = tuple([name for name in flags if name != "ro"])
-            self.late.append((target, field))
-        if options.tmpcopyup:  # read-only, it could not be filled: the mount will be, not the files
+            classic &= ~MS_RDONLY
             flags = tuple([name for name in flags if name != "ro"])
         data = self._mapped_only(fstype, split_data(options.data))
         data += self._label(fstype, data, bool(options.classic))
         keep_mode = fstype == "tmpfs" and not any(o.startswith("mode=") for o in data)
         self.sketch.add(
             "mount",
-            options.ms_set if options.classic else 0,
+            classic,
             attributes,
             int(fstype in _PLAIN_DIRECTORY),
             _copy_up(data) if options.tmpcopyup else 0,

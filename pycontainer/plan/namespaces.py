@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Joined in this order: mount last, because paths mean something else after it.
-CAP_CHOWN, CAP_SETGID, CAP_SETUID = 1 << 0, 1 << 6, 1 << 7
+CAP_CHOWN, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN = 1 << 0, 1 << 6, 1 << 7, 1 << 21
 JOIN_ORDER = ("cgroup", "ipc", "uts", "network", "time", "pid", "mount")
 
 
@@ -100,8 +100,10 @@ def enter(
     _give_stdio(sketch)
     order = [kind for kind in JOIN_ORDER if kind in slots]
     if "user" in slots:
-        # Who has no privileges over the host has them only inside.
-        order = ["user", *order] if sketch.host.rootless else [*order, "user"]
+        # Who has no privileges has them only inside. Root, be it of another user namespace, loses
+        # those over what is no deeper than itself: a network of the outer namespace, say.
+        root = not sketch.host.rootless or sketch.host.permitted & CAP_SYS_ADMIN
+        order = [*order, "user"] if root else ["user", *order]
     for kind in order:
         path, field = spaces.joined[kind]
         sketch.add("setns", slots[kind], FLAGS[kind], path, field=field)

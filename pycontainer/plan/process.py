@@ -73,6 +73,12 @@ def _require(present: bool, name: str, field: str) -> None:
         raise HostError(f"{name.lower()} is not enabled on this host", field=field)
 
 
+def all_cpus(sketch: Sketch) -> None:
+    """Which CPUs the caller happens to be bound to is not the container's business: its own are
+    those of its cpuset. No CPUs named is all of them."""
+    sketch.add("cpu_affinity", b"")
+
+
 def oom_score(sketch: Sketch) -> None:
     """process.oomScoreAdj, by the runtime, which may lower it."""
     score = sketch.process.get("oomScoreAdj")
@@ -196,6 +202,10 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     kept = int(not sketch.spaces.setgroups)
     if keeps_groups(sketch.config):
         groups, kept = [], 1
+    if groups and kept and not (sketch.host.setgroups or sketch.host.uid):
+        # Root of such a namespace gets what there is, as with runc: engines name root's groups.
+        sketch.warnings.append("process.user.additionalGids: setgroups is denied around us")
+        groups = []
     if groups and kept:
         raise ConfigError(
             "additional groups are not possible where setgroups is denied",

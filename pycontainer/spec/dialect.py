@@ -25,7 +25,7 @@ def accept(config: dict[str, Any]) -> list[str]:
     from pycontainer._compiled_spec import valid_config
 
     warnings: list[str] = []
-    copy = _device_modes(_propagation(config, warnings), warnings)
+    copy = _no_filter(_device_modes(_propagation(config, warnings), warnings), warnings)
     if copy is config or not valid_config(copy):
         from pycontainer.spec import explain, schema
 
@@ -65,3 +65,13 @@ def _device_modes(config: dict[str, Any], warnings: list[str]) -> dict[str, Any]
     if copies == devices:
         return config
     return {**config, "linux": {**linux, "devices": copies}}
+
+
+def _no_filter(config: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """linux.seccomp that says nothing, as Go writes an empty structure, asks for no filter."""
+    linux = _linux(config)
+    profile = linux.get("seccomp")
+    if type(profile) is not dict or profile.get("defaultAction") or profile.get("syscalls"):
+        return config
+    warnings.append("linux.seccomp: has neither a default action nor rules, and filters nothing")
+    return {**config, "linux": {k: v for k, v in linux.items() if k != "seccomp"}}

@@ -90,8 +90,8 @@ def personality(subject: Subject) -> None:
 def seccomp(subject: Subject) -> None:
     """Error numbers only where the action has one; an agent wherever one is asked."""
     profile = subject.linux.get("seccomp")
-    if profile is None:
-        return
+    if profile is None or not profile.get("defaultAction"):
+        return  # dialect.py has the second
     field = "linux.seccomp"
     if profile["defaultAction"] == "SCMP_ACT_NOTIFY":
         message = "is SCMP_ACT_NOTIFY: the process could not even send the agent's descriptor"

@@ -141,21 +141,25 @@ def sysctls(subject: Subject) -> None:
         field = f'linux.sysctl["{key}"]'
         if any(not part.strip(".") or "/" in part for part in parts):
             refuse(field, "is no kernel parameter", _SYSCTL)
-        name = ".".join(parts)
-        if name in _IPC_SYSCTLS or name.startswith("fs.mqueue."):
-            kind = "ipc"
-        elif name.startswith("net."):
-            kind = "network"
-        elif name == "kernel.domainname":
-            kind = "uts"
-        elif name.startswith("user."):
-            kind = "user"
-        elif name == "kernel.hostname":
+        if parts == ["kernel", "hostname"]:
             refuse(field, "is set by hostname, use that", _SYSCTL)
-        else:
+        kind = sysctl_space(key)
+        if not kind:
             refuse(field, "belongs to no namespace, setting it would change the host", _SYSCTL)
         if kind not in subject.namespaces:
             refuse(field, f"needs a {kind} namespace in linux.namespaces", _SYSCTL)
+
+
+def sysctl_space(key: str) -> str:
+    """The type of namespace that keeps a kernel parameter apart, or ""."""
+    name = ".".join(sysctl_parts(key))
+    if name in _IPC_SYSCTLS or name.startswith("fs.mqueue."):
+        return "ipc"
+    if name == "kernel.domainname":
+        return "uts"
+    if name.startswith("net."):
+        return "network"
+    return "user" if name.startswith("user.") else ""
 
 
 def sysctl_parts(key: str) -> list[str]:

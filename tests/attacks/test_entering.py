@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from pycontainer.plan import seccomp_entry
 from tests.support.box import Box
 from tests.support.bundles import Bundle
+from tests.support.filters import FILTER
 from tests.support.runtimes import CHECKOUT
 
 THIEF = Path(__file__).parent / "thief.c"
@@ -212,6 +214,28 @@ def test_the_program_has_only_its_descriptors(box: Box):
     name = box.running()
     done = box.pycontainer("exec", name, "/bin/sh", "-c", "ls /proc/$$/fd; exit 0")
     assert set(done.ok().out.split()) == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_the_callers_descriptors_stay_outside(box: Box, command: str):
+    """CVE-2024-21626, also where an outer container's old filter knows no close_range(2)."""
+    box.needs_root("loads a filter without no_new_privs")
+    look = "ls /proc/self/fd | wc -l; ls -d /proc/self/fd/[23]??"
+    if command == "run":
+        words = ["run", "-b", box.bundle().script(look), box.id()]
+    else:
+        words = ["exec", box.running(), "/bin/sh", "-c", look]
+    close_range = "436"
+    code = FILTER.replace("assert libc.prctl(38, 1, 0, 0, 0) == 0\n", "")
+    argv = ["python3", "-c", code, close_range, *box.pycontainer.argv(*words)]
+    directory = os.open("/", os.O_RDONLY)
+    given = [fcntl.fcntl(directory, fcntl.F_DUPFD, least) for least in (200, 300)]
+    done = subprocess.run(
+        argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, pass_fds=given
+    )
+    for fd in (directory, *given):
+        os.close(fd)
+    assert done.stdout.split() == ["4"], done
 
 
 def test_a_pid_that_was_used_again(box: Box):

@@ -54,7 +54,8 @@ def memory_policy(walk: Walk) -> None:
 
 
 def cpu_affinity(walk: Walk) -> None:
-    walk.want("sched_setaffinity", 0, walk["cpus"]["bytes"], ...)
+    size = walk["cpus"]["bytes"]  # none: all that a kernel can have
+    walk.want("sched_setaffinity", 0, size or 8192 // 8, ...)
 
 
 def rlimit(walk: Walk) -> None:

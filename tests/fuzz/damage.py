@@ -121,7 +121,8 @@ _ITEMS: dict[str, list[Any]] = {
 }  # fmt: skip
 _SECTIONS: dict[str, list[Any]] = {
     "linux.seccomp": [
-        {}, {"defaultAction": "ALLOW"}, {"defaultAction": "SCMP_ACT_NOTIFY"},
+        {"syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG"}]},
+        {"defaultAction": "ALLOW"}, {"defaultAction": "SCMP_ACT_NOTIFY"},
         {"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1},
         {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["x86_64"]},
         {"defaultAction": "SCMP_ACT_ALLOW", "flags": ["TSYNC"]},

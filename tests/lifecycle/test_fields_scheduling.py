@@ -193,6 +193,35 @@ def test_exec_affinity(box, entry, wanted):
     assert done.out.split()[-1] == wanted
 
 
+@pytest.fixture
+def bound_to_one_cpu():
+    """Us, and who we start."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield before
+    os.sched_setaffinity(0, before)
+
+
+@needs_cpus
+def test_affinity_of_the_caller_stays_with_it(box, bound_to_one_cpu):
+    """As with runc since 1.3.1: a container has the CPUs of its cpuset."""
+    init = started(box, box.bundle())
+    assert os.sched_getaffinity(init) == bound_to_one_cpu
+    last = box.pycontainer("exec", box.id(), *ALLOWED).ok().out.split()[-1]
+    assert last != str(min(bound_to_one_cpu))
+    assert last == box.pycontainer("exec", box.id(), *ALLOWED[:2], "/proc/1/status").out.split()[-1]
+
+
+@needs_cpus
+def test_affinity_is_the_cpusets(box, bound_to_one_cpu):
+    box.needs_a_cgroup()
+    bundle = box.bundle()
+    bundle.linux["resources"]["cpu"] = {"cpus": str(max(bound_to_one_cpu))}
+    assert os.sched_getaffinity(started(box, bundle)) == {max(bound_to_one_cpu)}
+    last = box.pycontainer("exec", box.id(), *ALLOWED).ok().out.split()[-1]
+    assert last == str(max(bound_to_one_cpu))
+
+
 @needs_cpus
 @pytest.mark.parametrize("own", [False, True])
 def test_exec_affinity_of_process_json(box, own):

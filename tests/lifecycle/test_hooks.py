@@ -206,6 +206,26 @@ def test_a_failing_poststop_hook_is_a_warning(box: Box, pyc: Runtime):
     box.empty()
 
 
+@pytest.mark.parametrize("way", ["run", "failed create", "delete", "bundle gone"])
+def test_poststop_hooks_run_in_the_bundle(box: Box, pyc: Runtime, way: str):
+    """Like the others of the runtime, as long as it is there."""
+    bundle, file = box.bundle("/bin/sleep", "1000"), box.directory / "where"
+    bundle.config["hooks"] = {"poststop": [hook(f"pwd > {file}")]}
+    if way == "run":
+        bundle.script("exit 0")
+        box.run(bundle).ok()
+    elif way == "failed create":
+        bundle.config["hooks"]["createRuntime"] = [hook("exit 1")]
+        pyc("create", "-b", bundle, box.id()).fails("createRuntime")
+    else:
+        pyc("create", "-b", bundle, box.id()).ok()
+        if way == "bundle gone":
+            bundle.path.rename(box.directory / "bundle-elsewhere")
+        pyc("delete", "--force", box.id()).ok()
+    gone = way == "bundle gone"
+    assert file.read_text().strip() == (os.getcwd() if gone else str(bundle.path))
+
+
 @pytest.mark.parametrize("stage", STAGES[:5])
 def test_a_hook_that_takes_too_long(box: Box, pyc: Runtime, stage: str):
     bundle = box.bundle("/bin/sleep", "1000")

@@ -115,6 +115,28 @@ def test_joined(box: Box, foreign: dict[str, str], kind: str):
     box.empty()
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("network", "net.ipv4.ip_forward"), ("ipc", "kernel/msgmax"), ("uts", "kernel.domainname")],
+)
+def test_no_sysctl_of_the_host_by_a_joined_namespace(box: Box, kind: str, name: str):
+    """Whose path is only another name for the runtime's own."""
+    bundle = box.bundle()
+    value = (Path("/proc/sys") / name.replace(".", "/")).read_text().strip()  # to do no harm
+    bundle.linux["sysctl"] = {name: value}
+    bundle.config.pop("hostname")
+    bundle.join_namespace(kind, f"/proc/{os.getpid()}/ns/{KINDS[kind][0]}")
+    box.run(bundle).fails("sysctl", name, "not allowed in", f"own {kind} namespace")
+
+
+def test_a_sysctl_of_a_joined_namespace(box: Box, foreign: dict[str, str]):
+    box.needs_root("enters a namespace of the host's")
+    bundle = box.bundle().script("cat /proc/sys/net/ipv4/ip_forward")
+    bundle.join_namespace("network", foreign["network"])
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    assert box.run(bundle).ok().out == "1\n"
+
+
 def test_all_joined_at_once(box: Box, pyc: Runtime, foreign: dict[str, str]):
     bundle, name = box.bundle("/bin/sleep", "1000"), box.id()
     for kind in ("pid", "network", "ipc", "uts", "cgroup"):

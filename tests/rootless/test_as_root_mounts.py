@@ -78,6 +78,17 @@ def test_devices_are_bound(box: Box):
         assert box.run(bundle).ok().out == "a:ed\n"
 
 
+def test_devices_that_are_not_bound(box: Box):
+    """A pipe is made, as outside of a user namespace; /dev/ptmx, which engines find among the
+    host's devices, is the link to the container's own all the same."""
+    bundle = mapped(box, "stat -c '%n %F %a %u' /dev/pipe; readlink /dev/ptmx", RANGE)
+    bundle.linux["devices"] = [
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o640},
+        {"path": "/dev//ptmx", "type": "c", "major": 5, "minor": 2},
+    ]
+    assert box.run(bundle).ok().out == "/dev/pipe fifo 640 0\npts/ptmx\n"
+
+
 @pytest.mark.parametrize("kind, file", [("pid", "pid"), ("ipc", "ipc"), ("network", "net")])
 def test_a_file_system_of_a_foreign_namespace(box: Box, kind: str, file: str):
     """proc, mqueue and sysfs of a namespace that is the host's are bound, not made."""

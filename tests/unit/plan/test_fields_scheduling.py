@@ -20,7 +20,7 @@ def with_process(**members):
 
 def test_nothing_asked_for():
     plan = compiled.plan(compiled.config())
-    assert not compiled.of_kind(plan, "scheduler", "io_priority", "memory_policy", "cpu_affinity")
+    assert not compiled.of_kind(plan, "scheduler", "io_priority", "memory_policy")
 
 
 def test_deadline():
@@ -79,8 +79,31 @@ def test_affinity_around_the_cgroup():
 
 
 def test_affinity_is_not_for_init():
+    """Which gets all CPUs, once it is in its cgroup, whatever its caller is bound to."""
     plan = compiled.plan(with_process(execCPUAffinity={"initial": "1", "final": "0"}))
-    assert not compiled.of_kind(plan, "cpu_affinity")
+    every = compiled.one(plan, "cpu_affinity")
+    assert every["cpus"] == b""
+    assert describe.line(every) == "run on CPUs of any number"
+
+
+@pytest.mark.parametrize(
+    ("entry", "masks"),
+    [
+        (None, [b""]),
+        ({}, [b""]),
+        ({"initial": "", "final": ""}, [b""]),
+        ({"initial": "1"}, [struct.pack("<Q", 2)]),
+        ({"final": "1"}, [struct.pack("<Q", 2)]),
+    ],
+)
+def test_affinity_of_exec(entry, masks):
+    """All CPUs only for who asks for none."""
+    config = with_process(**({} if entry is None else {"execCPUAffinity": entry}))
+    plan = compiled.entry_plan(config, entrances=("/sys/fs/cgroup/cpu/c/tasks",))
+    kinds = [op.kind for op in plan.ops]
+    assert [op["cpus"] for op in compiled.of_kind(plan, "cpu_affinity")] == masks
+    if masks == [b""]:
+        assert kinds.index("cgroup_join") < kinds.index("cpu_affinity") < kinds.index("setns")
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,19 @@ def test_an_owner_of_its_own(option):
     assert compile_mount("tmpcopyup", option)["copy_up"] == 1
 
 
-def test_read_only_comes_last():
-    op = compile_mount("tmpcopyup", "ro")
-    assert (op["attr_set"], op["sb_flags"]) == (ATTR_RDONLY, b"")
+@pytest.mark.parametrize("more", [(), ("tmpcopyup",)])
+def test_read_only_comes_last(more):
+    """Files and mount points come first: it is the mount that becomes so, not what it shows."""
+    config = compiled.config()
+    entry = {"type": "tmpfs", "source": "tmpfs", "options": ["ro", *more]}
+    config["mounts"] += [{**entry, "destination": "/x"}, {**entry, "destination": "/y"}]
+    config["mounts"].append({"destination": "/y/", "source": "/", "options": ["bind", "rw"]})
+    plan = compiled.plan(config)
+    made = compiled.of_kind(plan, "mount")[-2:]
+    assert [(op["attr_set"], op["sb_flags"]) for op in made] == [(0, b"")] * 2
+    last = [op for op in compiled.of_kind(plan, "mount_attr") if op["target"] in (b"/x", b"/y")]
+    assert [(op["target"], op["attr_set"]) for op in last] == [(b"/x", ATTR_RDONLY)]
+    assert plan.ops.index(last[0]) > plan.ops.index(compiled.of_kind(plan, "bind")[-1])
 
 
 @pytest.mark.parametrize("options", [("tmpcopyup",), ("tmpcopyup", "rbind")])

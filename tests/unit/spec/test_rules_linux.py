@@ -205,7 +205,7 @@ SYSCTLS = {
 NO_SYSCTLS = [
     "kernel.hostname", "kernel.panic", "vm.swappiness", "user.max_user_namespaces", "", "net",
     "netx.a", "net.ipv4.//.//.kernel.panic", "net/../kernel/panic", "net//x", "net.", ".net.x",
-    "kernel.sem.x",
+    "kernel.sem.x", "userx.y",
 ]  # fmt: skip
 
 
@@ -241,3 +241,16 @@ def test_sysctl_names_as_sysctl_d() -> None:
 )
 def test_no_device_name(name: str) -> None:
     assert not namespace_rules.device_name(name)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [{}, {"defaultAction": ""}, {"defaultAction": "", "architectures": [], "syscalls": []}],
+)
+def test_a_profile_that_says_nothing(profile: dict[str, Any]) -> None:
+    """runc takes it for none: Go writes an empty structure like this."""
+    (warning,) = spec.validate(changed({"linux.seccomp": profile}))
+    assert warning.startswith("linux.seccomp: ") and "filters nothing" in warning
+    rules = {**profile, "syscalls": [ALLOW]}
+    error = refusal(changed({"linux.seccomp": rules}))
+    assert error is not None and error.field == "linux.seccomp.defaultAction"
