@@ -101,9 +101,7 @@ class Creation:
     def compile(self) -> Plan:
         """The plan; touches nothing."""
         host = probe(self.settings.rootless)
-        self.driver = driver = cgroups.open_driver(
-            systemd=self.settings.systemd_cgroup, rootless=self.settings.rootless
-        )
+        self.driver = driver = cgroups.driver_of(self.settings)
         paths = driver.plan_path(self.config, self.id)
         resources = driver.compile(self.config)
         self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)

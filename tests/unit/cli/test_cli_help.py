@@ -23,8 +23,9 @@ SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal
    pycontainer kill mybox KILL
 
 OPTIONS:
-   -a, --all    signal every process of the container, not only its init
-   -h, --help   show this help
+   -a, --all     signal every process of the container, not only its init
+   -r, --regex   CONTAINER is a regular expression: all containers that match
+   -h, --help    show this help
 """
 
 
