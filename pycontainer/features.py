@@ -31,7 +31,8 @@ INTEL_RDT = {"enabled": True, "schemata": True, "monitoring": True}
 NET_DEVICES = True
 IDMAP = True
 # Annotations of config.json that reach beyond the container; engines filter them.
-UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.")  # the second one is a prefix
+# A dot at the end makes one a prefix.
+UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", "org.criu.config", "run.oci.")
 
 
 def document() -> dict[str, Any]:
@@ -77,7 +78,7 @@ def _annotations() -> dict[str, str]:
     """Ours, and those that runc made known (its types/features)."""
     annotations = {
         "io.github.pycontainer.version": __version__,
-        "org.opencontainers.runc.checkpoint.enabled": "false",
+        "org.opencontainers.runc.checkpoint.enabled": "true",
     }
     library = libseccomp_version()
     if library:

@@ -98,6 +98,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     gate = sketch.slot() if inputs.gated else -1
     if inputs.gated:
         sketch.add("open_gate", gate)
+    hooks.open_files(sketch)
     namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified)))
     inputs.cgroup.cloned(sketch)
     if inputs.resctrl:

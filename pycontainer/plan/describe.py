@@ -260,6 +260,11 @@ _LINES: dict[str, Callable[[Op], str]] = {
         )
     ),
     "open_namespace": lambda op: f"open {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
+    "open_output": lambda op: f"open {_text(op, 'path')} for what hooks write",
+    "cgroup_delegate": lambda op: (
+        f"make cgroup {_text(op, 'path')}, move init there"
+        + (f", give it to uid {op['uid']}" if op["uid"] else "")
+    ),
     "open_gate": lambda op: "listen on start.sock for the start",
     "clone": lambda op: (
         f"clone init with new namespaces: {_spaces(op['flags'])}"

@@ -47,7 +47,7 @@ _OWNED = {
 class Mounts:
     """The compiler of `mounts`; remembers what has to be done after the devices are made."""
 
-    __slots__ = ("bundle", "cgroup", "late", "opened", "sketch")
+    __slots__ = ("bundle", "cgroup", "for_systemd", "late", "opened", "sketch")
 
     def __init__(self, sketch: Sketch, bundle: str, cgroup: Any) -> None:
         self.sketch = sketch
@@ -55,6 +55,9 @@ class Mounts:
         self.cgroup = cgroup  # compiles mounts of type cgroup
         self.late: list[tuple[str, str]] = []  # (target, field) to make read-only
         self.opened: dict[int, int] = {}  # mount number: slot of its source
+        annotations = sketch.config.get("annotations") or {}
+        # Where crun's annotation wants a cgroup v1 for an old systemd.
+        self.for_systemd = annotations.get("run.oci.systemd.force_cgroup_v1", "")
 
     def open_sources(self, kind: str, new_slot: Callable[[], int]) -> None:
         """Bind sources that the container's root cannot reach are opened before it is root, and
@@ -119,6 +122,8 @@ class Mounts:
             data = ",".join(options.data)
             flags = options.ms_set | MS_REMOUNT
             self.sketch.add("remount", flags, target, data, field=field)
+        elif self.for_systemd and target == clean(self.for_systemd):
+            self.cgroup.mount_for_systemd(self.sketch, target, options, index)
         elif options.bind:
             self._bind(index, mount, target, options)
         elif mount.get("type") in ("cgroup", "cgroup2"):
