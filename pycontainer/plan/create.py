@@ -145,7 +145,7 @@ class Root:
         """By an operation of this kind."""
         if self.sketch.spaces.user or mounts_on_host(self.sketch.config):
             self.slot = slot()
-            self.sketch.add(kind, self.slot, 1, self.path, field="root.path")
+            self.sketch.add(kind, self.slot, 1, 0, self.path, field="root.path")
 
 
 def mounts_on_host(config: dict[str, Any]) -> bool:

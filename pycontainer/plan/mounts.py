@@ -10,8 +10,10 @@ from pycontainer.tables.mount_options import (
     ATTR_NOSUID,
     ATTR_NOSYMFOLLOW,
     ATTR_RDONLY,
+    COPY_SYMLINK,
     MS_REMOUNT,
     RBIND,
+    SRC_NOFOLLOW,
     ParsedOptions,
     parse,
 )
@@ -70,7 +72,9 @@ class Mounts:
             slot = new_slot()
             field = f"mounts[{index}]"
             source = self._source(mount, field)
-            self.sketch.add(kind, slot, int(options.bind == RBIND), source, field=field)
+            nofollow = int(bool(options.links & (SRC_NOFOLLOW | COPY_SYMLINK)))
+            recursive = int(options.bind == RBIND)
+            self.sketch.add(kind, slot, recursive, nofollow, source, field=field)
             self.opened[index] = slot
             if mapped:
                 self._map_ids(slot, mount, options, source, field)
@@ -82,10 +86,14 @@ class Mounts:
         if not self.sketch.host.mounts:
             raise HostError("id-mapped mounts take privileges over the host", field=field)
         owner, path, own = mount, "", bool(mount.get("uidMappings"))
-        if not own:
+        if not own and not options.mappings:
             owner = self.sketch.linux
             path = self.sketch.spaces.joined.get("user", ("", ""))[0]
         uids, gids = map_lines(owner.get("uidMappings")), map_lines(owner.get("gidMappings"))
+        if not own and options.mappings:
+            from pycontainer.plan.bind_words import mapping_lines
+
+            uids, gids = mapping_lines(options.mappings, self.sketch.linux, f"{field}.options")
         if not path and not (uids and gids):
             raise ConfigError(
                 "idmap needs mappings, of the mount or of a user namespace",
@@ -118,12 +126,20 @@ class Mounts:
                 field=f"{field}.options",
                 clause="config.md#linux-mount-options",
             )
+        if (options.links or options.idmap) and not options.bind:
+            raise ConfigError(
+                "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts",
+                field=f"{field}.options",
+            )
         if options.remount:
             data = ",".join(options.data)
             flags = options.ms_set | MS_REMOUNT
             self.sketch.add("remount", flags, target, data, field=field)
         elif self.for_systemd and target == clean(self.for_systemd):
             self.cgroup.mount_for_systemd(self.sketch, target, options, index)
+        elif options.links:
+            self._bind_link(index, mount, target, options)
+            return
         elif options.bind:
             self._bind(index, mount, target, options)
         elif mount.get("type") in ("cgroup", "cgroup2"):
@@ -168,6 +184,28 @@ class Mounts:
             0,
             self._source(mount, field),
             target,
+            field=field,
+        )
+
+    def _bind_link(
+        self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
+    ) -> None:
+        from pycontainer.plan import bind_words
+
+        field = f"mounts[{index}]"
+        bind_words.check(options, target, f"{field}.options")
+        asked = options.attr_set | options.attr_clr
+        self.sketch.add(
+            "bind_link",
+            self.opened.get(index, -1),
+            int(options.bind == RBIND),
+            options.attr_set,
+            options.attr_clr,
+            _RESET & ~asked if asked else 0,
+            options.links,
+            self._source(mount, field),
+            target,
+            bind_words.changes(options),
             field=field,
         )
 
