@@ -8,6 +8,7 @@
 
 #include <linux/magic.h>
 
+#define UMOUNT_NOFOLLOW 8
 #define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden */
 
 static int attach(int tree, int target)
@@ -483,6 +484,28 @@ int do_bind_link(void)
     error = attach(tree, target);
     return error ? error
                  : change(tree, TEXT(BIND_LINK, changes), TEXT_LENGTH(BIND_LINK, changes));
+}
+
+/* By its name in the directory that holds it: who else is in this mount namespace may swap that
+ * name, but for something of its own only. */
+int do_unmount(void)
+{
+    char path[PATH_MAX];
+    size_t length = TEXT_LENGTH(UNMOUNT, target), start = length;
+    if (length >= sizeof(path))
+        return -ENAMETOOLONG;
+    memcpy(path, TEXT(UNMOUNT, target), length + 1);
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    const char *name = TEXT(UNMOUNT, target) + start;
+    path[start] = 0;
+    SCOPED_FD dir = path_open(path, O_PATH | O_DIRECTORY);
+    if (dir < 0)
+        return dir;
+    int error = (int)sys1(__NR_fchdir, dir);
+    if (!error)
+        error = (int)sys2(__NR_umount2, name, MNT_DETACH | UMOUNT_NOFOLLOW);
+    return error == -EINVAL ? because(-ECANCELED, "nothing is mounted there", NULL) : error;
 }
 
 /* The mount that is on top at `path`, as an fd; -EINVAL when `path` is no mount point. */

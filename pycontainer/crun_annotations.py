@@ -59,10 +59,9 @@ def check(config: dict[str, Any]) -> None:
         if name in annotations:
             raise ConfigError(f'is "{annotations[name]}": {reason}', field=field(name))
     for name in _PATHS:
-        if not annotations.get(name, "/").startswith("/"):
-            raise ConfigError(
-                f'is "{annotations[name]}", must be an absolute path', field=field(name)
-            )
+        path = annotations.get(name, "/")
+        if not path.startswith("/") or "\0" in path:
+            raise ConfigError(f'is "{path}", must be an absolute path', field=field(name))
 
 
 def with_receiver(config: dict[str, Any], environ: Mapping[bytes, bytes]) -> dict[str, Any]:

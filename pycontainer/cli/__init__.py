@@ -42,6 +42,7 @@ COMMANDS = (
     "info",
     "kill",
     "list",
+    "mounts",
     "pause",
     "plan",
     "ps",
@@ -56,13 +57,7 @@ COMMANDS = (
 
 GLOBALS = (
     ("root", "", TEXT, "DIR", "state directory (default: /run/pycontainer)"),
-    (
-        "log",
-        "",
-        TEXT,
-        "FILE",
-        "append errors to FILE, or journald:ID, or syslog:ID (and say them on stderr)",
-    ),
+    ("log", "", TEXT, "FILE", "append errors to FILE, journald:ID or syslog:ID, too"),
     ("log-format", "", TEXT, "FORMAT", "text (default) or json"),
     ("log-level", "", TEXT, "LEVEL", "what to log: error, warning (default) or debug"),
     ("debug", "", FLAG, "", "log what happens"),

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
 
     from pycontainer.settings import Settings
 
+# POSIX's classes, regex(7), as far as ids go.
+_CLASSES = {
+    "alnum": "a-zA-Z0-9",
+    "alpha": "a-zA-Z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "punct": "_+.\\-",
+    "upper": "A-Z",
+    "xdigit": "0-9a-fA-F",
+}
+
 
 def each(
     settings: Settings, arguments: Arguments, command: Callable[[Settings, Arguments], None]
@@ -23,9 +34,13 @@ def each(
     from pycontainer.errors import ContainerError, UsageError
     from pycontainer.store import Store
 
-    text = arguments.words[0]
+    text = pattern = arguments.words[0]
+    for name, characters in _CLASSES.items():
+        pattern = pattern.replace(f"[:{name}:]", characters)
     try:
-        expression = re.compile(text)
+        if "[[" in pattern:
+            raise re.error("a class of characters that no id has")
+        expression = re.compile(pattern)
     except re.error as error:
         raise UsageError(f"invalid regular expression {text}: {error}") from None
     for name in Store(settings.root).ids():

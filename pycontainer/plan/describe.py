@@ -181,7 +181,7 @@ def _bind(op: Op) -> str:
 
 def _bind_link(op: Op) -> str:
     words = [name for name, bit in mount_options.LINKS.items() if op["links"] & bit]
-    return f"{_bind(op)} [{', '.join(words)}]"
+    return f"{_bind(op)} [{', '.join(words)}]" if words else _bind(op)
 
 
 def _mount_attr(op: Op) -> str:
@@ -317,6 +317,8 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "mount": _mount,
     "bind": _bind,
     "bind_link": _bind_link,
+    "unmount": lambda op: f"unmount {_text(op, 'target')}",
+    "finish": lambda op: "end",
     "mount_attr": _mount_attr,
     "remount": lambda op: f"remount {_text(op, 'target')} (flags {op['ms_flags']:#x})",
     "mkdir": lambda op: f"make directory {_text(op, 'path')}",

@@ -61,13 +61,16 @@ class Mounts:
         # Where crun's annotation wants a cgroup v1 for an old systemd.
         self.for_systemd = annotations.get("run.oci.systemd.force_cgroup_v1", "")
 
-    def open_sources(self, kind: str, new_slot: Callable[[], int]) -> None:
+    def open_sources(self, kind: str, new_slot: Callable[[], int], every: bool = False) -> None:
         """Bind sources that the container's root cannot reach are opened before it is root, and
-        those whose ids are to be mapped, which takes privileges over their file system."""
+        those whose ids are to be mapped, which takes privileges over their file system; or `every`
+        one."""
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             options = parse(mount.get("options") or ())
             mapped = bool(options.idmap or mount.get("uidMappings"))
-            if not options.bind or options.remount or not (mapped or self.sketch.spaces.user):
+            if not options.bind or options.remount:
+                continue
+            if not (mapped or every or self.sketch.spaces.user):
                 continue
             slot = new_slot()
             field = f"mounts[{index}]"
@@ -109,6 +112,21 @@ class Mounts:
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             self._mount(index, mount)
 
+    def add_live(
+        self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
+    ) -> None:
+        """One mount for a container that runs (live.py)."""
+        field = f"mounts[{index}]"
+        _check_proc(mount, target, options.bind, field)
+        _check_options(mount, options, f"{field}.options")
+        if options.bind:
+            self._bind_link(index, mount, target, options)
+            return
+        self._file_system(mount, target, options, field)
+        if options.rec_attr_set or options.rec_attr_clr:
+            rec_set, rec_clr = options.rec_attr_set, options.rec_attr_clr
+            self.sketch.add("mount_attr", 1, rec_set, rec_clr, target, field=f"{field}.options")
+
     def finish(self) -> None:
         """A /dev that is to be read-only becomes so once its devices are there."""
         for target, field in self.late:
@@ -120,17 +138,7 @@ class Mounts:
         options = parse(mount.get("options") or ())
         if target.startswith("/proc") and not options.remount:
             _check_proc(mount, target, options.bind, field)
-        if options.tmpcopyup and (options.bind or mount.get("type") != "tmpfs"):
-            raise ConfigError(
-                "tmpcopyup is for mounts of type tmpfs",
-                field=f"{field}.options",
-                clause="config.md#linux-mount-options",
-            )
-        if (options.links or options.idmap) and not options.bind:
-            raise ConfigError(
-                "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts",
-                field=f"{field}.options",
-            )
+        _check_options(mount, options, f"{field}.options")
         if options.remount:
             data = ",".join(options.data)
             flags = options.ms_set | MS_REMOUNT
@@ -193,7 +201,8 @@ class Mounts:
         from pycontainer.plan import bind_words
 
         field = f"mounts[{index}]"
-        bind_words.check(options, target, f"{field}.options")
+        if options.links:
+            bind_words.check(options, target, f"{field}.options")
         asked = options.attr_set | options.attr_clr
         self.sketch.add(
             "bind_link",
@@ -272,6 +281,20 @@ class Mounts:
             return data
         mapped = linux.get("gidMappings") or () if self.sketch.spaces.user else None
         return [o for o in data if mapped is None or o != "gid=5" or _is_mapped(5, mapped)]
+
+
+def _check_options(mount: dict[str, Any], options: ParsedOptions, field: str) -> None:
+    """Words that are for one kind of mount only."""
+    if options.tmpcopyup and (options.bind or mount.get("type") != "tmpfs"):
+        raise ConfigError(
+            "tmpcopyup is for mounts of type tmpfs",
+            field=field,
+            clause="config.md#linux-mount-options",
+        )
+    if (options.links or options.idmap) and not options.bind:
+        raise ConfigError(
+            "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts", field=field
+        )
 
 
 def _check_proc(mount: dict[str, Any], target: str, bind: int, field: str) -> None:

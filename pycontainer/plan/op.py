@@ -76,6 +76,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "links"),
         ("source", "target", "changes"),
     ),
+    "unmount": (CONTAINER, (), ("target",)),
     "mount_attr": (CONTAINER, ("recursive", "attr_set", "attr_clear"), ("target",)),
     "mount_propagation": (CONTAINER, ("flags",), ("target",)),
     "remount": (CONTAINER, ("ms_flags",), ("target", "data")),
@@ -121,6 +122,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "rlimit": (CONTAINER, ("resource", "soft", "hard"), ("type",)),
     "seccomp": (CONTAINER, ("flags",), ("filter", "scheduler")),
     "exec": (CONTAINER, ("listen_pid",), ("args", "env")),
+    "finish": (CONTAINER, (), ()),
 }
 
 NUMBERS = {kind: number for number, kind in enumerate(TABLE)}

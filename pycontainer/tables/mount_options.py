@@ -257,15 +257,11 @@ def parse(options: Iterable[str]) -> ParsedOptions:
             rec_set = rec_set & ~clear | bits
             # The access time field must be cleared to be set, mount_setattr(2); a flag must not.
             rec_clr = rec_clr & ~bits | clear
-        elif option in IDMAP:
-            parsed.idmap, parsed.mappings = option, ""
-        elif option == COPY_UP:
-            parsed.tmpcopyup = True
-        elif option in LINKS:
-            parsed.links |= LINKS[option]
-        elif option.startswith(_MAPPED):
-            parsed.idmap, _, parsed.mappings = option.partition("=")
-        elif option not in USERSPACE and not option.startswith(USERSPACE_PREFIXES):
+        elif (
+            not _is_ours(parsed, option)
+            and option not in USERSPACE
+            and not option.startswith(USERSPACE_PREFIXES)
+        ):
             data.append(option)
     parsed.propagation = tuple(propagation)
     parsed.data = tuple(data)
@@ -273,6 +269,19 @@ def parse(options: Iterable[str]) -> ParsedOptions:
     parsed.rec_attr_clr = rec_clr
     _spread(parsed, ms_set, ms_clear)
     return parsed
+
+
+def _is_ours(parsed: ParsedOptions, option: str) -> bool:
+    """Take note of what is neither the kernel's nor a filesystem's."""
+    if option in IDMAP or option.startswith(_MAPPED):
+        parsed.idmap, _, parsed.mappings = option.partition("=")
+    elif option == COPY_UP:
+        parsed.tmpcopyup = True
+    elif option in LINKS:
+        parsed.links |= LINKS[option]
+    else:
+        return False
+    return True
 
 
 def _spread(parsed: ParsedOptions, ms_set: int, ms_clear: int) -> None:

@@ -1,4 +1,4 @@
-"""bind_link as the system calls that it means, see expected.py."""
+"""What crun's mounts need as the system calls that it means, see expected.py."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.executor.verdict import Check, Fd, Walk
 
 SRC_NOFOLLOW, DEST_NOFOLLOW, COPY_SYMLINK = 1, 2, 4
 CHANGE = 40  # bytes of each
+DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 
 def bind_link(walk: Walk) -> None:
@@ -43,4 +44,14 @@ def bind_link(walk: Walk) -> None:
         walk.want("mount_setattr", Fd(tree), "", ..., ...)
 
 
-EXPECTED: dict[str, Check] = {"bind_link": bind_link}
+def unmount(walk: Walk) -> None:
+    directory, _, name = walk["target"].rpartition("/")
+    walk.want("fchdir", root(directory or "/"))
+    walk.want("umount2", name, DETACH | UMOUNT_NOFOLLOW)
+
+
+def finish(walk: Walk) -> None:
+    walk.want("exit_group", 0)
+
+
+EXPECTED: dict[str, Check] = {"bind_link": bind_link, "unmount": unmount, "finish": finish}

@@ -60,7 +60,7 @@ def test_all_that_match(box: Box, pyc: Runtime, command: str):
     for name in names:
         pyc("run", "-d", "-b", box.bundle("/bin/sleep", "1000"), name).ok()
     if command == "kill":
-        pyc("kill", "-r", "web[0-9]+$", "KILL").ok()
+        pyc("kill", "-r", "web[[:digit:]]+$", "KILL").ok()
         pyc.wait_for(names[0], "stopped")
         pyc.wait_for(names[1], "stopped")
         assert pyc.status(names[2]) == "running"
@@ -75,6 +75,7 @@ def test_all_that_match(box: Box, pyc: Runtime, command: str):
         assert [pyc.status(name) for name in names] == ["gone", "gone", "running"]
     pyc(command, "--regex", "nothing-like-it").ok()
     pyc(command, "--regex", "web[").fails("invalid regular expression web[")
+    pyc(command, "--regex", "web[[:blank:]]").fails("invalid regular expression web[[:blank:]]")
 
 
 def test_a_spec_of_another_name(box: Box, pyc: Runtime):
