@@ -224,6 +224,17 @@ static int compose_state(struct hook_run *run)
     return 0;
 }
 
+/* What the hook writes goes to a file that came with the plan, or through a pipe to us. */
+static int open_output(int64_t slot, int *ends)
+{
+    if (slot < 0)
+        return (int)sys2(__NR_pipe2, ends, O_CLOEXEC);
+    if (slot >= MAX_SLOTS || ex.slots[slot] < 0)
+        return -EBADF;
+    ends[1] = (int)sys3(__NR_fcntl, ex.slots[slot], F_DUPFD_CLOEXEC, 3);
+    return ends[1] < 0 ? ends[1] : 0;
+}
+
 int do_hook(void)
 {
     static struct hook_run run;
@@ -234,9 +245,9 @@ int do_hook(void)
     if (!error)
         error = (int)sys2(__NR_pipe2, in, O_CLOEXEC | O_NONBLOCK);
     if (!error)
-        error = (int)sys2(__NR_pipe2, out, O_CLOEXEC);
+        error = open_output(INT(HOOK, out_slot), out);
     if (!error)
-        error = (int)sys2(__NR_pipe2, err, O_CLOEXEC);
+        error = open_output(INT(HOOK, err_slot), err);
     if (error)
         return error;
     int stdio[3] = { in[0], out[1], err[1] };

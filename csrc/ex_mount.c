@@ -8,6 +8,7 @@
 
 #include <linux/magic.h>
 
+#define UMOUNT_NOFOLLOW 8
 #define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden */
 
 static int attach(int tree, int target)
@@ -41,6 +42,14 @@ static int clone_tree(int dir, const char *path, int recursive)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
     return (int)sys3(__NR_open_tree, dir, path, flags | (path[0] ? 0 : AT_EMPTY_PATH));
+}
+
+/* A path of the host's; `nofollow`: a symlink there is what is meant. */
+static int clone_source(const char *path, int recursive, int nofollow)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) |
+                     (nofollow ? AT_SYMLINK_NOFOLLOW : 0);
+    return (int)sys3(__NR_open_tree, AT_FDCWD, path, flags);
 }
 
 /* mount(2) wants a path: the fd's own, through procfs. */
@@ -96,7 +105,8 @@ int do_open_source(void)
     int64_t slot = INT(OPEN_SOURCE, slot);
     if (slot < ex.slot_count || slot >= MAX_SLOTS)
         return -EBADF;
-    int tree = clone_tree(AT_FDCWD, TEXT(OPEN_SOURCE, path), (int)INT(OPEN_SOURCE, recursive));
+    int tree = clone_source(TEXT(OPEN_SOURCE, path), (int)INT(OPEN_SOURCE, recursive),
+                            (int)INT(OPEN_SOURCE, nofollow));
     if (tree < 0)
         return tree;
     ex.slots[slot] = tree;
@@ -382,6 +392,124 @@ int do_bind(void)
         return because(error, "set the mount's attributes of", source);
     SCOPED_FD target = open_like(TEXT(BIND, target), tree);
     return target < 0 ? target : attach_at(&tree, target, TEXT(BIND, target));
+}
+
+enum { SRC_NOFOLLOW = 1, DEST_NOFOLLOW = 2, COPY_SYMLINK = 4 };
+
+_Static_assert(BIND_attr_set == BIND_LINK_attr_set && BIND_attr_clear == BIND_LINK_attr_clear &&
+                   BIND_soft_clear == BIND_LINK_soft_clear,
+               "bind_attributes is for both");
+
+/* The symlink that the source is, again at the target; one that is there already must be the same.
+ */
+static int copy_link(int source, const char *target)
+{
+    char text[PATH_MAX], there[PATH_MAX];
+    const char *name;
+    long length = sys4(__NR_readlinkat, source, "", text, sizeof(text) - 1);
+    if (length < 0)
+        return (int)length;
+    text[length] = 0;
+    SCOPED_FD dir = path_parent(target, &name);
+    if (dir < 0)
+        return dir;
+    int error = (int)sys3(__NR_symlinkat, text, dir, name);
+    if (error != -EEXIST)
+        return error;
+    length = sys4(__NR_readlinkat, dir, name, there, sizeof(there) - 1);
+    there[length > 0 ? length : 0] = 0;
+    return length > 0 && same_text(there, text)
+               ? 0
+               : because(-EEXIST, "there is something else than that symbolic link at", target);
+}
+
+/* The target itself, symlink or not; never one of the kernel's own (/proc/self/exe and its like). */
+static int open_unfollowed(const char *target, int directory)
+{
+    long buffer[32]; /* struct statfs begins with the magic number */
+    struct statx st;
+    SCOPED_FD fd = path_open_link(target);
+    if (fd < 0)
+        return because(fd, "open what dest-nofollow takes as it is,", target);
+    int error = (int)sys2(__NR_fstatfs, fd, buffer);
+    if (error)
+        return error;
+    if (buffer[0] == PROC_SUPER_MAGIC || buffer[0] == SYSFS_MAGIC ||
+        buffer[0] == DEVPTS_SUPER_MAGIC)
+        return because(-EPERM, "it must not lie in a file system of the kernel's:", target);
+    error = xstatx(fd, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    if (directory != ((st.stx_mode & S_IFMT) == S_IFDIR))
+        return because(-ENOTDIR, "only one of source and target is a directory:", target);
+    return keep(&fd);
+}
+
+/* struct mount_attr with mount_setattr's flags before it, as often as there are some. */
+static int change(int tree, const char *list, size_t length)
+{
+    struct {
+        uint64_t flags;
+        struct mount_attr attr;
+    } one;
+    for (size_t at = 0; at + sizeof(one) <= length; at += sizeof(one)) {
+        memcpy(&one, list + at, sizeof(one));
+        int error = (int)sys5(__NR_mount_setattr, tree, "", AT_EMPTY_PATH | (unsigned)one.flags,
+                              &one.attr, sizeof(one.attr));
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+int do_bind_link(void)
+{
+    const char *source = TEXT(BIND_LINK, source), *where = TEXT(BIND_LINK, target);
+    int64_t slot = INT(BIND_LINK, slot), links = INT(BIND_LINK, links);
+    struct statx st;
+    SCOPED_FD tree = slot >= 0 ? slot_fd(slot)
+                               : clone_source(source, (int)INT(BIND_LINK, recursive),
+                                              (links & (SRC_NOFOLLOW | COPY_SYMLINK)) != 0);
+    if (tree < 0)
+        return because(tree, "open the source", source);
+    int error = xstatx(tree, "", AT_EMPTY_PATH, &st);
+    if (error)
+        return error;
+    if ((links & COPY_SYMLINK) && (st.stx_mode & S_IFMT) == S_IFLNK)
+        return copy_link(tree, where);
+    error = bind_attributes(tree);
+    if (error)
+        return because(error, "set the mount's attributes of", source);
+    SCOPED_FD target = links & DEST_NOFOLLOW
+                           ? open_unfollowed(where, (st.stx_mode & S_IFMT) == S_IFDIR)
+                           : open_like(where, tree);
+    if (target < 0)
+        return target;
+    error = attach(tree, target);
+    return error ? error
+                 : change(tree, TEXT(BIND_LINK, changes), TEXT_LENGTH(BIND_LINK, changes));
+}
+
+/* By its name in the directory that holds it: who else is in this mount namespace may swap that
+ * name, but for something of its own only. */
+int do_unmount(void)
+{
+    char path[PATH_MAX];
+    size_t length = TEXT_LENGTH(UNMOUNT, target), start = length;
+    if (length >= sizeof(path))
+        return -ENAMETOOLONG;
+    memcpy(path, TEXT(UNMOUNT, target), length + 1);
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    const char *name = TEXT(UNMOUNT, target) + start;
+    path[start] = 0;
+    SCOPED_FD dir = path_open(path, O_PATH | O_DIRECTORY);
+    if (dir < 0)
+        return dir;
+    int error = (int)sys1(__NR_fchdir, dir);
+    if (!error)
+        error = (int)sys2(__NR_umount2, name, MNT_DETACH | UMOUNT_NOFOLLOW);
+    return error == -EINVAL ? because(-ECANCELED, "nothing is mounted there", NULL) : error;
 }
 
 /* The mount that is on top at `path`, as an fd; -EINVAL when `path` is no mount point. */

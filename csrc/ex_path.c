@@ -29,6 +29,12 @@ int path_open(const char *path, int flags)
     return open_in_root(path, flags & ~O_NOFOLLOW, resolve);
 }
 
+/* The same, but a last component that is a symlink is opened itself. */
+int path_open_link(const char *path)
+{
+    return open_in_root(path, O_PATH | O_NOFOLLOW, 0);
+}
+
 /* The part of `path` that exists, as an fd; *rest is where the missing part begins. */
 static int open_existing(char *path, char **rest)
 {

@@ -308,11 +308,22 @@ static void accept_signals(void)
         on_signal(fatal[i], die_of_signal);
 }
 
+/* The file of a hook that follows the start. */
+static int is_output(int slot)
+{
+    const struct record *end = (const struct record *)(ex.header + 1) + ex.header->records;
+    for (const struct record *r = ex.now; r < end; r++)
+        if (r->kind == OP_HOOK && (r->ints[HOOK_out_slot] == slot || r->ints[HOOK_err_slot] == slot))
+            return 1;
+    return 0;
+}
+
 /* Nothing of the host stays within reach of who waits here, and of the hooks that follow. */
 static void close_the_rest(void)
 {
     for (int i = 0; i < MAX_SLOTS; i++)
-        xclose(keep(&ex.slots[i]));
+        if (ex.slots[i] >= 0 && !is_output(i))
+            xclose(keep(&ex.slots[i]));
     xclose(keep(&ex.rootfs));
     xclose(keep(&ex.proc));
     xclose(keep(&ex.masked_dir));
@@ -357,6 +368,12 @@ const char **pointer_list(const char *list, size_t length, size_t more)
     for (size_t at = 0; pointers && at < length; at += text_length(list + at) + 1)
         pointers[next++] = list + at;
     return pointers;
+}
+
+/* A plan that is for no program: what it has done stays, the process does not. */
+int do_finish(void)
+{
+    xexit(0);
 }
 
 int do_exec(void)

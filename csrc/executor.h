@@ -101,6 +101,7 @@ int channel_receive_plan(int *plan_fd);
 
 /* ex_path.c */
 int path_open(const char *path, int flags);
+int path_open_link(const char *path);
 int path_make_dir(const char *path, int mode);
 int path_plain_dir(const char *path, int mode);
 int path_make_file(const char *path, int mode);

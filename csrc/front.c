@@ -165,6 +165,16 @@ static void find_directory(void)
     memcpy(path + root_length + 1, id, length + 1);
 }
 
+/* cli.log.place: BACKEND:ID is a logger, and no path. */
+static int may_be_logger(const char *s)
+{
+    if (*s == '/')
+        return 0;
+    while (*s && *s != ':')
+        s++;
+    return *s == ':';
+}
+
 /* cli.Session.open: the file is made, even if nothing is ever written to it. */
 static void make_log(void)
 {
@@ -173,6 +183,8 @@ static void make_log(void)
         hand_over();
     if (!call.log)
         return;
+    if (may_be_logger(call.log))
+        hand_over();
     int fd = plain_path(call.log) ? xopenat(AT_FDCWD, call.log,
                                             O_CREAT | O_WRONLY | O_APPEND | O_SYNC, 0644)
                                   : -EINVAL;

@@ -314,9 +314,10 @@ int shim_listens_at(int dir, const char *name)
     return listens;
 }
 
-int shim_open_tree(const char *path, int recursive)
+int shim_open_tree(const char *path, int how)
 {
-    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? 0x8000U : 0);
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (how & 1 ? 0x8000U : 0) |
+                     (how & 2 ? AT_SYMLINK_NOFOLLOW : 0);
     int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, flags);
     return fd < 0 ? -errno : fd;
 }

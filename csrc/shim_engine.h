@@ -31,7 +31,8 @@ int shim_connect_at(int dir, const char *name);
  * is woken: a datagram socket cannot connect to it, and the kernel's reason tells. */
 int shim_listens_at(int dir, const char *name);
 
-int shim_open_tree(const char *path, int recursive);
+/* A detached copy of the mount at `path`; `how` is 1 for those below too, 2 for a symlink itself. */
+int shim_open_tree(const char *path, int how);
 int shim_setns(int fd, int nstype);
 int shim_namespace_type(int fd);
 /* Raise a process's limit to what is given; what is higher already stays (prlimit(2)). */

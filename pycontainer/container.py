@@ -260,7 +260,8 @@ class Container:
         from pycontainer.hooks import run_hooks
 
         try:
-            run_hooks("poststart", hooks, self._hook_state("running"), cwd=self.facts.bundle)
+            state, facts = self._hook_state("running"), self.facts
+            run_hooks("poststart", hooks, state, cwd=facts.bundle, annotations=facts.annotations)
         except ContainerError:
             self._destroy(force=True)
             raise
@@ -389,9 +390,8 @@ class Container:
         from pycontainer.jsonfast import dumps
 
         facts = self.facts
-        return dumps(
-            state_document(self.id, now, facts.pid, facts.bundle, facts.annotations)
-        ).encode()
+        document = state_document(self.id, now, facts.pid, facts.bundle, facts.annotations)
+        return dumps(document).encode()
 
 
 _START_REFUSALS = {

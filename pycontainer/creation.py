@@ -37,6 +37,7 @@ class Creation:
     """One container on its way into being."""
 
     __slots__ = (
+        "annotated",
         "attachment",
         "bundle",
         "cgroup",
@@ -78,6 +79,11 @@ class Creation:
         self.rdt: intel_rdt.Group | None = None
         self.bundle = absolute(options.bundle)
         self.config, self.raw = options.document or self._load()
+        self.annotated = _for_crun(self.config)
+        if self.annotated:
+            from pycontainer import crun_annotations
+
+            crun_annotations.check(self.config)
         process = self.config.get("process") or {}
         # Without a process there can be a container; only `start` needs one.
         if not process.get("args") and ("process" in self.config or not gated):
@@ -94,6 +100,12 @@ class Creation:
 
     def _load(self) -> tuple[dict[str, Any], bytes]:
         config, raw = spec.load_config(self.options.config or f"{self.bundle}/config.json")
+        if b"RUN_OCI_SECCOMP_RECEIVER" in posix.environ or _for_crun(config):
+            from pycontainer import crun_annotations
+
+            changed = crun_annotations.with_receiver(config, posix.environ)
+            if changed is not config:  # later commands have no other word of it
+                config, raw = changed, jsonfast.dumps(changed).encode()
         for warning in spec.validate(config, raw):
             self.settings.log.warning(warning)
         return config, raw
@@ -106,12 +118,15 @@ class Creation:
 
             shared_sysctls.refuse(linux)
         host = probe(self.settings.rootless)
-        self.driver = driver = cgroups.open_driver(
-            systemd=self.settings.systemd_cgroup, rootless=self.settings.rootless
-        )
+        self.driver = driver = cgroups.driver_of(self.settings)
         paths = driver.plan_path(self.config, self.id)
         resources = driver.compile(self.config)
         self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
+        if self.annotated:
+            from pycontainer import crun_annotations
+
+            self.cgroup_plan.delegated = crun_annotations.delegated(self.config, paths)
+            resources.warnings += crun_annotations.warnings(self.config, driver.name)
         filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
         self.notifies = filter is not None and filter.notify
         rdt = linux.get("intelRdt")
@@ -169,6 +184,10 @@ class Creation:
             )
             started = engine.execute(self.plan, around)
             self.attachment.announce(started)
+            if self.annotated:
+                from pycontainer import crun_annotations
+
+                crun_annotations.announce(self.config, started)
         except BaseException as error:
             self._note_hooks(getattr(error, "step", -1), started)
             self._take_back(cgroup, started)
@@ -245,7 +264,10 @@ class Creation:
 
         self.hooks_ran = True
         state = jsonfast.dumps(self._state("creating", pid)).encode()
-        run_hooks(stage, self.config["hooks"][stage], state, cwd=self.bundle)
+        annotations = self.config.get("annotations")
+        run_hooks(
+            stage, self.config["hooks"][stage], state, cwd=self.bundle, annotations=annotations
+        )
 
     def _listener(self) -> Callable[[int, int], None] | None:
         """What hands a seccomp listener on when the program does not wait for `start`."""
@@ -297,6 +319,12 @@ class Creation:
         self.entry.close()
 
 
+def _for_crun(config: dict[str, Any]) -> bool:
+    """Whether it has an annotation of crun's (crun_annotations.py)."""
+    annotations = config.get("annotations")
+    return type(annotations) is dict and any(n.startswith("run.oci.") for n in annotations)
+
+
 def state_document(
     container_id: str, status: str, pid: int, bundle: str, annotations: dict[str, str]
 ) -> dict[str, Any]:
@@ -322,5 +350,7 @@ def run_poststop(
 
     document = jsonfast.dumps(state).encode()
     cwd = bundle if posix.access(bundle, posix.X_OK) else None
-    for line in run_hooks_tolerant("poststop", hooks, document, cwd=cwd):
+    annotations = config.get("annotations")
+    lines = run_hooks_tolerant("poststop", hooks, document, cwd=cwd, annotations=annotations)
+    for line in lines:
         settings.log.warning(line)

@@ -16,6 +16,7 @@ CLONE_NEWNET = 0x40000000
 CONFIG_ANNOTATION = "org.criu.config"
 _CONFIG_FILE = "/etc/criu/runc.conf"
 _LOG_LEVEL = 4
+_LOCKS = "it is iptables, nftables or skip"
 # Options of the command line that are options of CRIU's, one to one.
 _FLAGS = {
     "tcp-established": "tcp_established",
@@ -26,6 +27,7 @@ _FLAGS = {
     "lazy-pages": "lazy_pages",
     "link-remap": "link_remap",
     "tcp-skip-in-flight": "tcp_skip_in_flight",
+    "tcp-close": "tcp_close",
     "leave-running": "leave_running",
 }
 
@@ -71,6 +73,11 @@ class CriuOptions:
             raise UsageError(f'invalid manage-cgroups-mode value "{mode}"')
         self.flags["manage_cgroups"] = True  # what came before modes
         self.flags["manage_cgroups_mode"] = wire.CGROUP_MODES[mode]
+        lock = given.get("network-lock")
+        if lock:
+            if lock not in wire.NETWORK_LOCKS:
+                raise UsageError(f'invalid network-lock value "{lock}"', hint=_LOCKS)
+            self.flags["network_lock"] = wire.NETWORK_LOCKS[lock]
         for name in given.get("empty-ns") or ():
             if name != "network":
                 raise UsageError(f'namespace "{name}" is not supported')

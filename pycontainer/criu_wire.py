@@ -19,6 +19,8 @@ TEXT = "text"
 DUMP, RESTORE, PRE_DUMP, NOTIFY, FEATURE_CHECK, VERSION = 1, 2, 4, 6, 9, 10
 # --manage-cgroups-mode
 CGROUP_MODES = {"": 6, "ignore": 0, "soft": 3, "full": 4, "strict": 5}
+# --network-lock: how TCP connections are held while they are saved
+NETWORK_LOCKS = {"iptables": 1, "nftables": 2, "skip": 3}
 
 MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "request": {
@@ -70,8 +72,10 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "lazy_pages": (48, BOOL),
         "orphan_pts_master": (50, BOOL),
         "config_file": (51, TEXT),
+        "tcp_close": (52, BOOL),
         "lsm_profile": (53, TEXT),
         "lsm_mount_context": (63, TEXT),
+        "network_lock": (64, INT),
     },
     "page_server": {"address": (1, TEXT), "port": (2, INT)},
     "pair": {"key": (1, TEXT), "val": (2, TEXT)},

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 _SEARCH, _WRITE = 1, 2
 # Operations that go to a path of the host; the others write below the root file system.
-_SOURCES = {"open_source": "path", "open_tree": "path", "rootfs": "path", "bind": "source"}
+_SOURCES = {
+    "open_source": "path",
+    "open_tree": "path",
+    "rootfs": "path",
+    "bind": "source",
+    "bind_link": "source",
+}
 
 
 def closed(ops: Sequence[Op], op: Op) -> str:

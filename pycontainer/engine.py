@@ -335,8 +335,9 @@ class _Run:
             raise self.failure(self.step - 1, error.errno or 0, "") from None
 
     def _open_tree(self, op: Op) -> None:
-        slot, recursive = op.ints
-        tree = self.slots[slot] = self._check(lib.shim_open_tree(op.texts[0], recursive))
+        slot, recursive, nofollow = op.ints
+        how = recursive | nofollow << 1
+        tree = self.slots[slot] = self._check(lib.shim_open_tree(op.texts[0], how))
         # The copy of a shared mount is its peer: what is mounted there would be so on the host,
         # and pivot_root(2) refuses it as the root.
         self._check(lib.shim_slave(tree))

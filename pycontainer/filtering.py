@@ -14,6 +14,11 @@ def seccomp_filter(
     config: dict[str, Any], settings: Settings, *, cached: bool = True
 ) -> Filter | None:
     """The compiled filter of linux.seccomp, `cached` under the state directory."""
+    annotations = config.get("annotations") or {}
+    if "run.oci.seccomp_bpf_data" in annotations:
+        from pycontainer import crun_annotations
+
+        return crun_annotations.raw_filter(config)
     seccomp = (config.get("linux") or {}).get("seccomp")
     if not seccomp:
         return None
@@ -23,6 +28,10 @@ def seccomp_filter(
     compiled = compile(seccomp, f"{settings.root}/~seccomp" if cached else None)
     if compiled is None:
         return None
+    if "run.oci.seccomp_fail_unknown_syscall" in annotations:
+        from pycontainer import crun_annotations
+
+        crun_annotations.check_known(annotations, compiled)
     for warning in compiled.warnings:
         settings.log.warning(warning)
     for line in compiled.debug:

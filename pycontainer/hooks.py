@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+# crun's annotations: files that hooks write to, in place of us. Made if missing.
+OUTPUTS = ("run.oci.hooks.stdout", "run.oci.hooks.stderr")
+OUTPUT_FLAGS = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_NOCTTY | posix.O_CLOEXEC
+OUTPUT_MODE = 0o600
 _KEPT = 4096  # bytes of each output stream
 _BLINK = 10  # ms between looks at a hook's process on kernels without pidfds (before 5.3)
 _LONGEST = 3_600_000  # ms of one poll; its argument is an int
@@ -54,39 +58,53 @@ def run_hooks(
     hooks: Sequence[dict[str, Any]],
     state: bytes,
     *,
-    field: str = "",
     cwd: str | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> list[HookResult]:
     """Run hooks in order; OperationError at the first that fails, and no later one is run.
 
-    `state` is what they read on stdin, `field` the JSON path of the list, `cwd` their working
-    directory (ours when None).
+    `state` is what they read on stdin, `cwd` their working directory (ours when None); the
+    config's `annotations` may name files for what they write (OUTPUTS).
     """
     results = []
     for index, hook in enumerate(hooks):
-        result = _run(index, hook, state, cwd)
+        result = _run(index, hook, state, cwd, annotations)
         if result.problem:
-            where = f"{field or 'hooks.' + stage}[{index}]"
+            where = f"hooks.{stage}[{index}]"
             raise OperationError(result.message(stage), field=where, kind="hook")
         results.append(result)
     return results
 
 
 def run_hooks_tolerant(
-    stage: str, hooks: Sequence[dict[str, Any]], state: bytes, *, cwd: str | None = None
+    stage: str,
+    hooks: Sequence[dict[str, Any]],
+    state: bytes,
+    *,
+    cwd: str | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Run all hooks whatever happens (poststop, runtime.md#lifecycle); the failures as lines."""
-    results = [_run(index, hook, state, cwd) for index, hook in enumerate(hooks)]
+    results = [_run(index, hook, state, cwd, annotations) for index, hook in enumerate(hooks)]
     return [result.message(stage) for result in results if result.problem]
 
 
-def _run(index: int, hook: dict[str, Any], state: bytes, cwd: str | None) -> HookResult:
+def _run(
+    index: int,
+    hook: dict[str, Any],
+    state: bytes,
+    cwd: str | None,
+    annotations: Mapping[str, str] | None,
+) -> HookResult:
     result = HookResult(index, hook["path"])
     began = monotonic()
+    files = [(annotations or {}).get(name, "") for name in OUTPUTS]
     try:
-        process = _Process(hook, state, cwd)
+        process = _Process(hook, state, cwd, files)
     except OSError as error:
         what = f"chdir {cwd}" if cwd and error.filename == cwd else f"fork/exec {result.path}"
+        if error.filename in files:
+            what = f"open {error.filename}"
         result.problem = f"{what}: {os_reason(error.errno or 0)}"
     except ValueError as error:  # a NUL byte
         result.problem = f"fork/exec {result.path}: {error}"
@@ -123,18 +141,23 @@ def _text(output: bytes) -> str:
 
 
 class _Process:
-    """One hook's process with our ends of its two pipes."""
+    """One hook's process with our ends of its two pipes, less those that a file stands for."""
 
-    __slots__ = ("_grouped", "_open", "_outputs", "_pid", "_pidfd", "_poller")
+    __slots__ = ("_files", "_grouped", "_open", "_outputs", "_pid", "_pidfd", "_poller")
 
-    def __init__(self, hook: dict[str, Any], state: bytes, cwd: str | None) -> None:
+    def __init__(
+        self, hook: dict[str, Any], state: bytes, cwd: str | None, files: Sequence[str]
+    ) -> None:
         theirs: list[int] = []
         ours: list[int] = []
         try:
             name = b"pycontainer-state"
             theirs.append(check(lib.shim_memfd(name, state, len(state), 0), "keep the state"))
             posix.lseek(theirs[0], 0, 0)
-            for _ in range(2):
+            for path in files:
+                if path:
+                    theirs.append(posix.open(path, OUTPUT_FLAGS, OUTPUT_MODE))
+                    continue
                 reading, writing = posix.pipe()  # close-on-exec, as all of Python's
                 theirs.append(writing)
                 ours.append(reading)
@@ -147,6 +170,7 @@ class _Process:
         finally:
             for fd in theirs:
                 posix.close(fd)
+        self._files = files
         self._outputs = dict.fromkeys(ours, b"")
         self._open = set(ours)  # those that may still bring something
         self._pidfd = _pidfd(self._pid)
@@ -187,8 +211,9 @@ class _Process:
         return status
 
     def output(self) -> tuple[bytes, bytes]:
-        """The ends of stdout and stderr."""
-        stdout, stderr = self._outputs.values()
+        """The ends of stdout and stderr, as far as we have seen them."""
+        seen = iter(self._outputs.values())
+        stdout, stderr = (b"" if path else next(seen) for path in self._files)
         return stdout, stderr
 
     def _ended(self) -> bool:

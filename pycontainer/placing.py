@@ -63,8 +63,15 @@ def _cgroup_owner(run: Run, op: Op) -> None:
             raise
 
 
+def _cgroup_delegate(run: Run, op: Op) -> None:
+    from pycontainer.cgroups.delegation import hand_down
+
+    hand_down(run._cgroup(), op.texts[0].decode("utf-8", "surrogateescape"), op.ints[0], run.pid)
+
+
 HANDLERS: dict[str, Callable[[Run, Op], None]] = {
     "unit_start": _unit_start,
     "unit_settle": _unit_settle,
     "cgroup_owner": _cgroup_owner,
+    "cgroup_delegate": _cgroup_delegate,
 }

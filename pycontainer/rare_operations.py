@@ -186,6 +186,15 @@ def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
     )
 
 
+def _open_output(run: Run, op: Op) -> None:
+    from pycontainer.hooks import OUTPUT_FLAGS, OUTPUT_MODE
+
+    try:
+        run.slots[op.ints[0]] = posix.open(op.texts[0], OUTPUT_FLAGS, OUTPUT_MODE)
+    except OSError as error:
+        raise run.failure(run.step - 1, error.errno or 0, "") from None
+
+
 def _setgroups_deny(run: Run, op: Op) -> None:
     run._write(f"/proc/{run.pid}/setgroups", b"deny")
 
@@ -223,4 +232,6 @@ HANDLERS: dict[str, Callable[[Run, Op], None]] = {
     "unit_start": _placing,
     "unit_settle": _placing,
     "cgroup_owner": _placing,
+    "cgroup_delegate": _placing,
+    "open_output": _open_output,
 }

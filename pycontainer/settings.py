@@ -30,9 +30,10 @@ class Log:
 
 
 class Settings:
-    """Global options. `root` is absolute and clean; `rootless` None means: find out when asked."""
+    """Global options. `root` is absolute and clean; `rootless` None means: find out when asked;
+    `no_cgroup` leaves containers in the cgroup of the caller."""
 
-    __slots__ = ("_rootless", "criu", "debug", "log", "root", "systemd_cgroup")
+    __slots__ = ("_rootless", "criu", "debug", "log", "no_cgroup", "root", "systemd_cgroup")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Settings:
         self.debug = debug
         self.log = log or Log()
         self.criu = "criu"
+        self.no_cgroup = False
 
     @property
     def rootless(self) -> bool:

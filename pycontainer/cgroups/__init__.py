@@ -15,6 +15,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..settings import Settings
     from .cgroup import Cgroup
     from .layout import Layout
     from .path import CgroupPaths
@@ -118,6 +119,37 @@ class SystemdDriver(Driver):
 
     def _version(self) -> int:
         return self.manager.version()
+
+
+class NoDriver(Driver):
+    """None at all: the container stays in the cgroup of whoever calls us."""
+
+    __slots__ = ()
+    name = "disabled"
+
+    def plan_path(self, config: dict, container_id: str) -> CgroupPaths:
+        """No directory."""
+        from .path import CgroupPaths
+
+        return CgroupPaths("none", {}, False)
+
+    def compile(self, config: dict) -> ResourcePlan:
+        """Nothing to write; a warning names the limits that do not hold."""
+        from .resources import ResourcePlan
+
+        plan = super().compile(config)
+        asked = sorted({field for names in plan.fields().values() for field in names})
+        words = f"{', '.join(asked)}: not applied, cgroups are disabled"
+        return ResourcePlan([], [], b"", False, [words] if asked else [])
+
+
+def driver_of(settings: Settings) -> Driver:
+    """The driver that the command line asks for."""
+    if settings.no_cgroup:
+        from .layout import probe
+
+        return NoDriver(probe())
+    return open_driver(systemd=settings.systemd_cgroup, rootless=settings.rootless)
 
 
 def open_driver(

@@ -213,12 +213,12 @@ class Cgroup:
             if fd >= 0:
                 posix.close(fd)
 
-    def delegate(self, uid: int) -> None:
-        """Give the v2 cgroup to a host uid (config-linux.md#cgroup-ownership).
+    def delegate(self, uid: int, directory: str = "") -> None:
+        """Give the v2 cgroup, or one below it, to a host uid (config-linux.md#cgroup-ownership).
 
         Only the directory and the files that the kernel says are safe to delegate.
         """
-        directory = self.paths.unified
+        directory = directory or self.paths.unified
         if self.paths.mode != "v2" or not directory:
             return
         try:

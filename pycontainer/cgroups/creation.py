@@ -34,7 +34,7 @@ def create(
     """See Cgroup.create. `started`: systemd has made some of it, with a process inside."""
     try:
         lost = _make_all(cgroup, plan, started)
-        _mark(cgroup)
+        _mark(cgroup, cgroup.paths.all_directories())
         if not lost and cgroup.paths.mode != "none":
             return []
         return _go_without(cgroup, plan, rootless, lost)
@@ -66,14 +66,14 @@ def _make_all(cgroup: Cgroup, plan: ResourcePlan | None, started: bool) -> dict[
     return lost
 
 
-def _mark(cgroup: Cgroup) -> None:
+def _mark(cgroup: Cgroup, directories: list[str]) -> None:
     """Write down whose cgroup it is, for `gc`: lost with the cgroup, and best effort."""
     if not cgroup.owner:
         return
     from .mark import put, value_of
 
     value = value_of(cgroup.owner)
-    for directory in cgroup.paths.all_directories():
+    for directory in directories:
         put(directory, value)
 
 

@@ -42,6 +42,7 @@ COMMANDS = (
     "info",
     "kill",
     "list",
+    "mounts",
     "pause",
     "plan",
     "ps",
@@ -56,19 +57,24 @@ COMMANDS = (
 
 GLOBALS = (
     ("root", "", TEXT, "DIR", "state directory (default: /run/pycontainer)"),
-    ("log", "", TEXT, "FILE", "append errors to FILE (they go to stderr as well)"),
+    ("log", "", TEXT, "FILE", "append errors to FILE, journald:ID or syslog:ID, too"),
     ("log-format", "", TEXT, "FORMAT", "text (default) or json"),
+    ("log-level", "", TEXT, "LEVEL", "what to log: error, warning (default) or debug"),
     ("debug", "", FLAG, "", "log what happens"),
     ("trace", "", TEXT, "FILE", "write a timeline of the command, for chrome://tracing"),
     ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups (cgroupsPath slice:prefix:name)"),
+    ("cgroup-manager", "", TEXT, "MANAGER", "cgroupfs (default), systemd, or disabled: no cgroup"),
     ("rootless", "", TEXT, "WHEN", "ignore cgroup permission errors: true, false, auto (default)"),
     ("criu", "", TEXT, "PATH", ""),
     ("version", "v", FLAG, "", "print the version"),
+    ("V", "", FLAG, "", ""),
     HELP,
 )
 
 DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True}
 
+MANAGERS = ("cgroupfs", "systemd", "disabled")
+LEVELS = ("error", "warning", "debug")
 _ROOTLESS = {
     **dict.fromkeys(("", "auto")),
     **dict.fromkeys(("true", "t", "1"), True),
@@ -90,7 +96,7 @@ class Session(Log):
 
     def __init__(self) -> None:
         self.options = Arguments(GLOBALS)
-        self.path = ""  # absolute path of the log file, "" for stderr
+        self.path = ""  # absolute path of the log file, BACKEND:ID, or "" for stderr
         self.command = ""
         self.trace: Trace | None = None
         self.prefix = ""
@@ -104,10 +110,15 @@ class Session(Log):
         """
         if self.options["log-format"] not in ("", "text", "json"):
             raise UsageError(f"invalid log-format: {self.options['log-format']}")
+        if "log-level" in self.options:
+            if self.options["log-level"] not in LEVELS:
+                raise UsageError(_none_of(self.options, "log-level", LEVELS))
+            if self.options["log-level"] == "debug":
+                self.options.values["debug"] = True
         if self.options["log"]:
             from pycontainer.cli import log
 
-            self.path = absolute(self.options["log"])
+            self.path = log.place(self.options["log"])
             log.create(self.path)
 
     def traced(self, status: int) -> int:
@@ -124,7 +135,8 @@ class Session(Log):
             self.record("debug", message)
 
     def warning(self, message: str) -> None:
-        self.record("warning", message)
+        if self.options["log-level"] != "error":
+            self.record("warning", message)
 
     def record(self, level: str, message: str, extra: dict[str, Any] | None = None) -> None:
         """One record to the log file, or to stderr without one."""
@@ -150,7 +162,13 @@ def execute(argv: list[str], session: Session) -> int:
     """Parse, dispatch, return the exit status; every failure is an exception."""
     options = session.options
     rest = parse_globals(argv, options)
-    if not rest or rest[0] in ("help", "h") or options["help"] or options["version"]:
+    if (
+        not rest
+        or rest[0] in ("help", "h")
+        or options["help"]
+        or options["version"]
+        or "V" in options
+    ):
         return _tell(rest, options)
     name = session.command = rest[0]
     command = load(name)
@@ -211,7 +229,7 @@ def _tell(rest: list[str], options: Arguments) -> int:
 
     if rest and rest[0] in ("help", "h"):
         rest = rest[1:]
-    elif options["version"] and not options["help"]:
+    elif (options["version"] or "V" in options) and not options["help"]:
         return help.version()
     return help.of_command(rest[0]) if rest and rest[0] != "help" else help.of_program()
 
@@ -237,7 +255,21 @@ def _settings(session: Session, uses_state: bool) -> Settings:
         log=session,
     )
     settings.criu = options["criu"] or settings.criu
+    if "cgroup-manager" in options:
+        _choose_manager(settings, options)
     return settings
+
+
+def _choose_manager(settings: Settings, options: Arguments) -> None:
+    manager = options["cgroup-manager"]
+    if manager not in MANAGERS:
+        raise UsageError(_none_of(options, "cgroup-manager", MANAGERS))
+    settings.systemd_cgroup = manager == "systemd"
+    settings.no_cgroup = manager == "disabled"
+
+
+def _none_of(options: Arguments, name: str, values: tuple[str, ...]) -> str:
+    return f'invalid value "{options[name]}" for flag -{name}: must be one of {", ".join(values)}'
 
 
 def _claim(root: str) -> None:

@@ -24,6 +24,7 @@ OPTIONS = (
     ("tcp-established", "", FLAG, "", "save open TCP connections, too"),
     ("tcp-skip-in-flight", "", FLAG, "", "leave out TCP connections that are being made"),
     ("link-remap", "", FLAG, "", "link files that have been deleted but are still open"),
+    ("network-lock", "", TEXT, "METHOD", "how to hold connections: iptables, nftables or skip"),
     ("ext-unix-sk", "", FLAG, "", "allow unix sockets to outside of the container"),
     ("shell-job", "", FLAG, "", "allow processes of a shell's terminal"),
     ("lazy-pages", "", FLAG, "", "serve memory on demand, through --page-server"),

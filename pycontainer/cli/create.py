@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pycontainer.cli.creation import OPTIONS as OPTIONS
+from pycontainer.cli.creation import OPTIONS as _CREATE_OPTIONS
 from pycontainer.cli.creation import create_options
+from pycontainer.cli.options import FLAG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ SUMMARY = "create a container"
 USAGE = "create [options] CONTAINER"
 WORDS = (1, 1)
 FAILURE = ("pycontainer create failed: ", 1)
+OPTIONS = (
+    *_CREATE_OPTIONS,
+    ("no-subreaper", "", FLAG, "", "accepted, and of no effect: create adopts no processes"),
+)
 HELP = """\
 Builds the container that the bundle's config.json describes and stops right before its program
 runs; "start" lets it run. CONTAINER is a name of your choice, unique on this machine.

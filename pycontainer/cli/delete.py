@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 SUMMARY = "delete a container and what it holds"
 USAGE = "delete [options] CONTAINER"
 WORDS = (1, 1)
-OPTIONS = (("force", "f", FLAG, "", "kill it first; no error when there is no such container"),)
+OPTIONS = (
+    ("force", "f", FLAG, "", "kill it first; no error when there is no such container"),
+    ("regex", "r", FLAG, "", "CONTAINER is a regular expression: all containers that match"),
+)
 HELP = """\
 Deletes a stopped or a created container; any other one needs --force.
 
@@ -21,6 +24,15 @@ Deletes a stopped or a created container; any other one needs --force.
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
+    if arguments["regex"]:
+        from pycontainer.cli.matching import each
+
+        return each(settings, arguments, _delete)
+    _delete(settings, arguments)
+    return 0
+
+
+def _delete(settings: Settings, arguments: Arguments) -> None:
     from pycontainer.cli import find, named
     from pycontainer.errors import CLIENT_TEXTS, DamagedState, StateError
 
@@ -43,4 +55,3 @@ def run(settings: Settings, arguments: Arguments) -> int:
         swept = Store(settings.root).discard(named(arguments))
         if not (force or swept):
             raise
-    return 0

@@ -35,7 +35,9 @@ def report(error: BaseException, session: Session) -> int:
     record = ("error", prefix + message, extra)
     if not isinstance(error, (ContainerError, OSError)):
         _log_locations(error, session)
-    path = session.path or session.options["log"]  # failed before it was made absolute
+    path = session.path
+    if not path and session.options["log"]:  # failed before that was looked at
+        path = log.place(session.options["log"])
     as_json = session.options["log-format"] == "json"
     if path:
         log.to_stderr(log.one_line(record[1]))

@@ -13,7 +13,10 @@ SUMMARY = "send a signal to a container"
 USAGE = "kill [options] CONTAINER [SIGNAL]"
 WORDS = (1, 2)
 STOP = 1  # a signal may look like an option
-OPTIONS = (("all", "a", FLAG, "", "signal every process of the container, not only its init"),)
+OPTIONS = (
+    ("all", "a", FLAG, "", "signal every process of the container, not only its init"),
+    ("regex", "r", FLAG, "", "CONTAINER is a regular expression: all containers that match"),
+)
 HELP = """\
 SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal is TERM.
 
@@ -22,6 +25,15 @@ SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
+    if arguments["regex"]:
+        from pycontainer.cli.matching import each
+
+        return each(settings, arguments, _kill)
+    _kill(settings, arguments)
+    return 0
+
+
+def _kill(settings: Settings, arguments: Arguments) -> None:
     from pycontainer.cli import find
     from pycontainer.errors import CLIENT_TEXTS, StateError
     from pycontainer.tables.signals import SIGTERM, parse_signal
@@ -35,4 +47,3 @@ def run(settings: Settings, arguments: Arguments) -> int:
         # Engines send --all to sweep up after the init: nothing left is what they want.
         if not (arguments["all"] and error.message == CLIENT_TEXTS["not_running"]):
             raise
-    return 0

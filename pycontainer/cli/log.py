@@ -12,7 +12,7 @@ import time
 
 from pycontainer import jsonfast
 from pycontainer.errors import HostError, os_reason
-from pycontainer.settings import NAME
+from pycontainer.settings import NAME, absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Record = tuple[str, str, dict[str, Any]]  # level, message, further keys
 
 _APPEND = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_SYNC | posix.O_CLOEXEC
+_BACKENDS = ("journald", "syslog")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
 # As Go's strconv.Quote.
 _ESCAPES = {
@@ -31,8 +32,20 @@ _ESCAPES = {
 }
 
 
+def place(text: str) -> str:
+    """What --log names: an absolute path, or journald:ID or syslog:ID as it is."""
+    backend, colon, rest = text.partition(":")
+    if colon and backend in _BACKENDS:
+        return text
+    return absolute(rest if colon and backend == "file" else text)
+
+
 def create(path: str) -> None:
-    """Make the log file if it is missing; HostError when it cannot be written."""
+    """Make the log file if it is missing; HostError when it, or the logger, cannot be had."""
+    if path[0] != "/":
+        from pycontainer.cli import loggers
+
+        return loggers.check(path)
     try:
         posix.close(posix.open(path, _APPEND, 0o644))
     except OSError as error:
@@ -55,7 +68,11 @@ def write(path: str, as_json: bool, record: Record) -> None:
 
 
 def append(path: str, as_json: bool, record: Record) -> bool:
-    """Append one record to the file at `path`; False when it cannot be opened."""
+    """Append one record to what is at `path`; False when it cannot be opened."""
+    if path[0] != "/":
+        from pycontainer.cli import loggers
+
+        return loggers.send(path, json_line(record) if as_json else record[1], record[0])
     try:
         fd = posix.open(path, _APPEND, 0o644)
     except OSError:

@@ -22,6 +22,8 @@ OPTIONS = (
     ("no-subreaper", "", FLAG, "", "do not adopt the container's orphaned processes"),
     ("no-pivot", "", FLAG, "", "accepted, and of no effect: CRIU makes the root"),
     ("tcp-established", "", FLAG, "", "restore open TCP connections, too"),
+    ("tcp-close", "", FLAG, "", "restore TCP connections as closed ones"),
+    ("network-lock", "", TEXT, "METHOD", "how to hold connections: iptables, nftables or skip"),
     ("ext-unix-sk", "", FLAG, "", "allow unix sockets to outside of the container"),
     ("shell-job", "", FLAG, "", "allow processes of a shell's terminal"),
     ("file-locks", "", FLAG, "", "restore file locks"),

@@ -17,6 +17,7 @@ WORDS = (0, 0)
 STATE = False
 OPTIONS = (
     ("bundle", "b", TEXT, "DIR", "write to DIR (default: the current directory)"),
+    ("file", "f", TEXT, "PATH", "write to PATH, which may exist, instead of DIR/config.json"),
     ("host", "", FLAG, "", "make a bundle of this machine's own programs; no image is needed"),
     ("rootless", "", FLAG, "", "for a container that an unprivileged user runs"),
 )
@@ -38,21 +39,21 @@ def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.errors import HostError, os_reason
 
     directory = arguments["bundle"] or "."
-    path = os.path.join(directory, CONFIG)
+    path = os.path.join(directory, arguments["file"] or CONFIG)
     try:
         if arguments["host"]:
             os.makedirs(directory, exist_ok=True)
         os.stat(directory)
     except OSError as error:
         raise HostError(f"chdir {directory}: {os_reason(error.errno or 0)}") from None
-    if os.path.lexists(path):
+    if not arguments["file"] and os.path.lexists(path):
         raise HostError(f"File {CONFIG} exists. Remove it first")
     if arguments["host"]:
         config = _host_bundle(directory, arguments["rootless"] or os.geteuid() != 0)
     else:
         config = _example(arguments["rootless"])
     try:
-        with open(path, "x", encoding="utf-8") as file:
+        with open(path, "w" if arguments["file"] else "x", encoding="utf-8") as file:
             file.write(jsonfast.dumps(config, "\t"))
     except OSError as error:
         raise HostError(f"write {path}: {os_reason(error.errno or 0)}") from None

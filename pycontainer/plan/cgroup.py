@@ -32,14 +32,16 @@ _CLOSED = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC
 
 
 class CgroupPlan:
-    """Where the cgroup is (`paths`), what it limits (`resources`), and the host's `layout`."""
+    """Where the cgroup is (`paths`), what it limits (`resources`), and the host's `layout`;
+    `delegated` is one below it that is to be the program's own, or ""."""
 
-    __slots__ = ("layout", "paths", "resources")
+    __slots__ = ("delegated", "layout", "paths", "resources")
 
     def __init__(self, layout: Layout, paths: CgroupPaths, resources: ResourcePlan) -> None:
         self.layout = layout
         self.paths = paths
         self.resources = resources
+        self.delegated = ""
 
     def prepare(self, sketch: Sketch) -> list[tuple[int, str]]:
         """Make and limit it before the clone; the v1 entrances as (slot, directory)."""
@@ -86,6 +88,10 @@ class CgroupPlan:
         if self.paths.unit:
             # As late as this: a unit whose last process dies is gone, with what it died of.
             sketch.add("unit_settle", str(self.paths.unit["name"]))
+        if self.delegated:
+            # Its cgroup namespace has begun: the limits' cgroup is the top of what it sees.
+            field = 'annotations["run.oci.delegate-cgroup"]'
+            sketch.add("cgroup_delegate", _host_uid(sketch, 0) or 0, self.delegated, field=field)
         lines = [f"{write.file} {write.value}" for write in self.resources.device_writes]
         if self.resources.device_program:
             lines.append(f"program of {len(self.resources.device_program) // 8} instructions")
@@ -120,6 +126,16 @@ class CgroupPlan:
         if read_only:
             sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
 
+    def mount_for_systemd(
+        self, sketch: Sketch, target: str, options: ParsedOptions, index: int
+    ) -> None:
+        """In place of `mounts[index]`: systemd's own hierarchy of v1, in a directory of a tmpfs."""
+        field = f"mounts[{index}]"
+        attributes = options.attr_set | _CLOSED
+        _mount(sketch, "tmpfs", target, attributes & ~ATTR_RDONLY, ["mode=755", "size=1m"], field)
+        data = ["none", "name=systemd", "xattr"]
+        _mount(sketch, "cgroup", f"{target}/systemd", attributes, data, field)
+
 
 def _owner(sketch: Sketch) -> int | None:
     """config-linux.md#cgroup-ownership: the host's uid of the program's user, if it may have it.
@@ -133,7 +149,10 @@ def _owner(sketch: Sketch) -> int | None:
             break
     else:
         return None
-    uid = (sketch.process.get("user") or {}).get("uid", 0)
+    return _host_uid(sketch, (sketch.process.get("user") or {}).get("uid", 0))
+
+
+def _host_uid(sketch: Sketch, uid: int) -> int | None:
     if not sketch.spaces.user:
         return uid or None
     for entry in sketch.linux.get("uidMappings") or ():

@@ -100,6 +100,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     gate = sketch.slot() if inputs.gated else -1
     if inputs.gated:
         sketch.add("open_gate", gate)
+    hooks.open_files(sketch)
     namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified)))
     inputs.cgroup.cloned(sketch)
     if inputs.resctrl:
@@ -147,7 +148,7 @@ class Root:
         """By an operation of this kind."""
         if self.sketch.spaces.user or mounts_on_host(self.sketch.config):
             self.slot = slot()
-            self.sketch.add(kind, self.slot, 1, self.path, field="root.path")
+            self.sketch.add(kind, self.slot, 1, 0, self.path, field="root.path")
 
 
 def mounts_on_host(config: dict[str, Any]) -> bool:

@@ -121,6 +121,7 @@ _BINARY = {
     ("scheduler", "attr"),
     ("memory_policy", "nodes"),
     ("cpu_affinity", "cpus"),
+    ("bind_link", "changes"),
 }
 _LISTS = {
     ("mount", "options"),
@@ -176,6 +177,11 @@ def _bind(op: Op) -> str:
     kind = "rbind" if op["recursive"] else "bind"
     suffix = f" ({words})" if words else ""
     return f"{kind} {_text(op, 'source')} on {_text(op, 'target')}{suffix}"
+
+
+def _bind_link(op: Op) -> str:
+    words = [name for name, bit in mount_options.LINKS.items() if op["links"] & bit]
+    return f"{_bind(op)} [{', '.join(words)}]" if words else _bind(op)
 
 
 def _mount_attr(op: Op) -> str:
@@ -260,6 +266,11 @@ _LINES: dict[str, Callable[[Op], str]] = {
         )
     ),
     "open_namespace": lambda op: f"open {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
+    "open_output": lambda op: f"open {_text(op, 'path')} for what hooks write",
+    "cgroup_delegate": lambda op: (
+        f"make cgroup {_text(op, 'path')}, move init there"
+        + (f", give it to uid {op['uid']}" if op["uid"] else "")
+    ),
     "open_gate": lambda op: "listen on start.sock for the start",
     "clone": lambda op: (
         f"clone init with new namespaces: {_spaces(op['flags'])}"
@@ -305,6 +316,9 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "rootfs": lambda op: f"use {_text(op, 'path')} as root",
     "mount": _mount,
     "bind": _bind,
+    "bind_link": _bind_link,
+    "unmount": lambda op: f"unmount {_text(op, 'target')}",
+    "finish": lambda op: "end",
     "mount_attr": _mount_attr,
     "remount": lambda op: f"remount {_text(op, 'target')} (flags {op['ms_flags']:#x})",
     "mkdir": lambda op: f"make directory {_text(op, 'path')}",

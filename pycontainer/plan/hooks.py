@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_INSIDE = ("createContainer", "startContainer")
+_FILES = ("run.oci.hooks.stdout", "run.oci.hooks.stderr")
 PID_MARK = -7070707  # stands for the pid until the executor knows it
 
 
@@ -25,6 +27,21 @@ def runtime(sketch: Sketch, *stages: str) -> None:
         hooks = of_stage(sketch.config, stage)
         if hooks:
             sketch.add("run_hooks", len(hooks), stage, field=f"hooks.{stage}")
+
+
+def open_files(sketch: Sketch) -> None:
+    """crun's annotations: files for what hooks write, opened while the host's are in reach."""
+    annotations = sketch.config.get("annotations")
+    if not annotations or not any(of_stage(sketch.config, stage) for stage in _INSIDE):
+        return
+    slots = []
+    for name in _FILES:
+        path, slot = annotations.get(name), -1
+        if path:
+            slot = sketch.slot()
+            sketch.add("open_output", slot, path, field=f'annotations["{name}"]')
+        slots.append(slot)
+    sketch.hook_files = (slots[0], slots[1])
 
 
 def container(
@@ -48,6 +65,7 @@ def container(
             (timeout or 0) * 1000,
             int(stage == "createContainer"),  # where runc's are, too
             int(not own and env is not None),
+            *sketch.hook_files,
             hook["path"],
             joined(hook.get("args") or [hook["path"]]),
             joined(own or env or []),

@@ -3,10 +3,12 @@ process.selinuxLabel; as runc, which is what the policy of containers was writte
 
 from __future__ import annotations
 
+from pycontainer.errors import ConfigError
 from pycontainer.plan.sketch import Sketch
 
 _UNLABELLED = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")  # these take no such option
 _CONTEXTS = ("context=", "fscontext=", "defcontext=", "rootcontext=")
+_KIND = "run.oci.mount_context_type"
 
 
 def of_mount(sketch: Sketch, fstype: str, data: list[str], quoted: bool = False) -> list[str]:
@@ -18,7 +20,17 @@ def of_mount(sketch: Sketch, fstype: str, data: list[str], quoted: bool = False)
     label = sketch.linux.get("mountLabel")
     if not label or fstype in _UNLABELLED or any(o.startswith(_CONTEXTS) for o in data):
         return []
-    return [f'context="{label}"' if quoted else f"context={label}"]
+    kind = _kind(sketch)
+    return [f'{kind}="{label}"' if quoted else f"{kind}={label}"]
+
+
+def _kind(sketch: Sketch) -> str:
+    """Which label of the mount it is, mount(8): crun's annotation may choose another one."""
+    kind = (sketch.config.get("annotations") or {}).get(_KIND, "context")
+    if f"{kind}=" not in _CONTEXTS:
+        names = ", ".join(name[:-1] for name in _CONTEXTS)
+        raise ConfigError(f'is "{kind}", must be one of {names}', field=f'annotations["{_KIND}"]')
+    return kind
 
 
 def after_mount(sketch: Sketch, target: str) -> None:

@@ -10,9 +10,11 @@ from pycontainer.tables.mount_options import (
     ATTR_NOSUID,
     ATTR_NOSYMFOLLOW,
     ATTR_RDONLY,
+    COPY_SYMLINK,
     MS_RDONLY,
     MS_REMOUNT,
     RBIND,
+    SRC_NOFOLLOW,
     ParsedOptions,
     parse,
 )
@@ -48,7 +50,7 @@ _OWNED = {
 class Mounts:
     """The compiler of `mounts`; remembers what has to be done after the devices are made."""
 
-    __slots__ = ("bundle", "cgroup", "late", "opened", "sketch")
+    __slots__ = ("bundle", "cgroup", "for_systemd", "late", "opened", "sketch")
 
     def __init__(self, sketch: Sketch, bundle: str, cgroup: Any) -> None:
         self.sketch = sketch
@@ -56,19 +58,27 @@ class Mounts:
         self.cgroup = cgroup  # compiles mounts of type cgroup
         self.late: list[tuple[int, str, str]] = []  # (mount number, target, field): read-only
         self.opened: dict[int, int] = {}  # mount number: slot of its source
+        annotations = sketch.config.get("annotations") or {}
+        # Where crun's annotation wants a cgroup v1 for an old systemd.
+        self.for_systemd = annotations.get("run.oci.systemd.force_cgroup_v1", "")
 
-    def open_sources(self, kind: str, new_slot: Callable[[], int]) -> None:
+    def open_sources(self, kind: str, new_slot: Callable[[], int], every: bool = False) -> None:
         """Bind sources that the container's root cannot reach are opened before it is root, and
-        those whose ids are to be mapped, which takes privileges over their file system."""
+        those whose ids are to be mapped, which takes privileges over their file system; or `every`
+        one."""
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             options = parse(mount.get("options") or ())
             mapped = bool(options.idmap or mount.get("uidMappings"))
-            if not options.bind or options.remount or not (mapped or self.sketch.spaces.user):
+            if not options.bind or options.remount:
+                continue
+            if not (mapped or every or self.sketch.spaces.user):
                 continue
             slot = new_slot()
             field = f"mounts[{index}]"
             source = self._source(mount, field)
-            self.sketch.add(kind, slot, int(options.bind == RBIND), source, field=field)
+            nofollow = int(bool(options.links & (SRC_NOFOLLOW | COPY_SYMLINK)))
+            recursive = int(options.bind == RBIND)
+            self.sketch.add(kind, slot, recursive, nofollow, source, field=field)
             self.opened[index] = slot
             if mapped:
                 self._map_ids(slot, mount, options, source, field)
@@ -80,10 +90,14 @@ class Mounts:
         if not self.sketch.host.mounts:
             raise HostError("id-mapped mounts take privileges over the host", field=field)
         owner, path, own = mount, "", bool(mount.get("uidMappings"))
-        if not own:
+        if not own and not options.mappings:
             owner = self.sketch.linux
             path = self.sketch.spaces.joined.get("user", ("", ""))[0]
         uids, gids = map_lines(owner.get("uidMappings")), map_lines(owner.get("gidMappings"))
+        if not own and options.mappings:
+            from pycontainer.plan.bind_words import mapping_lines
+
+            uids, gids = mapping_lines(options.mappings, self.sketch.linux, f"{field}.options")
         if not path and not (uids and gids):
             raise ConfigError(
                 "idmap needs mappings, of the mount or of a user namespace",
@@ -98,6 +112,21 @@ class Mounts:
         """All mounts, in order."""
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             self._mount(index, mount)
+
+    def add_live(
+        self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
+    ) -> None:
+        """One mount for a container that runs (live.py)."""
+        field = f"mounts[{index}]"
+        _check_proc(mount, target, options.bind, field)
+        _check_options(mount, options, f"{field}.options")
+        if options.bind:
+            self._bind_link(index, mount, target, options)
+            return
+        self._file_system(mount, target, options, field)
+        if options.rec_attr_set or options.rec_attr_clr:
+            rec_set, rec_clr = options.rec_attr_set, options.rec_attr_clr
+            self.sketch.add("mount_attr", 1, rec_set, rec_clr, target, field=f"{field}.options")
 
     def finish(self) -> None:
         """A /dev or a tmpfs that is to be read-only becomes so once all is there that it holds:
@@ -120,12 +149,7 @@ class Mounts:
         options = parse(mount.get("options") or ())
         if target.startswith("/proc") and not options.remount:
             _check_proc(mount, target, options.bind, field)
-        if options.tmpcopyup and (options.bind or mount.get("type") != "tmpfs"):
-            raise ConfigError(
-                "tmpcopyup is for mounts of type tmpfs",
-                field=f"{field}.options",
-                clause="config.md#linux-mount-options",
-            )
+        _check_options(mount, options, f"{field}.options")
         late = not options.bind and self._is_late(mount, target, options)
         if late:
             self.late.append((index, target, field))
@@ -133,6 +157,11 @@ class Mounts:
             data = ",".join(options.data)
             flags = options.ms_set & ~(MS_RDONLY * late) | MS_REMOUNT
             self.sketch.add("remount", flags, target, data, field=field)
+        elif self.for_systemd and target == clean(self.for_systemd):
+            self.cgroup.mount_for_systemd(self.sketch, target, options, index)
+        elif options.links:
+            self._bind_link(index, mount, target, options)
+            return
         elif options.bind:
             self._bind(index, mount, target, options)
         elif self._is_cgroup(mount.get("type")):
@@ -177,6 +206,29 @@ class Mounts:
             0,
             self._source(mount, field),
             target,
+            field=field,
+        )
+
+    def _bind_link(
+        self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
+    ) -> None:
+        from pycontainer.plan import bind_words
+
+        field = f"mounts[{index}]"
+        if options.links:
+            bind_words.check(options, target, f"{field}.options")
+        asked = options.attr_set | options.attr_clr
+        self.sketch.add(
+            "bind_link",
+            self.opened.get(index, -1),
+            int(options.bind == RBIND),
+            options.attr_set,
+            options.attr_clr,
+            _RESET & ~asked if asked else 0,
+            options.links,
+            self._source(mount, field),
+            target,
+            bind_words.changes(options),
             field=field,
         )
 
@@ -246,6 +298,20 @@ class Mounts:
             return data
         mapped = linux.get("gidMappings") or () if self.sketch.spaces.user else None
         return [o for o in data if mapped is None or o != "gid=5" or _is_mapped(5, mapped)]
+
+
+def _check_options(mount: dict[str, Any], options: ParsedOptions, field: str) -> None:
+    """Words that are for one kind of mount only."""
+    if options.tmpcopyup and (options.bind or mount.get("type") != "tmpfs"):
+        raise ConfigError(
+            "tmpcopyup is for mounts of type tmpfs",
+            field=field,
+            clause="config.md#linux-mount-options",
+        )
+    if (options.links or options.idmap) and not options.bind:
+        raise ConfigError(
+            "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts", field=field
+        )
 
 
 def _check_proc(mount: dict[str, Any], target: str, bind: int, field: str) -> None:

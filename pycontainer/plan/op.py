@@ -29,13 +29,15 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "cgroup_write": (RUNTIME, (), ("controller", "file", "value")),
     "cgroup_devices": (RUNTIME, (), ("rules",)),
     "cgroup_owner": (RUNTIME, ("uid",), ("path",)),
+    "cgroup_delegate": (RUNTIME, ("uid",), ("path",)),
     "unit_start": (RUNTIME, (), ("unit", "slice", "properties")),
     "unit_settle": (RUNTIME, (), ("unit",)),
     "open_cgroup": (RUNTIME, ("slot",), ("path",)),
-    "open_tree": (RUNTIME, ("slot", "recursive"), ("path",)),
+    "open_tree": (RUNTIME, ("slot", "recursive", "nofollow"), ("path",)),
     "idmap_tree": (RUNTIME, ("slot", "recursive"), ("uids", "gids", "namespace", "path")),
     "open_namespace": (RUNTIME, ("slot", "nstype"), ("path",)),
     "open_gate": (RUNTIME, ("slot",), ()),
+    "open_output": (RUNTIME, ("slot",), ("path",)),
     "clone": (RUNTIME, ("flags", "into_cgroup", "pid_slot"), ()),
     "setgroups_deny": (RUNTIME, (), ()),
     "id_map": (RUNTIME, ("helper",), ("file", "lines")),
@@ -57,7 +59,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "loopback_up": (CONTAINER, (), ()),
     "propagation": (CONTAINER, ("flags",), ("path",)),
     "own_oom_score": (CONTAINER, ("value",), ()),
-    "open_source": (CONTAINER, ("slot", "recursive"), ("path",)),
+    "open_source": (CONTAINER, ("slot", "recursive", "nofollow"), ("path",)),
     "rootfs": (CONTAINER, ("slot", "parent", "over_root"), ("path",)),
     "mount": (
         CONTAINER,
@@ -69,6 +71,12 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "optional"),
         ("source", "target"),
     ),
+    "bind_link": (
+        CONTAINER,
+        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "links"),
+        ("source", "target", "changes"),
+    ),
+    "unmount": (CONTAINER, (), ("target",)),
     "mount_attr": (CONTAINER, ("recursive", "attr_set", "attr_clear"), ("target",)),
     "mount_propagation": (CONTAINER, ("flags",), ("target",)),
     "remount": (CONTAINER, ("ms_flags",), ("target", "data")),
@@ -80,7 +88,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "sync": (CONTAINER, (), ("what",)),
     "hook": (
         CONTAINER,
-        ("index", "timeout_ms", "in_rootfs", "with_home"),
+        ("index", "timeout_ms", "in_rootfs", "with_home", "out_slot", "err_slot"),
         ("path", "args", "env", "state_head", "state_tail"),
     ),
     "sysctl": (CONTAINER, (), ("file", "value")),
@@ -114,6 +122,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "rlimit": (CONTAINER, ("resource", "soft", "hard"), ("type",)),
     "seccomp": (CONTAINER, ("flags",), ("filter", "scheduler")),
     "exec": (CONTAINER, ("listen_pid",), ("args", "env")),
+    "finish": (CONTAINER, (), ()),
 }
 
 NUMBERS = {kind: number for number, kind in enumerate(TABLE)}

@@ -13,6 +13,7 @@ import errno
 from pycontainer._shim import ffi, lib
 from pycontainer.errors import ConfigError, HostError, os_reason
 from pycontainer.plan import seccomp_enosys, seccomp_entry
+from pycontainer.plan.seccomp import UNKNOWN
 from pycontainer.tables import seccomp_names as words
 
 FIELD = "linux.seccomp"
@@ -207,7 +208,7 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
             debug.append("seccomp binary tree optimization not available")
         unknown = [rule.name for rule in rules if not _add(context, default, rule)]
         if unknown:
-            debug.append("unknown seccomp syscalls ignored: " + " ".join(unknown))
+            debug.append(UNKNOWN + " ".join(unknown))
         out = ffi.new("unsigned char[]", 8 * INSTRUCTIONS_MAX)
         size = lib.shim_seccomp_export(context, out, len(out))
         if size == -errno.E2BIG:

@@ -19,11 +19,13 @@ class Sketch:
     """What the compilers share: the config, the host, and the operations so far.
 
     `slots` counts the fds that go to the executor with the plan, `own_slots` those that it opens
-    itself; `warnings` are for the user.
+    itself; `hook_files` are the slots of what the container's hooks write to (-1: to us);
+    `warnings` are for the user.
     """
 
     __slots__ = (
         "config",
+        "hook_files",
         "host",
         "linux",
         "ops",
@@ -42,6 +44,7 @@ class Sketch:
         self.ops: list[Op] = []
         self.slots = 0
         self.own_slots = 0
+        self.hook_files = (-1, -1)
         self.warnings: list[str] = []
         self.spaces: Any = None  # the Spaces of namespaces.py
 

@@ -3,7 +3,7 @@
 `parse` takes the strings of `mounts[].options` and gives a ParsedOptions. The same options are
 expressed twice: as MS_* for mount(2), and as MOUNT_ATTR_* plus superblock flags for
 fsmount(2)/mount_setattr(2)/fsconfig(2), so that a plan may use either and mean the same.
-The table is config.md#linux-mount-options of runtime-spec 1.3, complete.
+The table is config.md#linux-mount-options of runtime-spec 1.3, complete, and what crun adds.
 """
 
 from __future__ import annotations
@@ -126,7 +126,15 @@ RECURSIVE = {
     "rsymfollow": (ATTR_NOSYMFOLLOW, 0),
 }
 IDMAP = ("idmap", "ridmap")
+_MAPPED = ("idmap=", "ridmap=")
 COPY_UP = "tmpcopyup"
+# crun's, for bind mounts whose source or destination may be a symbolic link.
+SRC_NOFOLLOW, DEST_NOFOLLOW, COPY_SYMLINK = 1, 2, 4
+LINKS = {
+    "copy-symlink": COPY_SYMLINK,
+    "dest-nofollow": DEST_NOFOLLOW,
+    "src-nofollow": SRC_NOFOLLOW,
+}
 # mount(8) keeps these to itself, and config.md wants it followed: no filesystem ever sees them.
 USERSPACE = frozenset(
     ("_netdev", "auto", "noauto", "nofail", "nogroup", "noowner", "nouser", "nousers")
@@ -166,7 +174,8 @@ class ParsedOptions:
       when a superblock is reconfigured.
     - `classic`: MS_* bits that only mount(2) can express.
     - `propagation`: MS_SHARED and its siblings, with MS_REC where recursive, in order.
-    - `bind`: NO_BIND, BIND or RBIND. `idmap`: "", "idmap" or "ridmap".
+    - `bind`: NO_BIND, BIND or RBIND. `idmap`: "", "idmap" or "ridmap"; `mappings` is what stands
+      behind it (idmap=...), crun's form. `links`: bits of LINKS.
     - `data`: the options that are the filesystem's own, in order.
     """
 
@@ -177,6 +186,8 @@ class ParsedOptions:
         "classic",
         "data",
         "idmap",
+        "links",
+        "mappings",
         "ms_clear",
         "ms_set",
         "propagation",
@@ -194,6 +205,8 @@ class ParsedOptions:
     classic: int
     data: tuple[str, ...]
     idmap: str
+    links: int
+    mappings: str
     ms_clear: int
     ms_set: int
     propagation: tuple[int, ...]
@@ -225,7 +238,8 @@ def parse(options: Iterable[str]) -> ParsedOptions:
     propagation: list[int] = []
     data: list[str] = []
     parsed = ParsedOptions()
-    parsed.idmap = ""
+    parsed.idmap = parsed.mappings = ""
+    parsed.links = 0
     parsed.tmpcopyup = False
     for option in options:
         if option in SETS:
@@ -243,11 +257,11 @@ def parse(options: Iterable[str]) -> ParsedOptions:
             rec_set = rec_set & ~clear | bits
             # The access time field must be cleared to be set, mount_setattr(2); a flag must not.
             rec_clr = rec_clr & ~bits | clear
-        elif option in IDMAP:
-            parsed.idmap = option
-        elif option == COPY_UP:
-            parsed.tmpcopyup = True
-        elif option not in USERSPACE and not option.startswith(USERSPACE_PREFIXES):
+        elif (
+            not _is_ours(parsed, option)
+            and option not in USERSPACE
+            and not option.startswith(USERSPACE_PREFIXES)
+        ):
             data.append(option)
     parsed.propagation = tuple(propagation)
     parsed.data = tuple(data)
@@ -255,6 +269,19 @@ def parse(options: Iterable[str]) -> ParsedOptions:
     parsed.rec_attr_clr = rec_clr
     _spread(parsed, ms_set, ms_clear)
     return parsed
+
+
+def _is_ours(parsed: ParsedOptions, option: str) -> bool:
+    """Take note of what is neither the kernel's nor a filesystem's."""
+    if option in IDMAP or option.startswith(_MAPPED):
+        parsed.idmap, _, parsed.mappings = option.partition("=")
+    elif option == COPY_UP:
+        parsed.tmpcopyup = True
+    elif option in LINKS:
+        parsed.links |= LINKS[option]
+    else:
+        return False
+    return True
 
 
 def _spread(parsed: ParsedOptions, ms_set: int, ms_clear: int) -> None:
@@ -293,5 +320,5 @@ def _access_time(ms_set: int, ms_clear: int) -> tuple[int, int]:
 
 def known_options() -> list[str]:
     """Every option with a meaning of its own, sorted: `mountOptions` of features.md."""
-    names = [*SETS, *CLEARS, *PROPAGATION, *RECURSIVE, *IDMAP, COPY_UP]
+    names = [*SETS, *CLEARS, *PROPAGATION, *RECURSIVE, *IDMAP, *LINKS, COPY_UP]
     return sorted(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from tests.executor import expected_links as links
 from tests.executor import expected_process as process
 from tests.executor.steps import (
     BOTH_EMPTY,
@@ -12,6 +13,7 @@ from tests.executor.steps import (
     EMPTY,
     HIDE_WITHOUT,
     NEWUSER,
+    NOFOLLOW,
     RECURSIVE,
     attach,
     cloned,
@@ -134,6 +136,7 @@ def rootfs(walk: Walk) -> None:
 
 def open_source(walk: Walk) -> None:
     flags = CLONED | (RECURSIVE if walk["recursive"] else 0)
+    flags |= NOFOLLOW if walk["nofollow"] else 0
     tree = walk.want("open_tree", -100, walk["path"], flags)
     walk.fds.names[tree.result] = f"slot:{walk['slot']}"
 
@@ -382,6 +385,7 @@ def await_start(walk: Walk) -> None:
 
 EXPECTED: dict[str, Check] = {
     **process.EXPECTED,
+    **links.EXPECTED,
     **{
         check.__name__: check
         for check in (

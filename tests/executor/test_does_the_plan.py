@@ -76,7 +76,8 @@ def hooks(bundle: Bundle) -> None:
     }
     for stage in stages:
         bundle.config["hooks"][stage].append({"path": "/bin/true", "args": ["true", stage]})
-    bundle.config["annotations"] = {"k": 'v\n"\\'}
+    file = f"{bundle.path}/what-hooks-say"
+    bundle.config["annotations"] = {"k": 'v\n"\\', "run.oci.hooks.stdout": file}
 
 
 def mapped(bundle: Bundle) -> None:
@@ -117,8 +118,32 @@ def scheduled_late(bundle: Bundle) -> None:
     bundle.linux["memoryPolicy"] = {"mode": "MPOL_DEFAULT"}
 
 
+def links(bundle: Bundle) -> None:
+    """Symbolic links that are bound as they are."""
+    (bundle.rootfs / "mnt").chmod(0o777)
+    Path(f"{bundle.path}/link").symlink_to("note")
+    Path(f"{bundle.path}/note").write_text("x")
+    (bundle.rootfs / "mnt" / "there").symlink_to("nowhere")
+    for target, *options in (
+        ("/mnt/copy", "copy-symlink"),
+        ("/mnt/file", "copy-symlink", "ro"),
+        ("/mnt/new/link", "src-nofollow", "rprivate", "rnosuid"),
+        ("/mnt/there", "dest-nofollow", "src-nofollow", "nodev"),
+    ):
+        source = "note" if target == "/mnt/file" else "link"
+        mount = {"destination": target, "source": source, "options": ["bind", *options]}
+        bundle.config["mounts"].append(mount)
+
+
+def links_mapped(bundle: Bundle) -> None:
+    """The same in a user namespace, where the sources are opened early."""
+    links(bundle)
+    mapped(bundle)
+
+
 CONFIGS: list[Callable[[Bundle], None]] = [
     default, rich, hooks, mapped, joined, sharing, scheduled, scheduled_late,
+    links, links_mapped,
 ]  # fmt: skip
 
 

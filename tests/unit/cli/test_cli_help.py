@@ -23,8 +23,9 @@ SIGNAL is a name (KILL, SIGKILL), a number, or SIGRTMIN+n; without it the signal
    pycontainer kill mybox KILL
 
 OPTIONS:
-   -a, --all    signal every process of the container, not only its init
-   -h, --help   show this help
+   -a, --all     signal every process of the container, not only its init
+   -r, --regex   CONTAINER is a regular expression: all containers that match
+   -h, --help    show this help
 """
 
 
@@ -59,7 +60,7 @@ def test_every_command_fits_a_terminal(pycontainer: Any, name: str) -> None:
 def test_help_of_the_program(pycontainer: Any, argv: str) -> None:
     done = pycontainer(*argv.split(), own_root=False)
     assert done.returncode == 0 and not done.stderr
-    assert len(done.stdout.splitlines()) <= 50
+    assert len(done.stdout.splitlines()) <= 52
     for name in COMMANDS:
         assert re.search(rf"^   {name} +\S", done.stdout, re.MULTILINE)
     assert "--criu" not in done.stdout

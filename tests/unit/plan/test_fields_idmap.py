@@ -28,7 +28,7 @@ def with_mount(entry, **linux):
 def test_own_mappings():
     plan, field = with_mount(mount("rbind", "ridmap", uidMappings=UIDS, gidMappings=GIDS))
     tree, mapped = compiled.of_kind(plan, "open_tree", "idmap_tree")
-    assert tree == op("open_tree", 1, 1, "/src", field=field)
+    assert tree == op("open_tree", 1, 1, 0, "/src", field=field)
     assert mapped == op(
         "idmap_tree",
         1,

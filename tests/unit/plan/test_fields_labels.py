@@ -7,7 +7,7 @@ import pytest
 from pycontainer.cgroups.layout import Hierarchy, Layout
 from pycontainer.cgroups.path import CgroupPaths
 from pycontainer.cgroups.resources import ResourcePlan
-from pycontainer.errors import HostError
+from pycontainer.errors import ConfigError, HostError
 from pycontainer.host import Host
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create
@@ -47,6 +47,25 @@ def test_written_to_the_process_itself():
         op("self_write", "attr/apparmor/exec", "exec profile", field="process.apparmorProfile"),
         op("self_write", "attr/exec", "label", field="process.selinuxLabel"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["context", "fscontext", "defcontext", "rootcontext"])
+def test_which_label_of_mounts(kind):
+    """crun's annotation; mount(8) says what each one labels."""
+    config = compiled.config(mountLabel=LABEL)
+    config["annotations"] = {"run.oci.mount_context_type": kind}
+    plan = compiled.plan(config, Host(selinux=True))
+    options = [item["options"] for item in compiled.of_kind(plan, "mount")]
+    assert sum(f"{kind}={LABEL}".encode() in one.split(b"\0") for one in options) == 4
+    assert kind == "context" or not any(b"\0context=" in b"\0" + one for one in options)
+
+
+def test_a_label_of_no_kind():
+    config = compiled.config(mountLabel=LABEL)
+    config["annotations"] = {"run.oci.mount_context_type": "text"}
+    with pytest.raises(ConfigError, match="must be one of context, fscontext") as caught:
+        compiled.plan(config, Host(selinux=True))
+    assert caught.value.field == 'annotations["run.oci.mount_context_type"]'
 
 
 def test_label_of_mounts():

@@ -70,10 +70,10 @@ def test_in_order_until_the_first_failure(tmp_path: Path) -> None:
 
 
 def test_output_is_in_the_message() -> None:
-    text = failure(shell("echo to stdout; echo to stderr >&2; exit 7"), field="hooks.prestart")
+    text = failure(shell("echo to stdout; echo to stderr >&2; exit 7"))
     assert text == (
         "error running createRuntime hook #0: exit status 7, stdout: to stdout, "
-        "stderr: to stderr (from hooks.prestart[0])"
+        "stderr: to stderr (from hooks.createRuntime[0])"
     )
 
 

@@ -25,7 +25,7 @@ idmap ridmap
 
 def test_every_option_of_the_spec_is_known() -> None:
     # rnodev is missing in the spec's table, and was meant.
-    assert m.known_options() == sorted([*SPEC, "rnodev"])
+    assert m.known_options() == sorted([*SPEC, "rnodev", *m.LINKS])
     assert m.parse(SPEC).data == ()
 
 

@@ -1,0 +1,40 @@
+"""A cgroup below the container's for the program to manage, crun's run.oci.delegate-cgroup; v2.
+
+The limits stay on the container's own cgroup, which holds no process then, so that controllers can
+be given to what is below it.
+"""
+
+from __future__ import annotations
+
+from ..errors import OperationError, os_reason
+from .creation import _enable, _make, _mark
+from .files import read_text, write_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .cgroup import Cgroup
+
+
+def hand_down(cgroup: Cgroup, directory: str, uid: int, pid: int) -> None:
+    """Make `directory` below the cgroup, move `pid` there, and give it to a host's `uid`.
+
+    OperationError when any of it fails; what was made is the cgroup's to undo.
+    """
+    top = cgroup.paths.unified
+    try:
+        _make(directory, (top,), cgroup.made)
+        _mark(cgroup, cgroup.made)
+        write_text(f"{directory}/cgroup.procs", str(pid))
+        level = top
+        for name in directory[len(top) + 1 :].split("/"):
+            _enable(level, read_text(f"{level}/cgroup.controllers").split())
+            level = f"{level}/{name}"
+    except OSError as error:
+        number = error.errno or 0
+        raise OperationError(
+            f"delegate cgroup {directory}: {os_reason(number)}",
+            errno=number,
+            kind="cgroup_delegate",
+        ) from None
+    if uid:
+        cgroup.delegate(uid, directory)
