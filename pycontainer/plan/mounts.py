@@ -124,6 +124,8 @@ class Mounts:
             self._bind_link(index, mount, target, options)
             return
         self._file_system(mount, target, options, field)
+        if self._is_late(mount, target, options):
+            self.sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
         if options.rec_attr_set or options.rec_attr_clr:
             rec_set, rec_clr = options.rec_attr_set, options.rec_attr_clr
             self.sketch.add("mount_attr", 1, rec_set, rec_clr, target, field=f"{field}.options")

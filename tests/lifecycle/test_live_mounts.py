@@ -60,11 +60,13 @@ def test_mounts_come_and_go(box: Box, pyc: Runtime, source: Path, user_namespace
         mount("/mnt/new/place", source, "ro", "rprivate"),
         mount("/mnt/file", source / "file"),
         mount("/tmp", "tmpfs", "size=64k", "mode=711"),
+        mount("/mnt/fixed", "tmpfs", "ro"),
     ).ok()
     info = live.inside("cat /mnt/new/place/file /mnt/file; stat -c '%a %u' /tmp; cat /proc/mounts")
     assert info.startswith("found\nfound\n711 0\n")
     lines = {line.split()[1]: line.split()[3].split(",") for line in info.splitlines()[3:]}
     assert "ro" in lines["/mnt/new/place"] and "size=64k" in lines["/tmp"]
+    assert "ro" in lines["/mnt/fixed"]
     # Init's own view, and nothing of it on the host.
     pid = pyc.state(live.name)["pid"]
     assert Path(f"/proc/{pid}/root/mnt/file").read_text() == "found\n"
