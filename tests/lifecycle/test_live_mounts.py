@@ -71,7 +71,8 @@ def test_mounts_come_and_go(box: Box, pyc: Runtime, source: Path, user_namespace
     pid = pyc.state(live.name)["pid"]
     assert Path(f"/proc/{pid}/root/mnt/file").read_text() == "found\n"
     assert str(live.bundle.rootfs / "mnt") not in Path("/proc/self/mountinfo").read_text()
-    live("remove", mount("/mnt/new/place"), mount("/tmp"), {"destination": "/mnt/file"}).ok()
+    live("remove", mount("/mnt/new/place"), mount("/tmp"), mount("/mnt/fixed")).ok()
+    live("remove", {"destination": "/mnt/file"}).ok()
     assert (
         live.inside("cat /mnt/file; ls /mnt/new/place; grep -c /mnt/ /proc/mounts || true") == "0\n"
     )
