@@ -58,8 +58,6 @@ def memory(subject: Subject) -> None:
         refuse(f"{field}.swap", message, _MEMORY)
     if 100 < entry.get("swappiness", 0) != _UNSET:
         refuse(f"{field}.swappiness", f"is {entry['swappiness']}, must be 0 to 100", _MEMORY)
-    if entry.get("kernel") or entry.get("kernelTCP"):
-        subject.warn(field, "kernel memory limits are obsolete and not used")
 
 
 def cpu(subject: Subject) -> None:

@@ -141,6 +141,14 @@ def test_bad_values_change_nothing(box: Box, driver: str) -> None:
     pyc("delete", "-f", name).ok()
 
 
+def test_what_is_ignored_is_said_once(box: Box) -> None:
+    pyc = box.pycontainer
+    name = running(box, "cgroupfs")
+    done = pyc("update", "--kernel-memory", "1m", name).ok()
+    assert len(done.err.splitlines()) == 1 and "memory.kernel is ignored" in done.err
+    pyc("delete", "-f", name).ok()
+
+
 def test_stopped(box: Box) -> None:
     pyc = box.pycontainer
     bundle = box.bundle("/bin/true")

@@ -76,7 +76,7 @@ def test_checkpoints():
 
 
 def test_annotations_that_reach_beyond_the_container():
-    """What engines keep from users: a file that root's CRIU reads, properties of a unit, groups."""
+    """What engines keep from users: a file that root's CRIU reads, properties of a unit, crun's."""
     unsafe = features.document()["potentiallyUnsafeConfigAnnotations"]
     ours = (criu_options.CONFIG_ANNOTATION, unit_properties.PREFIX, "run.oci.")
     assert set(ours) <= set(unsafe)

@@ -182,7 +182,6 @@ WARNED: list[tuple[dict[str, Any], str]] = [
     ({"linux.devices": [NULL, {**NULL, "path": "/dev/y", "type": "u"}]}, "same device"),
     ({"linux.intelRdt": {"l3CacheSchema": "L2:0=f"}}, "L3:"),
     ({"linux.personality": {"domain": "LINUX", "flags": ["X"]}}, "not used"),
-    (_resource("memory", {"kernel": 5}), "obsolete"),
     ({"linux.namespaces.+": {"type": "user", "path": "/x"}, "linux.uidMappings": IDS,
       "linux.gidMappings": IDS}, "joined"),
 ]  # fmt: skip
