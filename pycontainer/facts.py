@@ -129,6 +129,9 @@ def document(facts: Facts, status: str, pid: int) -> dict[str, Any]:
     if facts.annotations:
         members["annotations"] = facts.annotations
     members["owner"] = ""
+    unit = facts.cgroup.get("unit")
+    if type(unit) is dict and "name" in unit:  # crun's word for it
+        members["systemd-scope"] = unit["name"]
     return members
 
 

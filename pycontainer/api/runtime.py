@@ -11,7 +11,7 @@ from typing import Any, Unpack
 import attrs
 
 from pycontainer import container as core
-from pycontainer import jsonfast, program, spec
+from pycontainer import crun_annotations, jsonfast, program, spec
 from pycontainer.api.child import Child
 from pycontainer.api.container import CaptureArguments, Container, attended, split_capture
 from pycontainer.api.process import Completed, Process
@@ -210,6 +210,9 @@ class Runtime:
                 document = jsonfast.loads(raw)
             except ValueError as error:
                 raise ConfigError(f"read config: {error}") from None
+        changed = crun_annotations.with_receiver(document, {})
+        if changed is not document:
+            document, raw = changed, jsonfast.dumps(changed).encode()
         for warning in spec.validate(document, raw):
             self.settings.log.warning(warning)
         return document, raw

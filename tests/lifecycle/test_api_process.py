@@ -216,11 +216,15 @@ os._exit(0 if ok else 1)
 
 
 def test_what_a_service_manager_passes_is_not_the_containers(box: Box):
-    """$LISTEN_FDS and $NOTIFY_SOCKET are the program's own."""
+    """$LISTEN_FDS and $NOTIFY_SOCKET are the program's own, as is all else that crun reads."""
     program(
         box,
         """
 os.environ["LISTEN_PID"] = str(os.getpid())
+import json
+config = json.load(open(BUNDLE + "/config.json"))
+config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
+json.dump(config, open(BUNDLE + "/config.json", "w"))
 life("a")
 with runtime.create(f"{TOKEN}-b", BUNDLE, **QUIET) as container:
     container.start()
@@ -228,7 +232,12 @@ with runtime.create(f"{TOKEN}-b", BUNDLE, **QUIET) as container:
     assert "LISTEN" not in environ and "NOTIFY" not in environ
     assert len(os.listdir(f"/proc/{container.state().pid}/fd")) == 3
 """,
-        env={"NOTIFY_SOCKET": "/nowhere/notify", "LISTEN_FDS": "2", "LISTEN_PID": "1"},
+        env={
+            "NOTIFY_SOCKET": "/nowhere/notify",
+            "LISTEN_FDS": "2",
+            "LISTEN_PID": "1",
+            "RUN_OCI_SECCOMP_RECEIVER": "no-path",
+        },
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import pycontainer
 from tests.support.agents import Agent
 from tests.support.box import Box
 from tests.support.bundles import Bundle
@@ -121,6 +122,15 @@ def test_a_receiver_of_the_listener(box: Box, pyc: Runtime, agent: Agent, by: st
     done = pyc("exec", name, "mkdir", "/y")
     assert done.status == 1 and "cross-device" in done.err.lower()
     assert len(agent.documents) == 2
+
+
+def test_a_receiver_in_a_program(box: Box, agent: Agent):
+    bundle = notifying(box.bundle().script("mkdir /x; sleep 1000"))
+    bundle.config["annotations"] = {"run.oci.seccomp.receiver": str(agent.path)}
+    runtime = pycontainer.Runtime(box.pycontainer.root)
+    with runtime.create(box.id(), bundle.write().path) as container:
+        container.start()
+        eventually(lambda: len(agent.calls) == 1, "a call")
 
 
 def test_a_receiver_does_not_replace_the_listenerpath(box: Box, pyc: Runtime, agent: Agent):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pycontainer import criu_wire as wire
+from pycontainer.criu_options import CriuOptions
 
 EXAMPLES = [
     # By hand, from protobuf's description of its encoding.
@@ -25,6 +26,17 @@ def test_encode(kind: str, message: dict, data: str):
         assert wire.decode(kind, encoded) == message
     else:
         assert encoded.hex() == data
+
+
+@pytest.mark.parametrize(("word", "number"), [("iptables", 1), ("nftables", 2), ("skip", 3)])
+def test_options_of_connections(word: str, number: int):
+    """crun's --network-lock and --tcp-close, by rpc.proto's numbers 64 and 52."""
+    options = CriuOptions("/images")
+    options.set_flags({"network-lock": word, "tcp-close": True})
+    encoded = wire.encode("options", options.flags)
+    assert bytes((0x80, 0x04, number)) in encoded and b"\xa0\x03\x01" in encoded
+    options.set_flags({"network-lock": "", "tcp-close": False})
+    assert "network_lock" not in options.flags
 
 
 def test_unknown_members_are_skipped():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycontainer.facts import Facts, parse_facts, rfc3339_nano
+from pycontainer.facts import Facts, document, parse_facts, rfc3339_nano
 
 TEXT = st.text().filter(lambda text: text.isprintable())
 FACTS = st.builds(
@@ -51,6 +51,12 @@ def test_anything_else_is_one_line(data: bytes) -> None:
 
 def test_newer_members_are_ignored_and_missing_ones_have_defaults() -> None:
     assert parse_facts(b'{"version": 1, "id": "a", "shiny": [1]}') == Facts(id="a")
+
+
+def test_the_state_names_the_unit() -> None:
+    facts = Facts(id="a", cgroup={"unit": {"name": "a.scope", "slice": "system.slice"}})
+    assert document(facts, "running", 3)["systemd-scope"] == "a.scope"
+    assert "systemd-scope" not in document(Facts(id="a"), "running", 3)
 
 
 def test_replace_leaves_the_original() -> None:
