@@ -131,7 +131,7 @@ class NoDriver(Driver):
         """No directory."""
         from .path import CgroupPaths
 
-        return CgroupPaths("none", {}, False)
+        return CgroupPaths("none", {}, False, self.name)
 
     def compile(self, config: dict) -> ResourcePlan:
         """Nothing to write; a warning names the limits that do not hold."""

@@ -239,6 +239,13 @@ def _settle_type(directories: list[str], plan: ResourcePlan | None) -> None:
 # -- without privilege ---------------------------------------------------------------------
 
 
+def go_without(paths: CgroupPaths, plan: ResourcePlan, rootless: bool) -> list[str]:
+    """Where no cgroup is mounted at all: a warning, or HostError if the config asks for one."""
+    from .cgroup import Cgroup
+
+    return _go_without(Cgroup(paths), plan, rootless, {})
+
+
 def _go_without(
     cgroup: Cgroup, plan: ResourcePlan | None, rootless: bool, lost: dict[str, int]
 ) -> list[str]:

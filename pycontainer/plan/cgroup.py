@@ -47,6 +47,10 @@ class CgroupPlan:
         """Make and limit it before the clone; the v1 entrances as (slot, directory)."""
         directories = self.paths.all_directories()
         if not directories:
+            if self.paths.driver != "disabled":
+                from pycontainer.cgroups.creation import go_without
+
+                sketch.warnings += go_without(self.paths, self.resources, sketch.host.rootless)
             return []
         field = "linux.cgroupsPath" if self.paths.explicit else ""
         if self.paths.unit:

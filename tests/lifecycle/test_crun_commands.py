@@ -44,6 +44,25 @@ def test_the_limits_of_no_cgroup_are_not_checked_either(box: Box, pyc: Runtime):
     assert "linux.resources.memory.limit" in done.err
 
 
+def test_where_no_cgroup_is_mounted(box: Box, pyc: Runtime):
+    """Nobody has said that there shall be none: a limit that cannot hold is an error."""
+    box.needs_root("hides the machine's cgroups")
+    hide = 'umount -R /sys/fs/cgroup; exec "$@"'
+    prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", hide, "sh"]
+    bundle = box.bundle("/bin/echo", "up")
+    bundle.linux.pop("resources", None)
+    done = _call(pyc, prefix, "run", "-b", str(bundle), box.id()).ok()
+    assert done.out == "up\n" and "without a cgroup of its own" in done.err
+    bundle.linux["resources"] = {"pids": {"limit": 5}}
+    done = _call(pyc, prefix, "run", "-b", str(bundle), box.id())
+    done.fails("set linux.resources.pids.limit: no cgroup is mounted")
+    words = ("--cgroup-manager=disabled", "run", "-b", str(bundle), box.id())
+    assert _call(pyc, prefix, *words).ok().out == "up\n"
+    del bundle.linux["resources"]
+    bundle.linux["cgroupsPath"] = f"/{box.token}"
+    _call(pyc, prefix, "run", "-b", str(bundle), box.id()).fails("no cgroup is mounted")
+
+
 def test_the_manager_by_its_name(box: Box, pyc: Runtime):
     box.needs_a_cgroup()
     bundle, name = box.bundle("/bin/sleep", "1000"), box.id()
