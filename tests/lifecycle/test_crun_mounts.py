@@ -159,6 +159,7 @@ IDS = "stat -c %u:%g /mnt/x/a /mnt/x/b"
 
 
 def owned(box: Box, *ids: tuple[int, int]) -> Path:
+    box.needs_root("maps ids")
     directory = box.directory / "owned"
     directory.mkdir()
     for name, (uid, gid) in zip("ab", ids, strict=True):
@@ -169,7 +170,6 @@ def owned(box: Box, *ids: tuple[int, int]) -> Path:
 
 @pytest.mark.parametrize("word", ["idmap", "ridmap"])
 def test_mappings_in_the_option(box: Box, pyc: Runtime, word: str):
-    box.needs_root("maps ids")
     source = owned(box, (3, 5), (20, 0))
     option = f"{word}=uids=0-1000-10#20-30-1;gids=0-2000-10"
     bundle = bound(box, source, option).script(IDS)
@@ -177,7 +177,6 @@ def test_mappings_in_the_option(box: Box, pyc: Runtime, word: str):
 
 
 def test_mappings_relative_to_the_user_namespace(box: Box, pyc: Runtime):
-    box.needs_root("maps ids")
     source = owned(box, (3, 5), (4, 6))
     os.chmod(box.directory, 0o755)
     bundle = bound(box, source, "idmap=uids=@0-100-10;gids=@0-200-10").script(IDS)
@@ -186,7 +185,6 @@ def test_mappings_relative_to_the_user_namespace(box: Box, pyc: Runtime):
 
 
 def test_the_mounts_own_mappings_come_first(box: Box, pyc: Runtime):
-    box.needs_root("maps ids")
     mappings = [{"containerID": 0, "hostID": 70, "size": 10}]
     bundle = bound(
         box,
