@@ -12,7 +12,7 @@ from errno import ECANCELED
 from pycontainer._shim import lib
 from pycontainer.cgroups.files import read_text
 from pycontainer.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
-from pycontainer.errors import CLIENT_TEXTS, HostError, OperationError
+from pycontainer.errors import CLIENT_TEXTS, ConfigError, HostError, OperationError
 from pycontainer.process_facts import end_child, reap
 
 TYPE_CHECKING = False
@@ -199,6 +199,21 @@ def _setgroups_deny(run: Run, op: Op) -> None:
     run._write(f"/proc/{run.pid}/setgroups", b"deny")
 
 
+def _check_map(run: Run, op: Op) -> None:
+    """The kernel shows ids of the reader's own user namespace, which the config names, too."""
+    file, lines = (text.decode() for text in op.texts)
+    try:
+        shown = read_text(f"/proc/{run.pid}/{file}")
+    except OSError as error:
+        raise run.failure(run.step - 1, error.errno or 0, "") from None
+    if sorted(map(str.split, shown.splitlines())) != sorted(map(str.split, lines.splitlines())):
+        raise ConfigError(
+            "is not what the user namespace that is joined has",
+            field=op.field,
+            clause="config-linux.md#user-namespace-mappings",
+        )
+
+
 def _id_map(run: Run, op: Op) -> None:
     """The maps of a new user namespace: written here, or by the programs that may."""
     file, lines = op.texts
@@ -225,6 +240,7 @@ def _resctrl(run: Run, op: Op) -> None:
 
 HANDLERS: dict[str, Callable[[Run, Op], None]] = {
     "id_map": _id_map,
+    "check_map": _check_map,
     "setgroups_deny": _setgroups_deny,
     "idmap_tree": _idmap_tree,
     "net_device": _net_device,

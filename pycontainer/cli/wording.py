@@ -99,6 +99,12 @@ CONFIG: Rows = (
     ),
     (
         r"linux\.[ug]idMappings",
+        r"is not what",
+        "user namespaces enabled, but both namespace path and non-matching mapping specified"
+        " -- you may only provide one",
+    ),
+    (
+        r"linux\.[ug]idMappings",
         r"needs a user namespace",
         "user namespace mappings specified, but user namespace isn't enabled in the config",
     ),

@@ -123,6 +123,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     if inputs.keyring:
         process.key_label(sketch)
     namespaces.enter(sketch, joined, None if sketch.host.mounts else open_inside)
+    namespaces.check_maps(sketch)
     if namespaces.respawns(sketch):
         # Early: a procfs that is mounted shows the pid namespace that its mounter is in.
         namespaces.respawn(sketch)

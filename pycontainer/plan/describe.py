@@ -277,6 +277,9 @@ _LINES: dict[str, Callable[[Op], str]] = {
         + (", into its cgroup" if op["into_cgroup"] else "")
     ),
     "setgroups_deny": lambda op: "deny setgroups",
+    "check_map": lambda op: (
+        f"compare {_text(op, 'file')} with: {', '.join(_text(op, 'lines').splitlines())}"
+    ),
     "id_map": lambda op: (
         f"write {_text(op, 'file')}"
         + (f" (by new{_text(op, 'file').replace('_', '')})" * op["helper"])

@@ -249,6 +249,19 @@ def _write_maps(sketch: Sketch) -> None:
         sketch.add("id_map", int(helper), file, lines, field=f"linux.{field}")
 
 
+def check_maps(sketch: Sketch) -> None:
+    """Engines name the mappings of a user namespace that they let us join, too: what we do for
+    them (who owns stdio, say) is right only if it has these."""
+    linux = sketch.linux
+    named = [field for field in ("uidMappings", "gidMappings") if linux.get(field)]
+    if "user" not in sketch.spaces.joined or not named:
+        return
+    sketch.add("sync", "joined user namespace")
+    for field in named:
+        lines = "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in linux[field])
+        sketch.add("check_map", f"{field[:3]}_map", lines, field=f"linux.{field}")
+
+
 def maps_only(mappings: Sequence[dict[str, int]], own: int) -> bool:
     """True for the one mapping that takes no privilege: of a single id, the caller's own."""
     return len(mappings) == 1 and mappings[0]["size"] == 1 and mappings[0]["hostID"] == own

@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "clone": (RUNTIME, ("flags", "into_cgroup", "pid_slot"), ()),
     "setgroups_deny": (RUNTIME, (), ()),
     "id_map": (RUNTIME, ("helper",), ("file", "lines")),
+    "check_map": (RUNTIME, (), ("file", "lines")),
     "oom_score_adj": (RUNTIME, ("value",), ()),
     "record": (RUNTIME, (), ("phase",)),
     "raise_rlimit": (RUNTIME, ("resource", "soft", "hard"), ("type",)),

@@ -236,6 +236,22 @@ def test_a_joined_user_namespace(box: Box, pyc: Runtime):
     assert pyc("exec", box.id("second"), "id", "-u").ok().out == "0\n"
 
 
+@pytest.mark.parametrize("other", ["", "uidMappings", "gidMappings"])
+def test_a_joined_user_namespace_with_mappings(box: Box, pyc: Runtime, other: str):
+    """containerd and CRI-O name both; runc refuses them where they are not the same."""
+    first = user_namespace(box.bundle("/bin/sleep", "1000"))
+    pyc("run", "-d", "-b", first, box.id("first")).ok()
+    second = user_namespace(box.bundle().script("id -u"))
+    path = f"/proc/{pyc.state(box.id('first'))['pid']}/ns/user"
+    second.join_namespace("user", path)
+    if not other:
+        second.linux["uidMappings"] = MAPPINGS[::-1]
+        assert box.run(second).ok().out == "0\n"
+        return
+    second.linux[other] = [{"containerID": 0, "hostID": 300000, "size": 65536}]
+    box.run(second).fails(f"linux.{other}", "non-matching mapping specified")
+
+
 @pytest.mark.parametrize("flag", [True, False])
 def test_keyrings(box: Box, pyc: Runtime, flag: bool):
     """A session keyring of its own, unless --no-new-keyring: two containers never share one."""

@@ -44,3 +44,19 @@ def test_who_has_privileges_joins_the_user_namespace_last(host: Host, last: str)
     config["linux"]["namespaces"] = [{"type": "mount"}, *spaces]
     joined = compiled.of_kind(compiled.plan(config, host), "setns")
     assert [op["path"].decode()[1] for op in joined][-1] == last[0]
+
+
+def test_mappings_of_a_joined_user_namespace_are_compared():
+    """Once it has been joined; in the words of the kernel."""
+    entry = {"containerID": 0, "hostID": 5, "size": 7}
+    config = compiled.config(uidMappings=[entry])
+    config["linux"]["namespaces"] = [{"type": "mount"}, {"type": "user", "path": "/u"}]
+    plan = compiled.plan(config)
+    look = compiled.one(plan, "check_map")
+    assert (look["file"], look["lines"]) == (b"uid_map", b"0 5 7\n")
+    kinds = compiled.kinds(plan)
+    at = kinds.index("check_map")
+    assert kinds[at - 1] == "sync" and kinds.index("setns") < at < kinds.index("rootfs")
+    del config["linux"]["uidMappings"]
+    assert not compiled.of_kind(compiled.plan(config), "check_map")
+    assert not compiled.of_kind(compiled.entry_plan(config), "check_map")
