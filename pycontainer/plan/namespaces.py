@@ -149,7 +149,15 @@ def _become_root(sketch: Sketch, field: str) -> None:
     # hooks that set the network up. In new namespaces there is nobody to hide from; but who is in
     # a pid namespace that we join may own the new user namespace, and could trace us on our way.
     visible = int(sketch.host.rootless and not {"user", "pid"} & {*spaces.joined})
-    sketch.add("become_root", mode, visible, field=field)
+    user, linux = sketch.process.get("user") or {}, sketch.linux
+    uid = _acting(linux.get("uidMappings"), user.get("uid", 0))
+    gid = _acting(linux.get("gidMappings"), user.get("gid", 0))
+    sketch.add("become_root", mode, visible, uid, gid, field=field)
+
+
+def _acting(mappings: Sequence[dict[str, int]] | None, own: int) -> int:
+    """Root, where it has an id. Its capabilities are given by the namespace, not by the id."""
+    return 0 if not mappings or any(row["containerID"] == 0 for row in mappings) else own
 
 
 def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> None:

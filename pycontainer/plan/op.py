@@ -53,7 +53,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "setns": (CONTAINER, ("slot", "nstype"), ("path",)),
     "unshare": (CONTAINER, ("flags",), ()),
     "respawn": (CONTAINER, ("flags",), ()),
-    "become_root": (CONTAINER, ("setgroups", "visible"), ()),
+    "become_root": (CONTAINER, ("setgroups", "visible", "uid", "gid"), ()),
     "setsid": (CONTAINER, (), ()),
     "keyring": (CONTAINER, (), ("name",)),
     "loopback_up": (CONTAINER, (), ()),

@@ -60,8 +60,8 @@ def respawn(walk: Walk) -> None:
 def become_root(walk: Walk) -> None:
     if walk["setgroups"]:
         walk.want("setgroups", 0, fails=("EPERM",) if walk["setgroups"] == 2 else ())
-    walk.want("setresgid", 0, 0, 0)
-    walk.want("setresuid", 0, 0, 0)
+    walk.want("setresgid", *[walk["gid"]] * 3)
+    walk.want("setresuid", *[walk["uid"]] * 3)
     walk.want("prctl", 4, walk["visible"])
 
 

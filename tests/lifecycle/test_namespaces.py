@@ -189,6 +189,22 @@ def test_user_namespace(box: Box, uid: int):
     assert looks[0][0] == 0
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_user_namespace_without_root(box: Box, pyc: Runtime, size: int):
+    """Whoever the program runs as makes it then; crun does so, runc refuses it."""
+    bundle = user_namespace(box.bundle("/bin/sleep", "1000"))
+    mappings = [{"containerID": 1000, "hostID": 100000, "size": size}]
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mappings
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    pyc("run", "-d", "-b", bundle, box.id()).ok()
+    look = "id -u; id -g; stat -c %u:%g /dev /bin; grep CapPrm /proc/self/status"
+    out = pyc("exec", box.id(), "sh", "-c", look).ok().out.split()
+    assert out == ["1000", "1000", "1000:1000", "1000:1000", "CapPrm:", "0" * 16]
+    other = pyc("exec", "-u", "1001:1001", box.id(), "id", "-u")
+    assert other.ok().out == "1001\n" if size > 1 else other.status == 255
+    pyc("exec", "-u", "0", box.id(), "id").fails(status=255)
+
+
 def test_user_namespace_without_a_network_of_its_own(box: Box, pyc: Runtime):
     bundle = user_namespace(box.bundle().script("id -u; ls /sys/class/net | wc -l"))
     bundle.drop_namespace("network")
