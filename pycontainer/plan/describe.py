@@ -300,7 +300,9 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "unshare": lambda op: f"make new namespaces: {_spaces(op['flags'])}",
     "respawn": lambda op: f"go on in a child (new namespaces: {_spaces(op['flags'])})",
     "become_root": lambda op: (
-        f"become {'%d:%d' % op.ints[2:] if any(op.ints[2:]) else 'root'} of the user namespace"
+        f"become {op['uid']}:{op['gid']} of the user namespace"
+        if op["uid"] or op["gid"]
+        else "become root of the user namespace"
     ),
     "setsid": lambda op: "start a session",
     "keyring": lambda op: f"join session keyring {_text(op, 'name')}",
