@@ -34,6 +34,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "unit_settle": (RUNTIME, (), ("unit",)),
     "open_cgroup": (RUNTIME, ("slot",), ("path",)),
     "open_tree": (RUNTIME, ("slot", "recursive", "nofollow"), ("path",)),
+    "make_device": (RUNTIME, ("slot", "mode", "device", "uid", "gid"), ("path",)),
     "idmap_tree": (RUNTIME, ("slot", "recursive"), ("uids", "gids", "namespace", "path")),
     "open_namespace": (RUNTIME, ("slot", "nstype"), ("path",)),
     "open_gate": (RUNTIME, ("slot",), ()),
@@ -60,6 +61,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "propagation": (CONTAINER, ("flags",), ("path",)),
     "own_oom_score": (CONTAINER, ("value",), ()),
     "open_source": (CONTAINER, ("slot", "recursive", "nofollow"), ("path",)),
+    "open_fs": (CONTAINER, ("slot", "attr_set"), ("fstype", "source", "options")),
     "rootfs": (CONTAINER, ("slot", "parent", "over_root"), ("path",)),
     "mount": (
         CONTAINER,

@@ -296,6 +296,20 @@ def test_a_container_that_outlives_its_joined_namespace(
     eventually(lambda: pyc.status(name) == "running", "still there")
 
 
+def test_a_user_namespace_beside_joined_ones(box: Box, foreign: dict[str, str]):
+    """Their owner's procfs, sysfs and mqueue are not to be had inside; and they show no other."""
+    look = "cat /proc/1/comm; ls /proc | grep -c '^[0-9]'; ls /sys/class/net; ls -d /dev/mqueue"
+    bundle = user_namespace(box.bundle().script(look))
+    bundle.config.pop("hostname")
+    for kind in ("pid", "network", "ipc", "uts"):
+        box.join(bundle, kind, foreign[kind])
+    first, count, *rest = box.run(bundle).ok().out.split()
+    assert (first, rest) == ("sh", ["lo", "/dev/mqueue"]) and int(count) < 8
+    (bundle.rootfs / "proc").rmdir()
+    (bundle.rootfs / "proc").symlink_to("tmp")
+    box.run(bundle).fails("/proc", "ordinary directory")
+
+
 def test_proc_shows_the_pid_namespace_that_was_joined(box: Box):
     """And nothing of ours: whoever mounts a procfs must be in there."""
     first = box.running()
