@@ -9,7 +9,8 @@
 #include <linux/magic.h>
 
 #define UMOUNT_NOFOLLOW 8
-#define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden */
+#define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden; */
+#define PLAIN_TARGET 3 /* the target has to be a directory, no symlink */
 
 static int attach(int tree, int target)
 {
@@ -25,6 +26,7 @@ static int attach_at(int *tree, int target, const char *path)
     if (!error && same_text(path, "/")) {
         xclose(ex.rootfs);
         ex.rootfs = keep(tree);
+        ex.root_covered++;
     }
     return error;
 }
@@ -120,7 +122,8 @@ int do_rootfs(void)
 {
     const char *path = TEXT(ROOTFS, path);
     int64_t slot = INT(ROOTFS, slot);
-    if (INT(ROOTFS, over_root))
+    ex.over_root = (int)INT(ROOTFS, over_root);
+    if (ex.over_root)
         path = "/"; /* lookups begin below what is mounted here: the host's paths stay in reach */
     if (INT(ROOTFS, parent) == PARENT_PRIVATE) {
         int error = make_parent_private(path);
@@ -134,7 +137,8 @@ int do_rootfs(void)
     SCOPED_FD tree = slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, path, 1);
     if (tree < 0)
         return tree;
-    int error = (int)sys5(__NR_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
+    int error = (int)sys5(__NR_move_mount, tree, "", AT_FDCWD, path,
+                          MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS);
     /* Opened among the host's mounts, it is still told of what happens to the one it is a copy of. */
     if (!error && slot >= 0 && INT(ROOTFS, parent) == PARENT_PRIVATE)
         error = classic_mount(NULL, tree, NULL, MS_PRIVATE, NULL);
@@ -230,6 +234,32 @@ static int new_file_system(int target)
         return fs_failed(fs, error);
     int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(MOUNT, attr_set));
     return fd < 0 ? fs_failed(fs, fd) : fd;
+}
+
+/* What shows a namespace belongs to the user namespace that this one belongs to: it is made here,
+ * before we are in the container's. */
+int do_open_fs(void)
+{
+    int64_t slot = INT(OPEN_FS, slot);
+    const char *source = TEXT(OPEN_FS, source);
+    if (slot < ex.slot_count || slot >= MAX_SLOTS)
+        return -EBADF;
+    SCOPED_FD fs = (int)sys2(__NR_fsopen, TEXT(OPEN_FS, fstype), FSOPEN_CLOEXEC);
+    if (fs < 0)
+        return fs;
+    int error = 0;
+    if (source[0])
+        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
+    if (!error)
+        error = configure_all(fs, TEXT(OPEN_FS, options), TEXT_LENGTH(OPEN_FS, options));
+    if (!error)
+        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    int fd = error ? error
+                   : (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(OPEN_FS, attr_set));
+    if (fd < 0)
+        return fs_failed(fs, fd);
+    ex.slots[slot] = fd;
+    return 0;
 }
 
 /* proc and sysfs must be mounted on a real directory: a symlink there would let an image choose
@@ -390,7 +420,9 @@ int do_bind(void)
     error = bind_attributes(tree);
     if (error)
         return because(error, "set the mount's attributes of", source);
-    SCOPED_FD target = open_like(TEXT(BIND, target), tree);
+    SCOPED_FD target = INT(BIND, optional) == PLAIN_TARGET
+                           ? open_target_dir(TEXT(BIND, target), 1)
+                           : open_like(TEXT(BIND, target), tree);
     return target < 0 ? target : attach_at(&tree, target, TEXT(BIND, target));
 }
 
@@ -634,6 +666,9 @@ int do_pivot_root(void)
     if (!error) /* nothing of the detaching may travel to the host */
         error = (int)sys5(__NR_mount, NULL, ".", NULL, MS_SLAVE | MS_REC, NULL);
     if (!error)
+        error = (int)sys2(__NR_umount2, ".", MNT_DETACH);
+    /* What lay over the old root, and is covered itself, was on top of it. */
+    for (int more = ex.over_root ? ex.root_covered : 0; !error && more; more--)
         error = (int)sys2(__NR_umount2, ".", MNT_DETACH);
     return error ? error : (int)sys1(__NR_chdir, "/");
 }

@@ -52,18 +52,20 @@ int do_respawn(void)
 
 #define IF_ALLOWED 2
 
-/* A new user namespace makes us nobody until its maps are written; then uid 0 is ours. */
+/* A new user namespace makes us nobody until its maps are written; then uid 0 is ours, or another
+ * that is mapped. */
 int do_become_root(void)
 {
+    int64_t uid = INT(BECOME_ROOT, uid), gid = INT(BECOME_ROOT, gid);
     int error = INT(BECOME_ROOT, setgroups) ? (int)sys2(__NR_setgroups, 0, NULL) : 0;
     if (error == -EPERM && INT(BECOME_ROOT, setgroups) == IF_ALLOWED) {
         ex.groups_kept = 1; /* setgroups is denied in the namespace that we joined */
         error = 0;
     }
     if (!error)
-        error = (int)sys3(__NR_setresgid, 0, 0, 0);
+        error = (int)sys3(__NR_setresgid, gid, gid, gid);
     if (!error)
-        error = (int)sys3(__NR_setresuid, 0, 0, 0);
+        error = (int)sys3(__NR_setresuid, uid, uid, uid);
     sys5(__NR_prctl, PR_SET_DUMPABLE, INT(BECOME_ROOT, visible), 0, 0, 0);
     return error;
 }

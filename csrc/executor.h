@@ -67,6 +67,8 @@ struct state {
     const struct record *now; /* the operation that runs */
     int channel;              /* to the runtime, or to `start` after await_start; -1 when closed */
     int rootfs;               /* O_PATH, from `rootfs` to pivot_root; AT_FDCWD in between never */
+    int over_root;            /* it is attached over the old root, not where it was */
+    int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
     int slots[MAX_SLOTS];     /* fds that came with the plan */
     int slot_count;
     int masked_dir;           /* the one read-only tmpfs that hides every masked directory */

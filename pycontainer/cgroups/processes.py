@@ -9,7 +9,7 @@ else with a delay that starts at 0.2 ms.
 from __future__ import annotations
 
 import posix
-from errno import EBUSY, ENODEV, ENOENT, ENOTEMPTY, EPERM, ESRCH
+from errno import EBUSY, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP, EPERM, ESRCH
 from time import monotonic, sleep
 
 from ..errors import OperationError, os_reason
@@ -170,7 +170,7 @@ def _kill_everything(paths: CgroupPaths, pids: list[int]) -> bool:
             write_text(paths.unified + "/cgroup.kill", "1")
             at_once = True
         except OSError as error:
-            if error.errno not in GONE:  # before kernel 5.14
+            if error.errno not in (*GONE, EOPNOTSUPP):  # before kernel 5.14; a threaded one
                 raise _failed("kill", error) from None
     if not at_once and len(pids) > 1 and _try_freeze(paths):
         pids = members(paths)

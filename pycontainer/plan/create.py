@@ -78,8 +78,8 @@ def compile_create(config: dict[str, Any], inputs: Inputs) -> Plan:
     sketch.spaces = Spaces(sketch.linux.get("namespaces") or [])
     _deny_setgroups(sketch)
     mounts = Mounts(sketch, inputs.bundle, inputs.cgroup)
-    _outside(sketch, inputs, mounts)
-    _file_tree(sketch, inputs, mounts)
+    nodes = _outside(sketch, inputs, mounts)
+    _file_tree(sketch, inputs, mounts, nodes)
     _inside(sketch)
     _hand_over(sketch, inputs)
     return Plan(sketch, bool(sketch.process.get("terminal")))
@@ -94,8 +94,8 @@ def _deny_setgroups(sketch: Sketch) -> None:
     sketch.spaces.setgroups = host.setgroups and not alone
 
 
-def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
-    """Up to the point where the process is in its cgroup and namespaces."""
+def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> dict[int, int]:
+    """Up to the point where the process is in its cgroup and namespaces; the slots of devices."""
     entrances = inputs.cgroup.prepare(sketch)
     gate = sketch.slot() if inputs.gated else -1
     if inputs.gated:
@@ -111,18 +111,14 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
     if sketch.host.mounts:
         mounts.open_sources("open_tree", sketch.slot)
         root.open("open_tree", sketch.slot)
+    nodes = _devices(sketch)
     joined = namespaces.open_joined(sketch)
     process.own_oom_score(sketch)
     inputs.cgroup.join(sketch, entrances)
     process.all_cpus(sketch)
-
-    def open_inside() -> None:
-        mounts.open_sources("open_source", sketch.own_slot)
-        root.open("open_source", sketch.own_slot)
-
     if inputs.keyring:
         process.key_label(sketch)
-    namespaces.enter(sketch, joined, None if sketch.host.mounts else open_inside)
+    _enter(sketch, mounts, root, joined)
     namespaces.check_maps(sketch)
     if namespaces.respawns(sketch):
         # Early: a procfs that is mounted shows the pid namespace that its mounter is in.
@@ -133,6 +129,34 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
         sketch.add("keyring", f"_ses.{inputs.state['id']}")
     namespaces.identity(sketch)
     _rootfs(sketch, inputs, root)
+    return nodes
+
+
+def _devices(sketch: Sketch) -> dict[int, int]:
+    if not sketch.spaces.user or not sketch.linux.get("devices"):
+        return {}
+    from pycontainer.plan import beside_user
+
+    return beside_user.make_nodes(sketch)
+
+
+def _enter(sketch: Sketch, mounts: Mounts, root: Root, joined: dict[str, int]) -> None:
+    """The namespaces, opening what only the executor can open at the point where it can."""
+
+    def open_inside() -> None:
+        mounts.open_sources("open_source", sketch.own_slot)
+        root.open("open_source", sketch.own_slot)
+
+    def open_joined() -> None:
+        from pycontainer.plan import beside_user
+
+        beside_user.open_joined(mounts)
+
+    if sketch.host.mounts:
+        others = sketch.spaces.joined.keys() - {"user"}
+        namespaces.enter(sketch, joined, open_joined=open_joined if others else None)
+    else:
+        namespaces.enter(sketch, joined, open_inside)
 
 
 class Root:
@@ -182,10 +206,10 @@ def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:
     sketch.add("rootfs", root.slot, parent, int(over), root.path, field="root.path")
 
 
-def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> None:
+def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: dict[int, int]) -> None:
     """Everything that is mounted and made below the root, hooks in between, and the pivot."""
     mounts.compile()
-    devices.compile_devices(sketch)
+    devices.compile_devices(sketch, mounts.on_dev, nodes)
     process.terminal(sketch, mount=sketch.spaces.has("mount"))
     process.control_terminal(sketch)
     namespaces.net_devices(sketch)

@@ -196,7 +196,8 @@ def _mount_attr(op: Op) -> str:
 def _mknod(op: Op) -> str:
     mode, device = op["mode"], op["device"]
     kind = {0o020000: "c", 0o060000: "b", 0o010000: "p"}[mode & 0o170000]
-    verb = f"bind {_text(op, 'source')} on" if op["bind"] else "mknod"
+    made = op.kind == "make_device"
+    verb = f"bind {_text(op, 'source')} on" if not made and op["bind"] else "mknod"
     owner = f" {op['uid']}:{op['gid']}" if op["uid"] or op["gid"] else ""
     number = "" if kind == "p" else f" {device >> 32}:{device & 0xFFFFFFFF}"
     return f"{verb} {_text(op, 'path')} {kind}{number} {mode & 0o7777:04o}{owner}"
@@ -255,6 +256,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "cgroup_devices": lambda op: f"restrict devices: {_text(op, 'rules')}",
     "open_cgroup": lambda op: f"open {_text(op, 'path')}",
     "open_tree": lambda op: f"open the mount source {_text(op, 'path')}",
+    "make_device": lambda op: f"outside of the container, {_mknod(op)}",
     "idmap_tree": lambda op: (
         f"map the ids of {_text(op, 'path')}"
         + (" and below" if op["recursive"] else "")
@@ -302,7 +304,11 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "setns": lambda op: f"join {_spaces(op['nstype'])} namespace {_text(op, 'path')}",
     "unshare": lambda op: f"make new namespaces: {_spaces(op['flags'])}",
     "respawn": lambda op: f"go on in a child (new namespaces: {_spaces(op['flags'])})",
-    "become_root": lambda op: "become root of the user namespace",
+    "become_root": lambda op: (
+        f"become {op['uid']}:{op['gid']} of the user namespace"
+        if op["uid"] or op["gid"]
+        else "become root of the user namespace"
+    ),
     "setsid": lambda op: "start a session",
     "keyring": lambda op: f"join session keyring {_text(op, 'name')}",
     "unit_start": lambda op: (
@@ -316,6 +322,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "mount_propagation": lambda op: f"make {_text(op, 'target')} {_PROPAGATION[op.ints[0]]}",
     "own_oom_score": lambda op: f"set oom_score_adj to {op['value']}, if we may",
     "open_source": lambda op: f"open the mount source {_text(op, 'path')}",
+    "open_fs": lambda op: f"make a {_text(op, 'fstype')} of what was joined",
     "rootfs": lambda op: f"use {_text(op, 'path')} as root",
     "mount": _mount,
     "bind": _bind,

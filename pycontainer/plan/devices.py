@@ -6,7 +6,17 @@ from _stat import S_IFBLK, S_IFCHR, S_IFIFO
 
 from pycontainer.plan.mounts import clean
 from pycontainer.plan.sketch import Sketch
-from pycontainer.tables.mount_options import parse
+from pycontainer.tables.mount_options import (
+    ATTR_NODEV,
+    ATTR_NOEXEC,
+    ATTR_NOSUID,
+    ATTR_RDONLY,
+    parse,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # config-linux.md#default-devices: path, major, minor
 DEFAULT_DEVICES = (
@@ -25,36 +35,50 @@ SYMLINKS = (
     ("/proc/self/fd/2", "/dev/stderr", 0),
 )
 _PTMX = "/dev/ptmx"
+_LIKE_A_NODE = (ATTR_NOSUID | ATTR_NOEXEC, ATTR_NODEV | ATTR_RDONLY)  # of its mount: set, clear
 _TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
 
 
-def compile_devices(sketch: Sketch) -> None:
-    """All devices and symlinks, unless the config binds a /dev of its own."""
+def node(device: dict[str, Any]) -> tuple[int, int]:
+    """Of a listed device: the mode with the type, and the numbers as major << 32 | minor."""
+    mode = device.get("fileMode")
+    mode = (0o666 if mode is None else mode & 0o7777) | _TYPES[device["type"]]
+    return mode, device.get("major", 0) << 32 | device.get("minor", 0)
+
+
+def compile_devices(sketch: Sketch, bound: set[str], slots: dict[int, int]) -> None:
+    """All devices and symlinks, unless the config binds a /dev of its own; what it has `bound` to
+    places in there stays (/dev/urandom on /dev/random, say). `slots` are of those made outside."""
     if _dev_is_bound(sketch):
         return
-    named = {clean(device["path"]) for device in sketch.linux.get("devices") or ()}
+    named = bound | {clean(device["path"]) for device in sketch.linux.get("devices") or ()}
     bind = int(sketch.spaces.user)
     for path, major, minor in DEFAULT_DEVICES:
         if path not in named:
             number = major << 32 | minor
             sketch.add("mknod", S_IFCHR | 0o666, number, 0, 0, bind, path, path)
-    _listed(sketch, bind)
+    _listed(sketch, bind, bound, slots)
     for target, path, replace in SYMLINKS:
         sketch.add("symlink", replace, target, path)
     if sketch.host.kcore:
         sketch.add("symlink", 0, "/proc/kcore", "/dev/core")
-    sketch.add("symlink", 1, "pts/ptmx", _PTMX)
+    if _PTMX not in bound:
+        sketch.add("symlink", 1, "pts/ptmx", _PTMX)
 
 
-def _listed(sketch: Sketch, bind: int) -> None:
+def _listed(sketch: Sketch, bind: int, bound: set[str], slots: dict[int, int]) -> None:
     for index, device in enumerate(sketch.linux.get("devices") or ()):
         path = clean(device["path"])
         if path == _PTMX:  # the link to the container's own takes its place: engines list it, too
             continue
+        if path in bound:
+            continue
+        field = f"linux.devices[{index}]"
+        if index in slots:
+            sketch.add("bind", slots[index], 0, *_LIKE_A_NODE, 0, 0, path, path, field=field)
+            continue
         pipe = device["type"] == "p"  # which takes no privilege, and is nobody else's
-        mode = device.get("fileMode")
-        mode = (0o666 if mode is None else mode & 0o7777) | _TYPES[device["type"]]
-        number = device.get("major", 0) << 32 | device.get("minor", 0)
+        mode, number = node(device)
         sketch.add(
             "mknod",
             mode,
@@ -64,7 +88,7 @@ def _listed(sketch: Sketch, bind: int) -> None:
             int(bind and not pipe),
             path,
             "" if pipe else path,
-            field=f"linux.devices[{index}]",
+            field=field,
         )
 
 

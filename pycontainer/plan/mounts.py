@@ -37,10 +37,12 @@ _PROC_FILES = frozenset(
         *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
     )
 )
+CGROUPS = ("cgroup", "cgroup2")
+_PLAIN_TARGET = 3  # `optional` of bind, as csrc/ex_mount.c has it
 _PLAIN_DIRECTORY = ("proc", "sysfs")
 # File systems that show a namespace, whose owner must be the mounter's user namespace; and where
 # the one that shows the host's is.
-_OWNED = {
+OWNED = {
     "proc": ("pid", "/proc"),
     "sysfs": ("network", "/sys"),
     "mqueue": ("ipc", "/dev/mqueue"),
@@ -50,7 +52,7 @@ _OWNED = {
 class Mounts:
     """The compiler of `mounts`; remembers what has to be done after the devices are made."""
 
-    __slots__ = ("bundle", "cgroup", "for_systemd", "late", "opened", "sketch")
+    __slots__ = ("bundle", "cgroup", "for_systemd", "late", "on_dev", "opened", "sketch")
 
     def __init__(self, sketch: Sketch, bundle: str, cgroup: Any) -> None:
         self.sketch = sketch
@@ -58,6 +60,7 @@ class Mounts:
         self.cgroup = cgroup  # compiles mounts of type cgroup
         self.late: list[tuple[int, str, str]] = []  # (mount number, target, field): read-only
         self.opened: dict[int, int] = {}  # mount number: slot of its source
+        self.on_dev: set[str] = set()  # what is bound to places in /dev
         annotations = sketch.config.get("annotations") or {}
         # Where crun's annotation wants a cgroup v1 for an old systemd.
         self.for_systemd = annotations.get("run.oci.systemd.force_cgroup_v1", "")
@@ -166,14 +169,16 @@ class Mounts:
             return
         elif options.bind:
             self._bind(index, mount, target, options)
+        elif index in self.opened:  # it shows a namespace of another owner's
+            plain = _PLAIN_TARGET if mount["type"] in _PLAIN_DIRECTORY else 0
+            values = (self.opened[index], 0, 0, 0, 0, plain, mount["type"], target)
+            self.sketch.add("bind", *values, field=field)
         elif self._is_cgroup(mount.get("type")):
             self.cgroup.mount(self.sketch, target, options, index)
         else:
             self._file_system(mount, target, options, field)
-            if mount["type"] == "mqueue" and self.sketch.linux.get("mountLabel"):
-                from pycontainer.plan import labels
-
-                labels.after_mount(self.sketch, target)
+        if mount.get("type") == "mqueue" and not options.bind:
+            self._label_after(target)
         for flags in options.propagation:
             self.sketch.add("mount_propagation", flags, target, field=f"{field}.options")
         if options.rec_attr_set or options.rec_attr_clr:
@@ -186,6 +191,12 @@ class Mounts:
                 field=f"{field}.options",
             )
 
+    def _label_after(self, target: str) -> None:
+        if self.sketch.linux.get("mountLabel"):
+            from pycontainer.plan import labels
+
+            labels.after_mount(self.sketch, target)
+
     def _source(self, mount: dict[str, Any], field: str) -> str:
         source = mount.get("source") or ""
         if not source:
@@ -194,6 +205,8 @@ class Mounts:
 
     def _bind(self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions) -> None:
         field = f"mounts[{index}]"
+        if target.startswith("/dev/"):
+            self.on_dev.add(target)
         # mount(2) remounts when any flag is named, and then sets exactly the named ones; the rest
         # is cleared softly: a flag that an outer user namespace has locked stays.
         asked = options.attr_set | options.attr_clr
@@ -255,7 +268,7 @@ class Mounts:
                 field=f"{field}.type",
                 clause="config.md#mounts",
             )
-        space, path = _OWNED.get(fstype, ("", ""))
+        space, path = OWNED.get(fstype, ("", ""))
         if space and self.sketch.spaces.user and not self.sketch.spaces.has(space):
             hide = 2 if fstype == "mqueue" else 0  # a host may have it nowhere
             self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, hide, path, target, field=field)
@@ -280,8 +293,8 @@ class Mounts:
             fstype,
             mount.get("source") or "",
             target,
-            _list(data),
-            _list(flags),
+            listed(data),
+            listed(flags),
             field=field,
         )
 
@@ -370,5 +383,5 @@ def split_data(options: tuple[str, ...]) -> list[str]:
     return result
 
 
-def _list(strings: tuple[str, ...] | list[str]) -> bytes:
+def listed(strings: tuple[str, ...] | list[str]) -> bytes:
     return b"".join([s.encode("utf-8", "surrogateescape") + b"\0" for s in strings])

@@ -89,12 +89,16 @@ def open_joined(sketch: Sketch) -> dict[str, int]:
 
 
 def enter(
-    sketch: Sketch, slots: dict[str, int], open_inside: Callable[[], None] | None = None
+    sketch: Sketch,
+    slots: dict[str, int],
+    open_inside: Callable[[], None] | None = None,
+    open_joined: Callable[[], None] | None = None,
 ) -> None:
     """The executor's first operations: into every namespace, as root of the user namespace.
 
     `open_inside` adds what has to be opened with privileges over the new mount namespace, but
-    before another user's identity closes the way.
+    before another user's identity closes the way; `open_joined` what of the joined namespaces
+    takes the host's privileges.
     """
     spaces: Spaces = sketch.spaces
     _give_stdio(sketch)
@@ -104,11 +108,16 @@ def enter(
         # those over what is no deeper than itself: a network of the outer namespace, say.
         root = not sketch.host.rootless or sketch.host.permitted & CAP_SYS_ADMIN
         order = [*order, "user"] if root else ["user", *order]
+        open_joined = open_joined if root else None
     for kind in order:
+        if kind == "user" and open_joined:
+            open_joined()
         path, field = spaces.joined[kind]
         sketch.add("setns", slots[kind], FLAGS[kind], path, field=field)
         if kind == "user" and not (open_inside and spaces.staged):
             _become_root(sketch, field)
+    if spaces.new & CLONE_NEWUSER and open_joined:
+        open_joined()
     if spaces.staged:
         _enter_staged(sketch, open_inside)
 
@@ -149,7 +158,15 @@ def _become_root(sketch: Sketch, field: str) -> None:
     # hooks that set the network up. In new namespaces there is nobody to hide from; but who is in
     # a pid namespace that we join may own the new user namespace, and could trace us on our way.
     visible = int(sketch.host.rootless and not {"user", "pid"} & {*spaces.joined})
-    sketch.add("become_root", mode, visible, field=field)
+    user, linux = sketch.process.get("user") or {}, sketch.linux
+    uid = _acting(linux.get("uidMappings"), user.get("uid", 0))
+    gid = _acting(linux.get("gidMappings"), user.get("gid", 0))
+    sketch.add("become_root", mode, visible, uid, gid, field=field)
+
+
+def _acting(mappings: Sequence[dict[str, int]] | None, own: int) -> int:
+    """Root, where it has an id. Its capabilities are given by the namespace, not by the id."""
+    return 0 if not mappings or any(row["containerID"] == 0 for row in mappings) else own
 
 
 def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> None:

@@ -17,6 +17,7 @@ from tests.executor.steps import (
     RECURSIVE,
     attach,
     cloned,
+    configured,
     directories,
     members,
     new_file,
@@ -60,8 +61,8 @@ def respawn(walk: Walk) -> None:
 def become_root(walk: Walk) -> None:
     if walk["setgroups"]:
         walk.want("setgroups", 0, fails=("EPERM",) if walk["setgroups"] == 2 else ())
-    walk.want("setresgid", 0, 0, 0)
-    walk.want("setresuid", 0, 0, 0)
+    walk.want("setresgid", *[walk["gid"]] * 3)
+    walk.want("setresuid", *[walk["uid"]] * 3)
     walk.want("prctl", 4, walk["visible"])
 
 
@@ -126,9 +127,9 @@ def rootfs(walk: Walk) -> None:
             tried = posixpath.dirname(tried)
     if walk["slot"] < 0:
         walk.want("open_tree", -100, path, CLONED | RECURSIVE)
-        walk.want("move_mount", Fd(f"tree:{path}"), "", -100, path, 4)
+        walk.want("move_mount", Fd(f"tree:{path}"), "", -100, path, 0x14)
     else:
-        walk.want("move_mount", Fd(f"slot:{walk['slot']}"), "", -100, path, 4)
+        walk.want("move_mount", Fd(f"slot:{walk['slot']}"), "", -100, path, 0x14)
         if walk["parent"] == 1:
             call = walk.want("mount", None, ..., None, 1 << 18, None)
             _through(walk, call, root("/").name)
@@ -139,6 +140,16 @@ def open_source(walk: Walk) -> None:
     flags |= NOFOLLOW if walk["nofollow"] else 0
     tree = walk.want("open_tree", -100, walk["path"], flags)
     walk.fds.names[tree.result] = f"slot:{walk['slot']}"
+
+
+def open_fs(walk: Walk) -> None:
+    context = f"fs:{walk['fstype']}"
+    walk.want("fsopen", walk["fstype"], 1)
+    if walk["source"]:
+        walk.want("fsconfig", Fd(context), 1, "source", walk["source"], 0)
+    configured(walk, context, walk["options"])
+    made = walk.want("fsmount", Fd(context), 1, walk["attr_set"])
+    walk.fds.names[made.result] = f"slot:{walk['slot']}"
 
 
 def mount(walk: Walk) -> None:
@@ -160,13 +171,7 @@ def _configure(walk: Walk, context: str) -> None:
         walk.want("fsconfig", Fd(context), 1, "source", walk["source"], 0)
     if walk["keep_mode"]:
         walk.want("fsconfig", Fd(context), 1, "mode", re.compile(r'"[0-7]{4}"').fullmatch, 0)
-    for option in [*walk["options"], *walk["sb_flags"]]:
-        key, equals, value = option.partition("=")
-        if equals:
-            walk.want("fsconfig", Fd(context), 1, key, value, 0)
-        else:
-            walk.want("fsconfig", Fd(context), 0, key, None, 0)
-    walk.want("fsconfig", Fd(context), 6, None, None, 0)
+    configured(walk, context, [*walk["options"], *walk["sb_flags"]])
 
 
 def _through(walk: Walk, call: Call, name: str) -> None:
@@ -391,9 +396,9 @@ EXPECTED: dict[str, Check] = {
         for check in (
             cgroup_join, setns, unshare, respawn, become_root, own_oom_score, setsid,
             keyring, loopback_up, hostname, domainname, sysctl, self_write, propagation, rootfs,
-            open_source, mount, bind, mount_attr, mount_propagation, remount, readonly, mask,
-            label_file, pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink, console,
-            control_terminal,
+            open_source, open_fs, mount, bind, mount_attr, mount_propagation, remount, readonly,
+            mask, label_file, pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink,
+            console, control_terminal,
             reopen_null, sync, hook, await_start,
         )
     },

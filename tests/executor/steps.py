@@ -57,6 +57,17 @@ def attach(walk: Walk, tree: str, target: str) -> None:
     walk.want("move_mount", Fd(f"tree:{tree}"), "", root(target), "", BOTH_EMPTY)
 
 
+def configured(walk: Walk, context: str, options: list[str]) -> None:
+    """A file system that gets these options, and is made."""
+    for option in options:
+        key, equals, value = option.partition("=")
+        if equals:
+            walk.want("fsconfig", Fd(context), 1, key, value, 0)
+        else:
+            walk.want("fsconfig", Fd(context), 0, key, None, 0)
+    walk.want("fsconfig", Fd(context), 6, None, None, 0)
+
+
 def new_proc(walk: Walk) -> None:
     """The procfs of the executor's own, once."""
     if not walk.proc:

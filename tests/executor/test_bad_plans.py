@@ -126,7 +126,7 @@ RISKY = {
     "propagation", "rootfs", "move_root", "chroot", "pivot_root", "exec", "sysctl", "self_write",
     "remount", "mount_propagation", "reopen_null", "keyring", "cgroup_join", "setns", "bind",
     "bind_link", "unmount", "finish",
-    "readonly", "mask", "open_source", "await_start", "sync", "respawn", "hook",
+    "readonly", "mask", "open_source", "open_fs", "await_start", "sync", "respawn", "hook",
 }  # fmt: skip
 NONSENSE = (-1, 0, 1, 2, 63, 64, 2**31, -(2**31), 2**63 - 1, -(2**63))
 WORDS = (b"", b"/", b"tmpfs", b"x\0y", b"\0" * 9, b"a" * 5000, b"..", b"proc")

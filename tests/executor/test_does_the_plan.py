@@ -96,6 +96,13 @@ def joined(bundle: Bundle) -> None:
     bundle.new_namespace("cgroup")
 
 
+def mapped_and_joined(bundle: Bundle) -> None:
+    """A user namespace that does not own what is joined."""
+    mapped(bundle)
+    bundle.join_namespace("network", "/proc/self/ns/net")
+    bundle.join_namespace("ipc", "/proc/self/ns/ipc")
+
+
 def sharing(bundle: Bundle) -> None:
     """Other processes' pid namespace: the program appears there last."""
     bundle.join_namespace("pid", "/proc/self/ns/pid")
@@ -142,7 +149,7 @@ def links_mapped(bundle: Bundle) -> None:
 
 
 CONFIGS: list[Callable[[Bundle], None]] = [
-    default, rich, hooks, mapped, joined, sharing, scheduled, scheduled_late,
+    default, rich, hooks, mapped, joined, mapped_and_joined, sharing, scheduled, scheduled_late,
     links, links_mapped,
 ]  # fmt: skip
 

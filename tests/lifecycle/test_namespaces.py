@@ -189,6 +189,22 @@ def test_user_namespace(box: Box, uid: int):
     assert looks[0][0] == 0
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_user_namespace_without_root(box: Box, pyc: Runtime, size: int):
+    """Whoever the program runs as makes it then; crun does so, runc refuses it."""
+    bundle = user_namespace(box.bundle("/bin/sleep", "1000"))
+    mappings = [{"containerID": 1000, "hostID": 100000, "size": size}]
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mappings
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    pyc("run", "-d", "-b", bundle, box.id()).ok()
+    look = "id -u; id -g; stat -c %u:%g /dev /bin; grep CapPrm /proc/self/status"
+    out = pyc("exec", box.id(), "sh", "-c", look).ok().out.split()
+    assert out == ["1000", "1000", "1000:1000", "1000:1000", "CapPrm:", "0" * 16]
+    other = pyc("exec", "-u", "1001:1001", box.id(), "id", "-u")
+    assert other.ok().out == "1001\n" if size > 1 else other.status == 255
+    pyc("exec", "-u", "0", box.id(), "id").fails(status=255)
+
+
 def test_user_namespace_without_a_network_of_its_own(box: Box, pyc: Runtime):
     bundle = user_namespace(box.bundle().script("id -u; ls /sys/class/net | wc -l"))
     bundle.drop_namespace("network")
@@ -294,6 +310,20 @@ def test_a_container_that_outlives_its_joined_namespace(
     pyc("run", "-d", "-b", bundle, name).ok()
     assert pyc("exec", name, "ip", "link").ok().out.count("lo") >= 1
     eventually(lambda: pyc.status(name) == "running", "still there")
+
+
+def test_a_user_namespace_beside_joined_ones(box: Box, foreign: dict[str, str]):
+    """Their owner's procfs, sysfs and mqueue are not to be had inside; and they show no other."""
+    look = "cat /proc/1/comm; ls /proc | grep -c '^[0-9]'; ls /sys/class/net; ls -d /dev/mqueue"
+    bundle = user_namespace(box.bundle().script(look))
+    bundle.config.pop("hostname")
+    for kind in ("pid", "network", "ipc", "uts"):
+        box.join(bundle, kind, foreign[kind])
+    first, count, *rest = box.run(bundle).ok().out.split()
+    assert (first, rest) == ("sh", ["lo", "/dev/mqueue"]) and int(count) < 8
+    (bundle.rootfs / "proc").rmdir()
+    (bundle.rootfs / "proc").symlink_to("tmp")
+    box.run(bundle).fails("/proc", "ordinary directory")
 
 
 def test_proc_shows_the_pid_namespace_that_was_joined(box: Box):

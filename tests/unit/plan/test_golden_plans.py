@@ -39,6 +39,8 @@ def user_namespace() -> Plan:
     document = config(uidMappings=RANGE, gidMappings=RANGE)
     document["linux"]["namespaces"].append({"type": "user"})
     document["mounts"].append({"destination": "/data", "source": "/srv", "options": ["rbind"]})
+    zero = {"path": "/dev/mine", "type": "c", "major": 1, "minor": 5, "uid": 7}
+    document["linux"]["devices"] = [zero, {"path": "/dev/pipe", "type": "p"}]
     return plan(document)
 
 
