@@ -129,9 +129,7 @@ class Mounts:
         self._file_system(mount, target, options, field)
         if self._is_late(mount, target, options):
             self.sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
-        if options.rec_attr_set or options.rec_attr_clr:
-            rec_set, rec_clr = options.rec_attr_set, options.rec_attr_clr
-            self.sketch.add("mount_attr", 1, rec_set, rec_clr, target, field=f"{field}.options")
+        self._recursive(target, options, field)
 
     def finish(self) -> None:
         """A /dev or a tmpfs that is to be read-only becomes so once all is there that it holds:
@@ -181,15 +179,13 @@ class Mounts:
             self._label_after(target)
         for flags in options.propagation:
             self.sketch.add("mount_propagation", flags, target, field=f"{field}.options")
+        self._recursive(target, options, field)
+
+    def _recursive(self, target: str, options: ParsedOptions, field: str) -> None:
+        """Options like rro: for what is below, too."""
         if options.rec_attr_set or options.rec_attr_clr:
-            self.sketch.add(
-                "mount_attr",
-                1,
-                options.rec_attr_set,
-                options.rec_attr_clr,
-                target,
-                field=f"{field}.options",
-            )
+            rec_set, rec_clr = options.rec_attr_set, options.rec_attr_clr
+            self.sketch.add("mount_attr", 1, rec_set, rec_clr, target, field=f"{field}.options")
 
     def _label_after(self, target: str) -> None:
         if self.sketch.linux.get("mountLabel"):

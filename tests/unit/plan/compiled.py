@@ -26,11 +26,8 @@ def config(**linux: Any) -> dict[str, Any]:
 
 def plan(document: dict[str, Any], host: Host | None = None, **options: Any) -> Plan:
     """The plan of `create`, without a cgroup."""
-    cgroup = CgroupPlan(
-        Layout("none", ()),
-        CgroupPaths("none", {}, False, "disabled"),
-        ResourcePlan([], [], b"", False, []),
-    )
+    paths = CgroupPaths("none", {}, False, "disabled")
+    cgroup = CgroupPlan(Layout("none", ()), paths, ResourcePlan([], [], b"", False, []))
     state = {"ociVersion": "1.3.0", "id": "c1", "status": "creating", "bundle": "/b"}
     inputs = Inputs(host or Host(), cgroup, bundle="/b", rootfs="/b/rootfs", state=state, **options)
     return compile_create(document, inputs)
