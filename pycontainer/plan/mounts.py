@@ -226,6 +226,8 @@ class Mounts:
         from pycontainer.plan import bind_words
 
         field = f"mounts[{index}]"
+        if target.startswith("/dev/"):
+            self.on_dev.add(target)
         if options.links:
             bind_words.check(options, target, f"{field}.options")
         asked = options.attr_set | options.attr_clr
