@@ -46,11 +46,13 @@ Needs CRIU. The container is deleted afterwards unless it is to go on.
 def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.cli import find
     from pycontainer.criu_dump import check_status, checkpoint
+    from pycontainer.store import make_directories
 
     container = find(settings, arguments)
     warn_rootless(settings, "checkpoint")
     check_status(container)  # before any directory is made
     options = criu_options(arguments)
+    make_directories(options.images, 0o700)
     options.pre_dump = arguments["pre-dump"]
     if "status-fd" in arguments:
         options.status_fd = arguments["status-fd"]
@@ -65,10 +67,8 @@ def criu_options(arguments: Arguments) -> CriuOptions:
     """What checkpoint and restore have in common."""
     from pycontainer.criu_options import CriuOptions
     from pycontainer.settings import absolute
-    from pycontainer.store import make_directories
 
     images = absolute(arguments["image-path"] or "checkpoint")
-    make_directories(images, 0o700)
     options = CriuOptions(
         images, absolute(arguments["work-path"]) if arguments["work-path"] else ""
     )

@@ -88,7 +88,7 @@ def _enter(sketch: Sketch) -> None:
         path, _ = sketch.spaces.joined[kind]
         sketch.add("setns", slot, FLAGS[kind], path)
         if kind == "user":
-            sketch.add("become_root", 0, 0)
+            sketch.add("become_root", 0, 0, 0, 0)
     sketch.add("umask", 0o022)
 
 

@@ -41,7 +41,7 @@ def _words(rng: random.Random) -> list[str]:
 
 
 def _option(rng: random.Random, long: str, short: str) -> list[str]:
-    if long in ("root", "log", "pid-file", "trace", "image-path", "work-path"):
+    if long in ("root", "log", "pid-file", "trace", "image-path", "work-path", "file"):
         return []  # files appear where these say
     dashes = rng.choice(("--", "--", "-"))
     flag = f"-{short}" if short and rng.random() < 0.3 else dashes + long

@@ -37,7 +37,7 @@ class Net:
         pyc = self.box.pycontainer
         command = pyc.command
         pyc.argv = lambda *args: [
-            "ip", "netns", "exec", self.name, command, "--root", str(pyc.root), *map(str, args)
+            "nsenter", f"--net=/run/netns/{self.name}", command, "--root", str(pyc.root), *map(str, args)
         ]  # fmt: skip
         return pyc(*argv)
 
