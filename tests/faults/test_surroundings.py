@@ -169,7 +169,8 @@ def test_signal_while_a_hook_hangs(box: Box, sent: signal.Signals) -> None:
     here = box.directory / "here"
     hook = {"path": "/bin/sh", "args": ["sh", "-c", f"touch {here}; exec sleep 3"]}
     bundle.config["hooks"] = {"createRuntime": [hook]}
-    argv = pyc.argv("create", "-b", bundle, name)
+    # A suite in the background of a script ignores SIGINT, and so would what it starts.
+    argv = ["env", "--default-signal=INT", *pyc.argv("create", "-b", bundle, name)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE) as create:
         eventually(here.exists, "the hook runs")
         create.send_signal(sent)
