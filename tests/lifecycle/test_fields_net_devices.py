@@ -36,9 +36,8 @@ class Net:
         """Our runtime, in this namespace."""
         pyc = self.box.pycontainer
         command = pyc.command
-        pyc.argv = lambda *args: [
-            "nsenter", f"--net=/run/netns/{self.name}", command, "--root", str(pyc.root), *map(str, args)
-        ]  # fmt: skip
+        enter = ["nsenter", f"--net=/run/netns/{self.name}"]
+        pyc.argv = lambda *args: [*enter, command, "--root", str(pyc.root), *map(str, args)]
         return pyc(*argv)
 
     def inside(self, pid: int, what: str) -> list[dict]:
