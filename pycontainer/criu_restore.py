@@ -107,8 +107,8 @@ class _Restoration(Creation):
 
     def _make_cgroup(self) -> None:
         resources = self.cgroup_plan.resources
-        warnings = self.cgroup.create(resources, self.settings.rootless)
         self.cgroup.start(resources)
+        warnings = self.cgroup.create(resources, self.settings.rootless)
         warnings += self.cgroup.apply(resources.writes)
         warnings += self.cgroup.apply_devices(resources, self.settings.rootless)
         for warning in warnings:

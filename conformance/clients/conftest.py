@@ -15,6 +15,7 @@ import pytest
 
 from conformance.clients.containerd import Containerd
 from conformance.clients.cri import Cri
+from conformance.clients.crio import CriO
 from conformance.clients.docker import Docker
 from conformance.clients.engine import SYSTEMD, Engine
 from conformance.clients.podman import Podman, Rootless
@@ -28,6 +29,7 @@ ENGINES: dict[str, type[Engine]] = {
     "containerd": Containerd,
     "docker": Docker,
     "cri": Cri,
+    "crio": CriO,
 }
 RUNTIMES = ("pycontainer", "runc") if ALL else ("pycontainer",)
 # The same objects for every check: older pytest asks whether a fixture's parameter *is* the last.

@@ -1,4 +1,4 @@
-"""containerd as Kubernetes uses it: the CRI plugin, spoken to as the kubelet does.
+"""What Kubernetes uses: the Container Runtime Interface, spoken to as the kubelet does.
 
 Pods are in the host's network namespace: no CNI is needed then. The image for both the pause
 container and the box is imported, and nothing is pulled.
@@ -6,12 +6,14 @@ container and the box is imported, and nothing is pulled.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
-from conformance.clients.containerd import IMAGE, Containerd, image_archive
-from conformance.clients.engine import SYSTEMD, root_archive, terminate, unmount_below
+from conformance.clients.containerd import IMAGE, image_archive
+from conformance.clients.engine import SYSTEMD, Engine, root_archive, terminate, unmount_below
 from conformance.clients.grpc import Client, Refused, Table
 from tests.support.runtimes import CHECKOUT, SLOWNESS, eventually
 
@@ -41,13 +43,16 @@ MESSAGES: Table = {
     "RemoveContainerRequest": _ID,
     "RemoveContainerResponse": _NONE,
     "ContainerStatusRequest": {**_ID, "verbose": (2, bool)},
-    "ContainerStatusResponse": {"status": (1, "status")},
+    "ContainerStatusResponse": {"status": (1, "status"), "info": (2, "entry")},
+    "PodSandboxStatusRequest": {**_POD_ID, "verbose": (2, bool)},
+    "PodSandboxStatusResponse": {"info": (2, "entry")},
     "UpdateContainerResourcesRequest": {**_ID, "linux": (2, "resources")},
     "UpdateContainerResourcesResponse": _NONE,
     "ContainerStatsRequest": _ID,
     "ContainerStatsResponse": {"stats": (1, "stats")},
     "ExecSyncRequest": {**_ID, "cmd": (2, str), "timeout": (3, int)},
     "ExecSyncResponse": {"stdout": (1, bytes), "stderr": (2, bytes), "exit_code": (3, int)},
+    "entry": {"key": (1, str), "value": (2, str)},
     "pod": {
         "metadata": (1, "pod_name"),
         "hostname": (2, str),
@@ -73,7 +78,7 @@ MESSAGES: Table = {
         "linux": (15, "linux"),
     },
     "name": {"name": (1, str)},
-    "image": {"image": (1, str)},
+    "image": {"image": (1, str), "user_specified_image": (18, str)},
     "env": {"key": (1, str), "value": (2, str)},
     "mount": {"container_path": (1, str), "host_path": (2, str), "readonly": (3, bool)},
     "linux": {"resources": (1, "resources"), "security_context": (2, "security")},
@@ -101,58 +106,40 @@ MESSAGES: Table = {
 }
 
 
-class Cri(Containerd):
-    """The daemon with the plugin; the runtime is a handler, as a RuntimeClass names it."""
+class Pods(Engine):
+    """A daemon that speaks CRI; the runtime is a handler, as a RuntimeClass names it."""
 
-    name = "cri"
-    needs = ("containerd", "ctr")
+    def answers_at(self, socket: Path, name: str) -> None:
+        """Wait for the daemon, which calls itself `name`."""
+        self.client = Client(socket, SERVICE, MESSAGES)
+        self.boxes = 0
+        self.pods: list[str] = []
+        eventually(lambda: self._calls_itself(name), f"{name} answers", 60)
 
-    def start(self) -> None:
-        home = self.home
-        documented = (CHECKOUT / "docs" / "engines.md").read_text()
-        section = documented.split("\n## containerd\n", 1)[1]
-        block = section.split("```toml\n", 1)[1].split("```", 1)[0]
-        ours = block.replace("/usr/local/bin/pycontainer", self.runtime_path)
-        ours = ours.replace("SystemdCgroup = true", f"SystemdCgroup = {str(SYSTEMD).lower()}")
-        version, _, rest = ours.partition("\n")
-        (home / "config.toml").write_text(
-            f"{version}\n"
-            f'root = "{home}/root"\n'
-            f'state = "{home}/run"\n'
-            'disabled_plugins = ["io.containerd.internal.v1.opt"]\n'
-            f'[grpc]\naddress = "{home}/c.sock"\n'
-            f'[ttrpc]\naddress = "{home}/c.sock.ttrpc"\n'
-            '[plugins."io.containerd.grpc.v1.cri"]\n'
-            f'sandbox_image = "{IMAGE}"\n'
-            "restrict_oom_score_adj = true\n"
-            f'[plugins."io.containerd.grpc.v1.cri".cni]\nconf_dir = "{home}/cni"\n'
-            f"{rest}"
-            f'Root = "{home}/state"\n'
-        )
-        with (home / "daemon.log").open("wb") as log:
+    def _calls_itself(self, name: str) -> bool:
+        try:
+            return self.call("Version").get("runtime_name") == name
+        except (OSError, Refused):
+            return False
+
+    def serve(self, *words: Any) -> None:
+        """Start the daemon."""
+        with (self.home / "daemon.log").open("wb") as log:
             self.daemon = subprocess.Popen(
-                ["containerd", f"--config={home}/config.toml"],
+                list(map(str, words)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self.client = Client(home / "c.sock", SERVICE, MESSAGES)
-        eventually(self._answers, "the CRI plugin answers", 60)
-        # The same image is the pod's own, which only has to stay.
-        image = image_archive(root_archive(home), home / "docker.tar", "sleep", "10000")
-        self("images", "import", image).ok()
-        self.boxes = 0
-        self.pods: list[str] = []
 
-    def argv(self) -> list[str]:
-        return ["ctr", f"--address={self.home}/c.sock", "--namespace=k8s.io"]
-
-    def _answers(self) -> bool:
-        try:
-            return self.call("Version").get("runtime_name") == "containerd"
-        except (OSError, Refused):
-            return False
+    def documented(self, heading: str) -> str:
+        """The configuration of docs/engines.md, for the runtime and the machine here."""
+        text = (CHECKOUT / "docs" / "engines.md").read_text()
+        section = text.split(f"\n## {heading}\n", 1)[1]
+        block = section.split("```toml\n", 1)[1].split("```", 1)[0]
+        block = block.replace("/usr/local/bin/pycontainer", self.runtime_path)
+        return block.replace("SystemdCgroup = true", f"SystemdCgroup = {str(SYSTEMD).lower()}")
 
     def call(self, method: str, /, **members: Any) -> dict[str, Any]:
         """A call of CRI; Refused with what the daemon's log says about it."""
@@ -162,7 +149,7 @@ class Cri(Containerd):
             return self.client(method, **members)
         except Refused as refused:
             lines = log.read_bytes()[before:].decode().splitlines()
-            said = [line for line in lines if "level=error" in line]
+            said = [ln for ln in lines if "level=error" in ln or "Response error" in ln]
             raise Refused(f"{refused}: {' '.join(said)}") from None
 
     def pod(self, handler: str = HANDLER, **linux: Any) -> str:
@@ -190,7 +177,7 @@ class Cri(Containerd):
             linux["resources"] = members.pop("resources")
         config = {
             "metadata": {"name": f"box{self.boxes}"},
-            "image": {"image": IMAGE},
+            "image": {"image": IMAGE, "user_specified_image": IMAGE},
             "command": list(command or ("sleep", "1000")),
             "log_path": f"{self.boxes}.log",
             "linux": linux,
@@ -221,12 +208,15 @@ class Cri(Containerd):
         return self.call("ContainerStatus", container_id=container)["status"]
 
     def pid(self, container: str) -> int:
-        """Of the container's init."""
-        return int(self._task(container)[0])
+        """Of a container's init, or of a pod's."""
+        kind = "PodSandbox" if container in self.pods else "Container"
+        name = "pod_sandbox_id" if container in self.pods else "container_id"
+        found = self.call(f"{kind}Status", **{name: container}, verbose=True)
+        return json.loads(found["info"]["value"])["pid"]
 
-    def states(self) -> list[str]:
-        state = self.home / "state" / "k8s.io"
-        return [name for name in os.listdir(state) if name[0] != "~"] if state.exists() else []
+    def known(self, *containers: str) -> list[str]:
+        """What of these the runtime has to know: pods too, which are containers that just stay."""
+        return sorted(containers)
 
     def sweep(self) -> None:
         """Pods take their containers along."""
@@ -239,3 +229,40 @@ class Cri(Containerd):
     def stop(self) -> None:
         terminate(self.daemon)
         unmount_below(self.home)
+
+
+class Cri(Pods):
+    """containerd with its plugin."""
+
+    name = "cri"
+    needs = ("containerd", "ctr")
+
+    def start(self) -> None:
+        home = self.home
+        version, _, rest = self.documented("containerd").partition("\n")
+        (home / "config.toml").write_text(
+            f"{version}\n"
+            f'root = "{home}/root"\n'
+            f'state = "{home}/run"\n'
+            'disabled_plugins = ["io.containerd.internal.v1.opt"]\n'
+            f'[grpc]\naddress = "{home}/c.sock"\n'
+            f'[ttrpc]\naddress = "{home}/c.sock.ttrpc"\n'
+            '[plugins."io.containerd.grpc.v1.cri"]\n'
+            f'sandbox_image = "{IMAGE}"\n'
+            "restrict_oom_score_adj = true\n"
+            f'[plugins."io.containerd.grpc.v1.cri".cni]\nconf_dir = "{home}/cni"\n'
+            f"{rest}"
+            f'Root = "{home}/state"\n'
+        )
+        self.serve("containerd", f"--config={home}/config.toml")
+        self.answers_at(home / "c.sock", "containerd")
+        # The same image is the pod's own, which only has to stay.
+        image = image_archive(root_archive(home), home / "docker.tar", "sleep", "10000")
+        self("images", "import", image).ok()
+
+    def argv(self) -> list[str]:
+        return ["ctr", f"--address={self.home}/c.sock", "--namespace=k8s.io"]
+
+    def states(self) -> list[str]:
+        state = self.home / "state" / "k8s.io"
+        return [name for name in os.listdir(state) if name[0] != "~"] if state.exists() else []

@@ -7,6 +7,8 @@
 The virtual machine takes hours for all, so it runs in parts, one machine for each; each leaves its
 results in build/clients-vm, and the table is made of all that are there. What has passed does not
 run again, so that a run that ended too early can go on. Two parts with a + between them share one.
+Programs that Debian has not, CRI-O's for one, are taken along as PYCONTAINER_VM_COPIES names them:
+FILE:/usr/local/bin/NAME, with spaces between.
 
 A check that fails on both runtimes is the engine's or the machine's; one that fails on ours alone
 makes the exit status 1.
@@ -26,9 +28,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
-TABLES = (("podman", "rootless", "docker"), ("containerd", "cri"))
+TABLES = (("podman", "rootless", "docker"), ("containerd", "cri", "crio"))
 ENGINES = tuple(engine for engines in TABLES for engine in engines)
-NAMES = {"rootless": "rootless podman", "cri": "containerd's CRI"}
+NAMES = {"rootless": "rootless podman", "cri": "containerd's CRI", "crio": "CRI-O"}
 RUNTIMES = ("pycontainer", "runc")
 RANK = ("", "skipped", "passed", "failed")  # of a check that ran more than once, the worst
 SIGNS = {"": "", "skipped": "–", "passed": "yes", "failed": "no"}
@@ -49,6 +51,7 @@ PYTEST = [
 PARTS = {
     "containerd": ("", "containerd-{} and not masses"),
     "cri": ("", "cri-{}"),
+    "crio": ("", "crio-{}"),
     "podman": ("", "podman-{} and not masses"),
     "docker": ("", "docker-{} and not masses"),
     "rootless": ("tester", "rootless-{} and not masses"),
@@ -85,6 +88,8 @@ def run_in_vm(parts: list[str], options: argparse.Namespace) -> None:
     words += [f"--user={user}"] if (user := PARTS[parts[0]][0]) else []
     for name, value in ENVIRONMENT.items():
         words += ["--env", f"{name}={os.environ.get(name, value)}"]
+    for copy in os.environ.get("PYCONTAINER_VM_COPIES", "").split():
+        words.append(f"--copy={copy}")
     KEPT.mkdir(parents=True, exist_ok=True)
     command = [*words, "--", "sh", "-c", f"{script} wait"]
     subprocess.run(command, cwd=HERE.parents[1], check=False)

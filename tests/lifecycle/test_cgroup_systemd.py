@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -149,6 +151,20 @@ def test_refusals_leave_nothing(box: Box) -> None:
     bundle.process["args"] = ["/no/such/program"]
     pyc(*run, bundle, name).fails("no such file")
     assert units(box.token) == []
+    box.empty()
+
+
+@pytest.mark.skipif(not ROOT or shutil.which("criu") is None, reason="needs root, and CRIU")
+def test_a_refused_restore_leaves_nothing(box: Box) -> None:
+    pyc, name = box.pycontainer, box.id()
+    bundle = box.bundle("/bin/sleep", "1000")
+    bundle.config["annotations"] = {"org.systemd.property.NoSuchThing": "1"}
+    images = box.directory / "images"
+    images.mkdir()
+    words = ("restore", "-d", "--image-path", images, "-b", bundle, name)
+    pyc("--systemd-cgroup", *words).fails("NoSuchThing")
+    assert units(name) == []
+    assert list(Path("/sys/fs/cgroup").rglob(f"*{name}*")) == []
     box.empty()
 
 
