@@ -11,6 +11,8 @@
 #include <link.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -38,6 +40,7 @@ static struct {
     int (*arch_add)(void *filter, uint32_t arch);
     int (*attr_set)(void *filter, int attribute, uint32_t value);
     int (*resolve)(uint32_t arch, const char *name);
+    char *(*name)(uint32_t arch, int number); /* the caller frees it */
     int (*rule_add)(void *filter, uint32_t action, int number, unsigned int count,
                     const struct shim_seccomp_arg *args);
     int (*export_bpf)(void *filter, int fd);
@@ -55,6 +58,7 @@ static const struct {
     {"seccomp_arch_add", (void **)&library.arch_add},
     {"seccomp_attr_set", (void **)&library.attr_set},
     {"seccomp_syscall_resolve_name_arch", (void **)&library.resolve},
+    {"seccomp_syscall_resolve_num_arch", (void **)&library.name},
     {"seccomp_rule_add_array", (void **)&library.rule_add},
     {"seccomp_export_bpf", (void **)&library.export_bpf},
 };
@@ -138,6 +142,17 @@ int shim_seccomp_optimize(void *filter)
 int shim_seccomp_resolve(uint32_t arch, const char *name)
 {
     return library.resolve(arch, name);
+}
+
+int shim_seccomp_name(uint32_t arch, int syscall_number, char *out, uint32_t size)
+{
+    char *name = library.name(arch, syscall_number);
+    int fits = name != NULL && strlen(name) < size;
+
+    if (fits)
+        strcpy(out, name);
+    free(name);
+    return fits ? 0 : -ENOENT;
 }
 
 int shim_seccomp_add_rule(void *filter, uint32_t action, int syscall_number,

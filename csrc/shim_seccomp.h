@@ -44,6 +44,9 @@ int shim_seccomp_optimize(void *filter);
  */
 int shim_seccomp_resolve(uint32_t arch, const char *name);
 
+/* The other way round, into `out`; -ENOENT for a number that libseccomp has no name for. */
+int shim_seccomp_name(uint32_t arch, int syscall_number, char *out, uint32_t size);
+
 int shim_seccomp_add_rule(void *filter, uint32_t action, int syscall_number,
                           const struct shim_seccomp_arg *args, uint32_t count);
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pycontainer import intel_rdt, notify
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.engine import Started
+    from pycontainer.plan.seccomp import Filter
     from pycontainer.plan.sketch import Plan
     from pycontainer.requests import CreateOptions
     from pycontainer.settings import Settings
@@ -127,8 +128,7 @@ class Creation:
 
             self.cgroup_plan.delegated = crun_annotations.delegated(self.config, paths)
             resources.warnings += crun_annotations.warnings(self.config, driver.name)
-        filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
-        self.notifies = filter is not None and filter.notify
+        filter = self._filter()
         rdt = linux.get("intelRdt")
         if rdt is not None:
             from pycontainer import intel_rdt
@@ -150,6 +150,13 @@ class Creation:
         self.plan = compile_create(self.config, inputs)
         self.plan.warnings += resources.warnings
         return self.plan
+
+    def _filter(self) -> Filter | None:
+        """The one to load: that of the profile, or one that has us asked."""
+        filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
+        self.notifies = filter is not None and filter.notify
+        watch = self.options.watch
+        return filter if watch is None else watch.filter(filter, self.config)
 
     @property
     def rootfs(self) -> str:
@@ -271,6 +278,8 @@ class Creation:
 
     def _listener(self) -> Callable[[int, int], None] | None:
         """What hands a seccomp listener on when the program does not wait for `start`."""
+        if self.options.watch is not None:
+            return self.options.watch.take
         if self.gated or not self.notifies:
             return None
         from pycontainer.seccomp_agent import messenger

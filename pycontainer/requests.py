@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pycontainer.seccomp_report import Watch
+
 
 class Streams:
     """A process's descriptors when we are part of somebody's program, whose own are not meant.
@@ -25,7 +27,8 @@ class Streams:
 class CreateOptions:
     """Options of Container.create and Container.run; the names are those of the command line.
 
-    `document` is a config that has been loaded and validated already, with its text.
+    `document` is a config that has been loaded and validated already, with its text; `watch`
+    (seccomp_report.py) notes what the seccomp filter refuses.
     """
 
     __slots__ = (
@@ -42,6 +45,7 @@ class CreateOptions:
         "pidfd_socket",
         "preserve_fds",
         "streams",
+        "watch",
     )
 
     def __init__(
@@ -74,6 +78,7 @@ class CreateOptions:
         self.no_subreaper = no_subreaper
         self.document = document
         self.streams = streams
+        self.watch: Watch | None = None
 
 
 class ExecOptions:

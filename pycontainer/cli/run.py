@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pycontainer.cli.creation import OPTIONS as _CREATE_OPTIONS
 from pycontainer.cli.creation import create_options
-from pycontainer.cli.options import FLAG
+from pycontainer.cli.options import FLAG, TEXT
+from pycontainer.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ OPTIONS = (
     ("detach", "d", FLAG, "", "do not wait; the container goes on on its own"),
     ("keep", "", FLAG, "", "do not delete the container when it ends"),
     ("no-subreaper", "", FLAG, "", "do not adopt the container's orphaned processes"),
+    ("seccomp-report", "", TEXT, "FILE", "write to FILE (- is stderr) what its seccomp refuses"),
 )
 HELP = """\
 Exits with the status of the container's program, or 128+n when signal n ended it.
 
    pycontainer run -b mybundle mybox        in the foreground, deleted when it ends
    pycontainer run -d -b mybundle mybox     in the background
+   pycontainer run --seccomp-report - -b mybundle mybox     what its profile refuses, and why
 """
 
 
@@ -37,4 +40,12 @@ def run(settings: Settings, arguments: Arguments) -> int:
     options.detach = arguments["detach"]
     options.keep = arguments["keep"]
     options.no_subreaper = arguments["no-subreaper"]
-    return Container.run(settings, named(arguments), options)
+    report = arguments["seccomp-report"]
+    if not report:
+        return Container.run(settings, named(arguments), options)
+    if options.detach:
+        raise UsageError("--seccomp-report needs a run in the foreground, without --detach")
+    from pycontainer.seccomp_report import Watch
+
+    with Watch(report) as options.watch:
+        return Container.run(settings, named(arguments), options)

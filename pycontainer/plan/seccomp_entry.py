@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _INSTRUCTION = Struct("=HBBI")
 _WORD = (1 << 32) - 1
+_ACTION = 0xFFFF0000  # SECCOMP_RET_ACTION_FULL
 _PASSES = (0x7FFF0000, 0x7FFC0000)  # SECCOMP_RET_ALLOW, SECCOMP_RET_LOG
 _CLONE_PARENT, _CLONE_PIDFD = 0x8000, 0x1000
 
@@ -50,11 +51,17 @@ CALLS: dict[str, dict[int, int]] = {
 def passes(bpf: bytes, arch: int, resolve: Callable[[str], int]) -> bool:
     """True when all of CALLS are allowed, whatever their other arguments are."""
     return all(
-        _run(bpf, _data(resolve(name), arch, known)) in _PASSES for name, known in CALLS.items()
+        is_let_through(verdict(bpf, data_of(resolve(name), arch, known)))
+        for name, known in CALLS.items()
     )
 
 
-def _data(number: int, arch: int, known: Mapping[int, int]) -> dict[int, int]:
+def is_let_through(verdict: int) -> bool:
+    """Whether it is SECCOMP_RET_ALLOW or SECCOMP_RET_LOG."""
+    return verdict >= 0 and verdict & _ACTION in _PASSES
+
+
+def data_of(number: int, arch: int, known: Mapping[int, int]) -> dict[int, int]:
     """struct seccomp_data by offset, on a little-endian machine; only what is known."""
     data = {0: number & _WORD, 4: arch}
     for index, value in known.items():
@@ -63,15 +70,15 @@ def _data(number: int, arch: int, known: Mapping[int, int]) -> dict[int, int]:
     return data
 
 
-def _run(bpf: bytes, data: Mapping[int, int]) -> int:
-    """The filter's answer without its data bits; -1 when that depends on what is not known."""
+def verdict(bpf: bytes, data: Mapping[int, int]) -> int:
+    """The filter's answer, SECCOMP_RET_* with its data; -1 when it depends on what isn't known."""
     program = list(_INSTRUCTION.iter_unpack(bpf))
     value, at = -1, 0
     while at < len(program):
         code, yes, no, k = program[at]
         at += 1
         if code == _RETURN:
-            return k & 0xFFFF0000
+            return k
         if code == _LOAD:
             value = data.get(k, -1)
         elif code == _JUMP:
