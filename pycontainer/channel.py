@@ -81,20 +81,20 @@ class Channel:
             while got == -EINTR:
                 count[0] = 1
                 got = lib.shim_receive(self.ours, room, ROOM, fds, count)
-        except KeyboardInterrupt:  # it may have come with a descriptor
+            if got == -ECONNRESET:  # killed before it has read all that we have said
+                got = 0
+            check(got, "listen to the executor")
+            if got < HEAD.size:
+                return 0, -1
+            data = bytes(ffi.buffer(room, got))
+            kind, _, step, errno, length = HEAD.unpack_from(data)
+            if kind == MSG_FAILED:
+                text = data[HEAD.size :][:length].decode("utf-8", "replace")
+                raise ExecutorFailed(step, errno, text)
+            return kind, fds[0] if count[0] else -1
+        except KeyboardInterrupt:  # every call is a moment for it; here, it may have a descriptor
             self.caught = fds[0]
             raise
-        if got == -ECONNRESET:  # killed before it has read all that we have said
-            got = 0
-        check(got, "listen to the executor")
-        if got < HEAD.size:
-            return 0, -1
-        data = bytes(ffi.buffer(room, got))
-        kind, _, step, errno, length = HEAD.unpack_from(data)
-        if kind == MSG_FAILED:
-            text = data[HEAD.size :][:length].decode("utf-8", "replace")
-            raise ExecutorFailed(step, errno, text)
-        return kind, fds[0] if count[0] else -1
 
     def child_of(self, executor: int) -> int:
         """The pidfd of the executor's child, which goes on in its place. Killed in between, the

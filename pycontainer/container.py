@@ -317,7 +317,7 @@ class Container:
             raise StateError(CLIENT_TEXTS["not_paused"])
         self.cgroup.thaw()
 
-    def delete(self, force: bool = False) -> None:
+    def delete(self, force: bool = False, meanwhile: Callable[[], None] | None = None) -> None:
         """Remove it and all that it holds (runtime.md#delete); `force` kills it first."""
         self.entry.lock()
         try:
@@ -325,7 +325,7 @@ class Container:
             now = self.status()
             if not force and now not in ("stopped", "created"):
                 raise StateError(f"cannot delete container {self.id} that is not stopped: {now}")
-            self._destroy(force=now != "stopped")
+            self._destroy(now != "stopped", meanwhile)
         finally:
             self.entry.close()
 
@@ -337,14 +337,14 @@ class Container:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _destroy(self, force: bool) -> None:
+    def _destroy(self, force: bool, meanwhile: Callable[[], None] | None = None) -> None:
         facts = self.facts
         if force and self._is_scattered():
             self._signal_without_cgroup(SIGKILL)
         if force and self._signal_init(SIGKILL):
             if facts.cgroup and self._frozen():
                 self.cgroup.thaw()
-            if not wait_gone(facts.pid, facts.start_time, PATIENCE_MS):
+            if not wait_gone(facts.pid, facts.start_time, PATIENCE_MS, meanwhile):
                 raise self._still_there([facts.pid])
         if facts.cgroup:
             if self.cgroup.exists() and (stay := self.cgroup.kill()):

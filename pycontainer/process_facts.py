@@ -15,8 +15,14 @@ from time import monotonic, sleep
 
 from ._shim import lib
 
-_STATE, _START_TIME = 0, 19  # fields 3 and 22 of proc_pid_stat(5), counted from the third
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_STATE, _FLAGS, _START_TIME = 0, 6, 19  # proc_pid_stat(5), counted from the third field
+_PF_EXITING = 0x4  # of include/linux/sched.h
 _DEAD = b"ZXx"  # zombie and dead: nothing runs any more, only the entry is left
+_SLICE_MS = 20
 _NO_PIDFD = (38, 1, 22)  # ENOSYS; EPERM and EINVAL come from seccomp filters of outer containers
 
 
@@ -52,6 +58,12 @@ def alive(pid: int, started: int) -> bool:
     if len(fields) <= _START_TIME or fields[_STATE] in _DEAD:
         return False
     return int(fields[_START_TIME]) == started
+
+
+def exiting(pid: int) -> bool:
+    """True while the process is about to end: it runs nothing any more, and nobody can reap it."""
+    fields = _stat_fields(pid)
+    return len(fields) > _FLAGS and bool(int(fields[_FLAGS]) & _PF_EXITING)
 
 
 def open_pidfd(pid: int, started: int) -> int:
@@ -129,14 +141,22 @@ def end_child(pid: int) -> None:
         pass
 
 
-def wait_exit(pidfd: int, timeout_ms: int) -> bool:
-    """Wait until the process of `pidfd` has ended; False when it still runs at the deadline."""
+def wait_exit(pidfd: int, timeout_ms: int, meanwhile: Callable[[], None] | None = None) -> bool:
+    """Wait until the process of `pidfd` has ended; False when it still runs at the deadline.
+    `meanwhile` is called every 20 ms."""
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
+    while meanwhile and timeout_ms > _SLICE_MS:
+        if poller.poll(_SLICE_MS):
+            return True
+        meanwhile()
+        timeout_ms -= _SLICE_MS
     return bool(poller.poll(max(0, timeout_ms)))
 
 
-def wait_gone(pid: int, started: int, timeout_ms: int) -> bool:
+def wait_gone(
+    pid: int, started: int, timeout_ms: int, meanwhile: Callable[[], None] | None = None
+) -> bool:
     """Like `wait_exit` for (pid, started); works without pidfds too, then by looking every 5 ms."""
     try:
         pidfd = open_pidfd(pid, started)
@@ -148,10 +168,12 @@ def wait_gone(pid: int, started: int, timeout_ms: int) -> bool:
             if monotonic() >= deadline:
                 return False
             sleep(0.005)
+            if meanwhile:
+                meanwhile()
         return True
     if pidfd < 0:
         return True
     try:
-        return wait_exit(pidfd, timeout_ms)
+        return wait_exit(pidfd, timeout_ms, meanwhile)
     finally:
         posix.close(pidfd)

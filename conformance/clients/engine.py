@@ -44,7 +44,7 @@ class Engine:
     """One engine on one runtime."""
 
     name = ""
-    title_prefix = ""  # where it is not the name
+    rootless = False
     needs: tuple[str, ...] = ()  # programs
     at_once: tuple[str, ...] = ()  # option of `rm` for not waiting
 
@@ -60,7 +60,7 @@ class Engine:
     @property
     def title(self) -> str:
         """The id of its tests, and its column in the report."""
-        return f"{self.title_prefix or self.name}-{self.runtime}"
+        return f"{'rootless' if self.rootless else self.name}-{self.runtime}"
 
     # -- what a subclass says ---------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class Podman(Engine):
 class Rootless(Podman):
     """Podman of an ordinary user, whose systemd gives cgroups to the containers."""
 
-    title_prefix = "rootless"
+    rootless = True
     needs = ("podman", "conmon", "newuidmap")
 
     def stop(self) -> None:

@@ -54,9 +54,10 @@ def test_pod(engine: Podman, pod: str):
 
 def test_user_namespace(engine: Podman):
     engine.home.chmod(0o711)
-    flags = ("--uidmap=0:100000:1000", "--gidmap=0:100000:1000")
+    first = 1 if engine.rootless else 100000  # of the ids that Podman itself has
+    flags = (f"--uidmap=0:{first}:1000", f"--gidmap=0:{first}:1000")
     out = engine.script(*flags, "id -u; cat /proc/self/uid_map; touch /tmp/x; stat -c %u /tmp/x")
-    assert out.split() == ["0", "0", "100000", "1000", "0"]
+    assert out.split() == ["0", "0", str(first), "1000", "0"]
 
 
 def test_preserved_descriptors(engine: Podman):

@@ -175,8 +175,9 @@ def test_propagation(engine: Engine):
 def test_devices(engine: Engine):
     given = f"--device={DEVICE}:/dev/given"
     engine.script(f"{given}:r", ": < /dev/given")
-    done = engine.run(f"{given}:r", "sh", "-c", ": > /dev/given")
-    assert done.status != 0 and "not permitted" in done.err
+    if not engine.rootless:  # Linux lets root alone filter devices
+        done = engine.run(f"{given}:r", "sh", "-c", ": > /dev/given")
+        assert done.status != 0 and "not permitted" in done.err
     done = engine.run("sh", "-c", f"mknod /tmp/x {NODE} && : < /tmp/x")
     assert done.status != 0 and "not permitted" in done.err
     engine.script(
@@ -185,6 +186,8 @@ def test_devices(engine: Engine):
 
 
 def test_device_cgroup_rule(engine: Engine):
+    if engine.rootless:
+        pytest.skip("Linux lets root alone make device nodes")
     engine.script(
         f"--device-cgroup-rule=c {MAJOR}:{MINOR} rmw", f"mknod /tmp/x {NODE} && : < /tmp/x"
     )
@@ -307,11 +310,12 @@ def test_privileged(engine: Engine):
     out = engine.script(
         "--privileged",
         "grep -w Seccomp: /proc/self/status; mount -t tmpfs x /mnt;"
-        "ls /dev | wc -l; head -c0 /dev/kmsg && echo read",
+        "ls /dev | wc -l; head -c0 /dev/kmsg && echo read || echo denied",
     )
     assert out.splitlines()[0].split()[1] == "0"
-    assert out.splitlines()[-1] == "read"
     assert int(out.splitlines()[1]) > 20
+    # The kernel's messages are root's where kernel.dmesg_restrict says so.
+    assert out.splitlines()[-1] == "read" or engine.rootless
 
 
 @pytest.mark.quick

@@ -12,22 +12,37 @@ import select
 from threading import Lock
 from time import monotonic
 
+from pycontainer.api import lingering
+
 _LONGEST = 3_600_000  # ms of one poll; its argument is an int
+_SHORTEST, _LONG = 20, 1000  # ms between two looks at what keeps an init
 
 
 class Child:
     """A process that we have started; `status` is its exit status, 128 + n for signal n."""
 
-    __slots__ = ("_closing", "_lock", "_pidfd", "_users", "ended", "pid", "status")
+    __slots__ = (
+        "__weakref__",
+        "_closing",
+        "_lock",
+        "_pidfd",
+        "_users",
+        "ended",
+        "leads",
+        "pid",
+        "status",
+    )
 
-    def __init__(self, pid: int, pidfd: int) -> None:
+    def __init__(self, pid: int, pidfd: int, *, leads: bool = False) -> None:
         self.pid = pid
+        self.leads = leads  # a container's init, which ends after all that we have put beside it
         self.status: int | None = None
         self.ended = False
         self._pidfd = pidfd
         self._lock = Lock()
         self._users = 0  # who may be in a system call with the pidfd
         self._closing = False
+        lingering.know(self)
         if _left:
             sweep()
 
@@ -45,7 +60,7 @@ class Child:
             pidfd = self.fileno()
             self._users += 1
         try:
-            ended = _poll(pidfd, timeout)
+            ended = poll_end(pidfd, timeout, self.pid if self.leads else 0)
         finally:
             self._leave()
         if not ended:
@@ -61,12 +76,13 @@ class Child:
             try:
                 found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
             except ChildProcessError:
-                self.ended = _poll(self._pidfd, 0)  # a fork of us has no children yet
+                self.ended = poll_end(self._pidfd, 0)  # a fork of us has no children yet
                 return self.ended
             if found is not None:
                 self.ended = True
                 killed = found.si_code != os.CLD_EXITED
                 self.status = found.si_status + (128 if killed else 0)
+                lingering.forget(self)
             return self.ended
 
     def close(self) -> None:
@@ -83,6 +99,7 @@ class Child:
     def _close_unused(self) -> None:
         if self._closing and not self._users and self._pidfd >= 0:
             pidfd, self._pidfd = self._pidfd, -1
+            lingering.forget(self)
             os.close(pidfd)
 
     def __del__(self) -> None:
@@ -91,7 +108,8 @@ class Child:
         if self.reap():
             self.close()
         else:
-            _left.append(self)  # reaped later, when another one starts
+            _left.append(self)  # reaped later, when another one starts or its container ends
+            lingering.know(self)
 
 
 _left: list[Child] = []
@@ -108,15 +126,20 @@ def sweep() -> None:
                 continue  # another thread was quicker
 
 
-def _poll(pidfd: int, timeout: float | None) -> bool:
+def poll_end(pidfd: int, timeout: float | None, init: int = 0) -> bool:
+    """Whether the process of `pidfd` ends within so many seconds; `init` is its pid if it may be
+    the last of its pid namespace."""
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     deadline = None if timeout is None else monotonic() + timeout
+    linger = lingering.Lingering(init) if init else None
+    slice = _SHORTEST if init else _LONGEST
     while True:
-        left = (
-            _LONGEST if deadline is None else int(max(0.0, deadline - monotonic()) * 1000 + 0.999)
-        )
-        if poller.poll(min(left, _LONGEST)):
+        left = slice if deadline is None else int(max(0.0, deadline - monotonic()) * 1000 + 0.999)
+        if poller.poll(min(left, slice)):
             return True
+        if linger:
+            linger()
+            slice = min(2 * slice, _LONG)
         if deadline is not None and monotonic() >= deadline:
             return False

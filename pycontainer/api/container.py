@@ -7,6 +7,7 @@ that we have started, and several objects, threads and processes may have the sa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, Unpack
@@ -15,12 +16,13 @@ import attrs
 
 from pycontainer import container as core
 from pycontainer import events as core_events
-from pycontainer.api.child import Child
+from pycontainer.api.child import Child, poll_end
+from pycontainer.api.lingering import Lingering
 from pycontainer.api.process import Completed, Process
 from pycontainer.api.streams import PIPE, Ends, StreamArguments
 from pycontainer.api.values import Event, OutOfMemory, State, Stats, Status
 from pycontainer.errors import CLIENT_TEXTS, StateError, UsageError
-from pycontainer.process_facts import open_pidfd
+from pycontainer.process_facts import end_child, open_pidfd
 from pycontainer.requests import ExecOptions
 from pycontainer.tables.signals import parse_signal
 
@@ -160,13 +162,14 @@ class Container:
         if self.init is not None:
             return self.init.wait(timeout)
         with self._opened() as container:
-            pidfd = open_pidfd(container.facts.pid, container.facts.start_time)
+            pid = container.facts.pid
+            pidfd = open_pidfd(pid, container.facts.start_time)
         if pidfd >= 0:
-            stranger = Child(0, pidfd)
             try:
-                stranger.wait(timeout)
+                if not poll_end(pidfd, timeout, pid):
+                    raise TimeoutError(f"process {pid} still runs after {timeout:g} s")
             finally:
-                stranger.close()
+                os.close(pidfd)
         return None
 
     # -- its life -------------------------------------------------------------------------------
@@ -214,7 +217,7 @@ class Container:
         Our ends of its streams stay open: what it has written can still be read.
         """
         with self._opened() as container:
-            container.delete(force=force)
+            container.delete(force, Lingering(container.facts.pid))
         self._forget()
 
     def _forget(self) -> None:
@@ -259,11 +262,15 @@ class Container:
         wanted, given = _exec_options(args, options)
         ends = Ends(given)
         wanted.streams = ends.streams
+        started = None
         try:
             with self._opened() as container:
                 started = start_exec(container, wanted)
         except BaseException:
             ends.close()
+            if started:  # Ctrl-C came right after
+                end_child(started.pid)
+                os.close(started.pidfd)
             raise
         names = wanted.args if wanted.process is None else wanted.process["args"]
         return Process.of(tuple(names), Child(started.pid, started.pidfd), ends)

@@ -197,7 +197,7 @@ class Runtime:
             raise
         made.entry.close()
         args = tuple((document[0].get("process") or {}).get("args") or ())
-        init = Process.of(args, Child(started.pid, started.pidfd), ends)
+        init = Process.of(args, Child(started.pid, started.pidfd, leads=True), ends)
         return Container(container_id, self, made.facts.created, init)
 
     def _document(self, bundle: str, config: Config | None) -> tuple[dict[str, Any], bytes]:

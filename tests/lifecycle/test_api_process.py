@@ -309,3 +309,58 @@ for directory in glob.glob(f"/sys/fs/cgroup/**/{TOKEN}-c*", recursive=True):
 """,
         sweep=True,
     )
+
+
+def test_processes_that_nobody_waits_for(box: Box):
+    """The kernel ends an init after all in its pid namespace have been reaped, which are ours."""
+    program(
+        box,
+        """
+def soon(action):
+    start = time.monotonic()
+    result = action()
+    assert time.monotonic() - start < 8, "it waited for its own children"
+    return result
+
+def begun(name, config=None):
+    container = runtime.create(f"{TOKEN}-{name}", BUNDLE, config=config, **QUIET)
+    container.start()
+    return container
+
+container = begun("a")
+process = container.spawn(["sleep", "1000"], **QUIET)
+container.kill("KILL")
+assert soon(lambda: container.wait(20)) == 137
+assert process.exit_status == process.wait(1) == 137
+container.delete()
+
+container = begun("b")
+container.spawn(["sleep", "1000"], **QUIET)
+container.spawn(["sleep", "1000"], **QUIET).close()
+soon(lambda: container.delete(force=True))
+
+container = begun("c")
+process = container.spawn(["sh", "-c", "exit 3"], **QUIET)
+process.fileno()
+container.kill("KILL")
+soon(lambda: runtime.load(container.id).wait(20))
+assert process.wait(1) in (3, 137)
+container.delete(force=True)
+
+import json
+first = begun("d")
+config = json.load(open(BUNDLE + "/config.json"))
+spaces = config["linux"]["namespaces"]
+[space] = [space for space in spaces if space["type"] == "pid"]
+space["path"] = f"/proc/{first.state().pid}/ns/pid"
+second = begun("e", config)
+first.kill("KILL")
+assert soon(lambda: first.wait(20)) == 137
+assert second.wait(1) == 137
+first.delete()
+second.delete()
+stranger = subprocess.Popen(["true"])
+life("last")
+assert stranger.wait(10) == 0
+""",
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import os
 
-from pycontainer.channel import MSG_GO, MSG_SYNC, Channel, ExecutorGone
+import pytest
+from pycontainer._shim import lib
+
+from pycontainer import channel as module
+from pycontainer.channel import HEAD, MSG_CHILD, MSG_GO, MSG_SYNC, Channel, ExecutorGone
 
 
 def test_an_executor_that_dies_with_words_unread_has_ended():
@@ -15,4 +19,23 @@ def test_an_executor_that_dies_with_words_unread_has_ended():
     assert channel.receive() == (0, -1)
     with pytest.raises(ExecutorGone):
         channel.expect(MSG_SYNC)
+    channel.close()
+
+
+def test_ctrl_c_after_a_message_does_not_lose_its_descriptor(monkeypatch: pytest.MonkeyPatch):
+    """It is the pidfd of a child that nobody else would end."""
+    channel = Channel()
+    read, write = os.pipe()
+    data = HEAD.pack(MSG_CHILD, 0, 0, 0, 0)
+    assert lib.shim_send(channel.theirs, data, len(data), [read], 1) == len(data)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "check", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        channel.receive()
+    assert os.path.sameopenfile(channel.caught, read)
+    for fd in (channel.caught, read, write):
+        os.close(fd)
     channel.close()
