@@ -29,6 +29,7 @@ class Podman(Engine):
             f"cgroup_manager = {json.dumps(manager)}\n"
             'events_logger = "file"\n'
             f"runtime_supports_json = [{json.dumps(self.runtime)}]\n"
+            f"runtime_supports_nocgroup = [{json.dumps(self.runtime)}]\n"
             "[containers]\n"
             'log_driver = "k8s-file"\n'
             # The image's defaults are above what root may raise on some machines.

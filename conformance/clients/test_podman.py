@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,19 @@ def test_user_namespace(engine: Podman):
     flags = (f"--uidmap=0:{first}:1000", f"--gidmap=0:{first}:1000")
     out = engine.script(*flags, "id -u; cat /proc/self/uid_map; touch /tmp/x; stat -c %u /tmp/x")
     assert out.split() == ["0", "0", str(first), "1000", "0"]
+
+
+def test_without_cgroups(engine: Podman):
+    if engine.runtime == "runc":
+        pytest.skip("runc cannot do without")
+    words = engine._with_image(("--cgroups=disabled", "sleep", "1000"))
+    words = [word for word in words if not word.startswith("--cgroup-parent")]
+    box = engine("run", "--detach", *words).ok().out.split()[-1]
+    pid = engine.inspect(box)["State"]["Pid"]
+    assert box not in Path(f"/proc/{pid}/cgroup").read_text()
+    assert engine.sh(box, "echo in it") == "in it\n"
+    engine("kill", box).ok()
+    engine.wait_for(box, "exited")
 
 
 def test_preserved_descriptors(engine: Podman):
