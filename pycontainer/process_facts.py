@@ -19,7 +19,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_STATE, _FLAGS, _START_TIME = 0, 6, 19  # proc_pid_stat(5), counted from the third field
+_STATE, _FLAGS, _USER_TIME, _SYSTEM_TIME, _START_TIME = (
+    0,
+    6,
+    11,
+    12,
+    19,
+)  # proc_pid_stat(5), counted from the third field
 _PF_EXITING = 0x4  # of include/linux/sched.h
 _DEAD = b"ZXx"  # zombie and dead: nothing runs any more, only the entry is left
 _SLICE_MS = 20
@@ -64,6 +70,15 @@ def exiting(pid: int) -> bool:
     """True while the process is about to end: it runs nothing any more, and nobody can reap it."""
     fields = _stat_fields(pid)
     return len(fields) > _FLAGS and bool(int(fields[_FLAGS]) & _PF_EXITING)
+
+
+def activity(pid: int) -> tuple[bytes, int]:
+    """The state of `pid` (proc_pid_stat(5): R is running or waiting for a CPU), and the clock ticks
+    that it has run for; (b"", 0) when it is gone."""
+    fields = _stat_fields(pid)
+    if len(fields) <= _SYSTEM_TIME:
+        return b"", 0
+    return fields[_STATE], int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])
 
 
 def open_pidfd(pid: int, started: int) -> int:

@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "PYCONTAINER_SLOWNESS": "8",
     "PYCONTAINER_MASSES": "50",
     "GOGC": "400",  # engines collect less often: a seventh of their time
+    "GOMAXPROCS": "1",  # fifty clients at once only get in each other's way
 }
 PYTEST = [
     *("python3", "-m", "pytest", "-v", "-p", "pytest_timeout", "-p", "no:cacheprovider"),

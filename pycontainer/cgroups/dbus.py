@@ -11,10 +11,13 @@ vouches for, which is also right when we are root of a user namespace.
 from __future__ import annotations
 
 import _socket
+import posix
 import select
+from _struct import Struct
 from time import monotonic, sleep
 
 from ..errors import ContainerError, HostError, os_reason
+from ..process_facts import activity
 from .dbus_wire import Reader, pad, write
 
 TYPE_CHECKING = False
@@ -26,9 +29,10 @@ PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SIGNATURE = 1, 2
 HEADER_TYPES = {PATH: "o", INTERFACE: "s", MEMBER: "s", DESTINATION: "s", SIGNATURE: "g"}
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 LONGEST = 1 << 27  # bytes of one message, the specification's limit
-# A manager that starts many units tells everybody of each, and answers when it comes to it: a step
-# may take so many times as long as silence may.
-WHOLE = 4
+# A manager that starts many units tells everybody of each, and answers when it comes to it; among
+# many processes it hardly gets to run. A step may take so many times as long as silence may.
+WHOLE = 20
+_PEER = Struct("iII")  # struct ucred
 
 
 class DBusError(ContainerError):
@@ -207,8 +211,7 @@ class Connection:
         if not data:
             raise HostError(f"read from {self.name}: it closed the connection")
         self._input += data
-        last = self._since + (WHOLE - 1) * self.deadline_s
-        self._until = min(monotonic(), last) + self.deadline_s
+        self._until = min(monotonic() + self.deadline_s, self._end())
 
     def _write(self, data: bytes) -> None:
         while data:
@@ -221,10 +224,27 @@ class Connection:
     def _wait(self, events: int) -> None:
         poller = select.poll()
         poller.register(self._socket.fileno(), events)
-        left = self._until - monotonic()
-        if left <= 0 or not poller.poll(left * 1000):
+        while (left := self._until - monotonic()) <= 0 or not poller.poll(left * 1000):
             waited = round(monotonic() - self._since, 1)
-            raise HostError(f"talk to {self.name}: no answer within {waited:g} s")
+            if self._until >= self._end() or not self._is_busy():
+                raise HostError(f"talk to {self.name}: no answer within {waited:g} s")
+            self._until = min(monotonic() + self.deadline_s, self._end())
+
+    def _end(self) -> float:
+        """When even the busiest had its time."""
+        return self._since + WHOLE * self.deadline_s
+
+    def _is_busy(self) -> bool:
+        """Whether the other side runs, or would like to: then it is not stuck. We can't know when
+        it is in another pid namespace."""
+        peer = self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _PEER.size)
+        pid = _PEER.unpack(peer)[0]
+        if pid in (0, posix.getpid()):
+            return False
+        before = activity(pid)
+        sleep(self.deadline_s / 20)
+        state, used = activity(pid)
+        return state == b"R" or used > before[1]
 
 
 def _shown(address: bytes | str) -> str:
