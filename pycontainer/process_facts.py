@@ -19,13 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_STATE, _FLAGS, _USER_TIME, _SYSTEM_TIME, _START_TIME = (
-    0,
-    6,
-    11,
-    12,
-    19,
-)  # proc_pid_stat(5), counted from the third field
+# Of proc_pid_stat(5), counted from the third field.
+_STATE, _FLAGS, _USER_TIME, _SYSTEM_TIME, _START_TIME = 0, 6, 11, 12, 19
 _PF_EXITING = 0x4  # of include/linux/sched.h
 _DEAD = b"ZXx"  # zombie and dead: nothing runs any more, only the entry is left
 _SLICE_MS = 20

@@ -60,11 +60,9 @@ class Child:
             pidfd = self.fileno()
             self._users += 1
         try:
-            ended = poll_end(pidfd, timeout, self.pid if self.leads else 0)
+            await_end(self.pid, pidfd, timeout, leads=self.leads)
         finally:
             self._leave()
-        if not ended:
-            raise TimeoutError(f"process {self.pid} still runs after {timeout:g} s")
         self.reap()
         return self.status
 
@@ -76,7 +74,7 @@ class Child:
             try:
                 found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
             except ChildProcessError:
-                self.ended = poll_end(self._pidfd, 0)  # a fork of us has no children yet
+                self.ended = _poll(self._pidfd, 0)  # a fork of us has no children yet
                 return self.ended
             if found is not None:
                 self.ended = True
@@ -126,14 +124,18 @@ def sweep() -> None:
                 continue  # another thread was quicker
 
 
-def poll_end(pidfd: int, timeout: float | None, init: int = 0) -> bool:
-    """Whether the process of `pidfd` ends within so many seconds; `init` is its pid if it may be
-    the last of its pid namespace."""
+def await_end(pid: int, pidfd: int, timeout: float | None, *, leads: bool) -> None:
+    """Wait for the end of a process, which is a container's init if it `leads`; TimeoutError when
+    it still runs after so many seconds."""
+    if not _poll(pidfd, timeout, lingering.Lingering(pid) if leads else None):
+        raise TimeoutError(f"process {pid} still runs after {timeout:g} s")
+
+
+def _poll(pidfd: int, timeout: float | None, linger: lingering.Lingering | None = None) -> bool:
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     deadline = None if timeout is None else monotonic() + timeout
-    linger = lingering.Lingering(init) if init else None
-    slice = _SHORTEST if init else _LONGEST
+    slice = _SHORTEST if linger else _LONGEST
     while True:
         left = slice if deadline is None else int(max(0.0, deadline - monotonic()) * 1000 + 0.999)
         if poller.poll(min(left, slice)):

@@ -16,7 +16,7 @@ import attrs
 
 from pycontainer import container as core
 from pycontainer import events as core_events
-from pycontainer.api.child import Child, poll_end
+from pycontainer.api.child import Child, await_end
 from pycontainer.api.lingering import Lingering
 from pycontainer.api.process import Completed, Process
 from pycontainer.api.streams import PIPE, Ends, StreamArguments
@@ -166,8 +166,7 @@ class Container:
             pidfd = open_pidfd(pid, container.facts.start_time)
         if pidfd >= 0:
             try:
-                if not poll_end(pidfd, timeout, pid):
-                    raise TimeoutError(f"process {pid} still runs after {timeout:g} s")
+                await_end(pid, pidfd, timeout, leads=True)
             finally:
                 os.close(pidfd)
         return None

@@ -90,7 +90,7 @@ class Connection:
     def renew(self) -> None:
         """Start the deadline anew, for the next step."""
         self._since = monotonic()
-        self._until = self._since + self.deadline_s
+        self._give_time()
 
     def call(
         self, destination: str, path: str, interface: str, method: str, *arguments: Any
@@ -211,7 +211,7 @@ class Connection:
         if not data:
             raise HostError(f"read from {self.name}: it closed the connection")
         self._input += data
-        self._until = min(monotonic() + self.deadline_s, self._end())
+        self._give_time()
 
     def _write(self, data: bytes) -> None:
         while data:
@@ -228,7 +228,10 @@ class Connection:
             waited = round(monotonic() - self._since, 1)
             if self._until >= self._end() or not self._is_busy():
                 raise HostError(f"talk to {self.name}: no answer within {waited:g} s")
-            self._until = min(monotonic() + self.deadline_s, self._end())
+            self._give_time()
+
+    def _give_time(self) -> None:
+        self._until = min(monotonic() + self.deadline_s, self._end())
 
     def _end(self) -> float:
         """When even the busiest had its time."""
