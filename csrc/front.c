@@ -125,7 +125,7 @@ static const char *default_root(void)
     char map[128];
     size_t matched = 0;
     if (*variable("XDG_RUNTIME_DIR")) {
-        if (sys0(__NR_geteuid))
+        if (call.user)
             hand_over();
         SCOPED_FD fd = opened(xopenat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY, 0));
         long size = fd < 0 ? 0 : xread(fd, map, sizeof(map));
@@ -160,6 +160,7 @@ static void find_directory(void)
     if (!named || !plain_path(root) || !plain_path(id) || same_text(id, ".") || length > 255 ||
         root_length + length + 2 > sizeof(path))
         hand_over();
+    call.root = root;
     memcpy(path, root, root_length);
     path[root_length] = '/';
     memcpy(path + root_length + 1, id, length + 1);
@@ -338,6 +339,7 @@ __attribute__((used)) static void run(long *stack)
     for (int fd = 0; fd < 3; fd++)
         if (sys2(__NR_fcntl, fd, F_GETFD) < 0)
             hand_over();
+    call.user = (uint32_t)sys0(__NR_geteuid);
     parse();
     for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++) {
         if (!same_text(call.argv[call.command_at], COMMANDS[i].name))

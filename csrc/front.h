@@ -19,6 +19,7 @@ struct call {
     const char *root;
     const char *log;
     const char *log_format;
+    uint32_t user;
     const char *words[2]; /* after the command: id, signal */
     int word_count;
     int force;

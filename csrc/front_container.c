@@ -20,6 +20,14 @@ static int same_file(const struct statx *a, const struct statx *b)
            a->stx_dev_minor == b->stx_dev_minor;
 }
 
+/* What another user could have written, Python refuses: ownership.py. */
+static void check_owner(int dir, const char *name, int flags, struct statx *found)
+{
+    if (xstatx(dir, name, flags, found) < 0 || found->stx_uid != call.user ||
+        found->stx_mode & 022)
+        hand_over();
+}
+
 /* As Entry.lock does it; waiting is left to Python. */
 static void lock_directory(int dir)
 {
@@ -46,11 +54,12 @@ static void read_record(int dir)
 {
     static const char magic[8] = { 'p', 'y', 'c', 'r', 'e', 'c', 0, 2 };
     const struct record *r = &file.record;
-    struct statx facts;
+    struct statx facts, own;
     SCOPED_FD fd = opened(xopenat(dir, "record", O_RDONLY | O_NOFOLLOW, 0));
     long size = fd < 0 ? 0 : xread(fd, file.bytes, sizeof(file.bytes));
+    check_owner(fd, "", AT_EMPTY_PATH, &own);
+    check_owner(dir, "state.json", AT_SYMLINK_NOFOLLOW, &facts);
     if (size < (long)sizeof(*r) || memcmp(r->magic, magic, 8) || r->size != (uint64_t)size ||
-        xstatx(dir, "state.json", AT_SYMLINK_NOFOLLOW, &facts) < 0 ||
         r->inode != facts.stx_ino || r->facts_size != facts.stx_size ||
         r->facts_time != facts.stx_mtime.tv_sec * 1000000000 + facts.stx_mtime.tv_nsec)
         hand_over();
@@ -62,9 +71,12 @@ static void read_record(int dir)
 
 void container_open(int lock)
 {
-    int dir = opened(xopenat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0));
-    if (dir < 0)
+    struct statx found;
+    check_owner(AT_FDCWD, call.root, AT_SYMLINK_NOFOLLOW, &found);
+    if (!S_ISDIR(found.stx_mode))
         hand_over();
+    int dir = opened(xopenat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0));
+    check_owner(dir, "", AT_EMPTY_PATH, &found);
     container.dir = dir;
     if (lock)
         lock_directory(dir);

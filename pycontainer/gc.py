@@ -45,6 +45,7 @@ class Orphan:
 
 def orphans(settings: Settings) -> list[Orphan]:
     """Everything that was left behind, in the order in which it should be removed."""
+    Store(settings.root).check()
     return [*_cgroups(settings), *_units(settings), *_states(settings)]
 
 

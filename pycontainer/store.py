@@ -17,6 +17,7 @@ Rules that make every crash harmless, wherever between two system calls it happe
   hang: a single rename publishes the facts, and a reader gets the old or the new ones, whole.
 * No fsync: the root is on tmpfs (/run). On a disk, a power cut may leave an unreadable state.json;
   it is reported as that, and removable, and no process survived anyway.
+* What another user could have written is not believed: ownership.py.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from time import monotonic, sleep
 from ._shim import lib
 from .errors import CLIENT_TEXTS, DamagedState, HostError, StateError, os_reason
 from .facts import Facts, parse_facts
+from .ownership import check_entry, check_root, read_checked
 from .process_facts import alive
 
 TYPE_CHECKING = False
@@ -83,12 +85,22 @@ class Store:
     def __init__(self, root: str) -> None:
         self.root = root
 
+    def check(self) -> None:
+        """HostError when the root is not the caller's own; it need not exist."""
+        try:
+            check_root(self.root)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # what follows fails in its own way
+        except OSError as error:
+            raise _host_error("open", self.root, error) from None
+
     def reserve(self, container_id: str) -> Entry:
         """Make the directory and lock it; StateError when there is such a container already.
 
         The container comes to be with the first `write_facts`; until then `remove` undoes it.
         """
         path = f"{self.root}/{check_id(container_id)}"
+        self.check()
         while True:
             self._make_directory(path)
             try:
@@ -109,6 +121,7 @@ class Store:
     def open(self, container_id: str) -> Entry:
         """The container's entry, not locked; StateError when there is no such container."""
         path = f"{self.root}/{check_id(container_id)}"
+        self.check()
         try:
             return Entry(container_id, path)
         except (FileNotFoundError, NotADirectoryError):
@@ -118,6 +131,7 @@ class Store:
 
     def ids(self) -> list[str]:
         """The ids of all containers, sorted; none when the root does not exist."""
+        self.check()
         try:
             names = posix.listdir(self.root)
         except FileNotFoundError:
@@ -167,6 +181,7 @@ class Entry:
         self.held = False  # whether this entry holds the lock
         self.dir_fd = -1
         self.dir_fd = posix.open(root_path, _DIRECTORY)
+        check_entry(self.dir_fd, root_path)
 
     def __enter__(self) -> Self:
         return self
@@ -242,10 +257,10 @@ class Entry:
     def _lock_holder(self) -> str:
         # proc_locks(5): "1: FLOCK  ADVISORY  WRITE 708 00:13:1234 0 EOF"
         suffix = f":{posix.fstat(self.dir_fd).st_ino}"
-        for line in _read("/proc/locks", -1).decode().splitlines():
-            words = line.split()
-            if "FLOCK" in words and "->" not in words and words[-3].endswith(suffix):
-                return f"process {words[-4]}"
+        with open("/proc/locks") as locks:
+            for words in map(str.split, locks):
+                if "FLOCK" in words and "->" not in words and words[-3].endswith(suffix):
+                    return f"process {words[-4]}"
         return "another process"
 
     # --- the files ---
@@ -254,10 +269,14 @@ class Entry:
         """True when the container exists: when its facts have been written."""
         return posix.access(FACTS, posix.F_OK, dir_fd=self.dir_fd)
 
+    def read(self, name: str) -> bytes:
+        """A file of the directory; OSError as the kernel gives it, HostError if it is not ours."""
+        return read_checked(name, self.dir_fd, self.path(name))
+
     def read_facts(self) -> Facts:
         """The facts; StateError when the container is gone or its file makes no sense."""
         try:
-            data = _read(FACTS, self.dir_fd)
+            data = self.read(FACTS)
         except FileNotFoundError:
             raise StateError(CLIENT_TEXTS["does_not_exist"]) from None
         except OSError as error:
@@ -278,7 +297,7 @@ class Entry:
     def read_config(self) -> bytes:
         """config.json as the bundle had it when the container was created."""
         try:
-            return _read(CONFIG, self.dir_fd)
+            return self.read(CONFIG)
         except OSError as error:
             raise _host_error("read", self.path(CONFIG), error) from None
 
@@ -373,19 +392,6 @@ def _clear(dir_fd: int, device: int, levels: int) -> None:
         finally:
             posix.close(inner)
         posix.rmdir(name, dir_fd=dir_fd)
-
-
-def _read(name: str, dir_fd: int) -> bytes:
-    fd = posix.open(name, O_RDONLY | O_CLOEXEC | posix.O_NONBLOCK, dir_fd=dir_fd)
-    try:
-        chunks = []
-        while chunk := posix.read(fd, 65536):
-            chunks.append(chunk)
-            if len(chunk) < 65536 and dir_fd >= 0:  # a regular file: that was its end
-                break
-        return b"".join(chunks)
-    finally:
-        posix.close(fd)
 
 
 def _host_error(verb: str, path: str, error: OSError) -> HostError:

@@ -10,7 +10,7 @@ import posix
 
 from pycontainer import cgroups, jsonfast, spec
 from pycontainer.cgroups import update as change_of
-from pycontainer.cgroups.files import read_text, write_text
+from pycontainer.cgroups.files import write_text
 from pycontainer.errors import (
     CLIENT_TEXTS,
     ConfigError,
@@ -69,7 +69,7 @@ def update(container: Container, resources: dict[str, Any]) -> None:
 
 def _current(container: Container, linux: dict[str, Any]) -> dict[str, Any]:
     try:
-        return jsonfast.loads(read_text(container.entry.path(FILE)))
+        return jsonfast.loads(container.entry.read(FILE))
     except FileNotFoundError:
         return linux.get("resources") or {}
     except ValueError as error:

@@ -6,8 +6,6 @@ kept config and the id lead to, as when it was made; its processes are killed.
 
 from __future__ import annotations
 
-import posix
-
 from pycontainer import cgroups
 from pycontainer.errors import ContainerError, HostError
 from pycontainer.process_facts import signal_process
@@ -40,9 +38,7 @@ def _salvaged(entry: Entry, name: str) -> dict[str, Any]:
     from pycontainer import jsonfast
 
     try:
-        fd = posix.open(name, posix.O_RDONLY | posix.O_NONBLOCK, dir_fd=entry.dir_fd)
-        with open(fd, "rb") as file:
-            value = jsonfast.loads(file.read(), surrogates=True)
+        value = jsonfast.loads(entry.read(name), surrogates=True)
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

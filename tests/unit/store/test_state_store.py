@@ -316,4 +316,4 @@ def test_reading_a_state_takes_few_system_calls(store: Store, init: subprocess.P
     )
     lines = done.stdout.split("MARK")[2].splitlines()[1:-1]
     calls = [line for line in lines if not line.startswith(("brk", "mmap", "munmap"))]
-    assert len(calls) <= 12, calls
+    assert len(calls) <= 17, calls  # five say whose the files are
