@@ -118,6 +118,15 @@ static void no_heap(void)
     map(end, PAGE, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
+/* Between two pages without access: were it one mapping with what comes to lie beside it, that would
+ * be taken for a part of the stack, which the snapshot leaves out (snapshot_write.c). */
+static char *new_stack(void)
+{
+    char *outer = map(0, STACK_SIZE + 2 * PAGE, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return map((uint64_t)outer + PAGE, STACK_SIZE, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
 /* Below what was put there before. */
 static uint64_t put(char **end, const char *data, size_t size)
 {
@@ -176,8 +185,7 @@ __attribute__((used)) static void run(uint64_t *stack)
     load((const char *)stack[2], &start.program);
     load(start.program.interpreter, &start.linker);
     no_heap();
-    char *memory = map(0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    start.end = memory + STACK_SIZE;
+    start.end = new_stack() + STACK_SIZE;
     *at++ = count - 1;
     for (uint64_t i = 1; i < count; i++)
         *at++ = put_text(&start.end, (const char *)stack[1 + i]);
