@@ -1,5 +1,9 @@
 /* Hooks that run inside the container's namespaces: createContainer and startContainer.
  *
+ * A createContainer hook is a program of the host's, and has all rights that we have. A
+ * startContainer hook is a program of the image, restricted as the container's own program: limits
+ * and seccomp filter follow it in the plan, and its process applies them to itself.
+ *
  * A hook gets the state as JSON on stdin, its own environment and nothing else of ours; what it
  * writes is kept (the last part of it) for the error. Linux 5.4 for pidfds that can be polled.
  */
@@ -50,30 +54,42 @@ static int cannot_execute(int error, const char *path)
     return error;
 }
 
-/* Runs in the child, on the parent's stack and memory: nothing but system calls. */
-static _Noreturn __attribute__((noinline)) void become_hook(const int *stdio, const char *path, const char **args,
-                                  const char **env, volatile int *error)
+struct new_hook {
+    const int *stdio;
+    const char *path, **args, **env;
+    int error; /* why the program could not be executed */
+};
+
+/* What is left of the plan restricts the program, and this process as well. A scheduling policy is
+ * not among it: where it comes so late, it is one that no child inherits. */
+static int restrict_as_program(void)
 {
-    for (int fd = 0; fd < 3; fd++)
-        sys3(__NR_dup3, stdio[fd], fd, 0);
-    *error = INT(HOOK, in_rootfs) ? (int)sys1(__NR_fchdir, ex.rootfs) : 0;
-    if (!*error)
-        *error = (int)sys3(__NR_execve, path, args, env);
-    for (;;)
-        sys1(__NR_exit, 127);
+    int error = 0;
+    for (const struct record *r = ex.now; !error && r < plan_end(); r++)
+        if (r->kind == OP_RLIMIT || r->kind == OP_SECCOMP)
+            error = run_operation(r);
+    return error;
 }
 
-__attribute__((noinline)) static int spawn(struct hook_run *run, const int *stdio)
+/* Runs in the child, which shares our memory. After the filter it makes one call, execve. */
+static void become_hook(void *argument)
 {
+    struct new_hook *hook = argument;
+    for (int fd = 0; fd < 3; fd++)
+        sys3(__NR_dup3, hook->stdio[fd], fd, 0);
+    hook->error = INT(HOOK, as_program) ? restrict_as_program() : (int)sys1(__NR_fchdir, ex.rootfs);
+    if (!hook->error)
+        hook->error = (int)sys3(__NR_execve, hook->path, hook->args, hook->env);
+    xexit(127);
+}
+
+static int spawn(struct hook_run *run, const int *stdio)
+{
+    static struct stack stack;
+    const struct record *now = ex.now;
     const char **args = pointer_list(TEXT(HOOK, args), TEXT_LENGTH(HOOK, args), 0);
     const char **env = pointer_list(TEXT(HOOK, env), TEXT_LENGTH(HOOK, env), 1);
-    const char *path = TEXT(HOOK, path);
-    volatile int error = 0;
-    struct clone_args clone = {
-        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
-        .pidfd = (uint64_t)(uintptr_t)&run->pidfd,
-        .exit_signal = SIGCHLD,
-    };
+    struct new_hook hook = { stdio, TEXT(HOOK, path), args, env, 0 };
     if (!args || !env)
         return -ENOMEM;
     if (INT(HOOK, with_home) && ex.home) {
@@ -82,14 +98,13 @@ __attribute__((noinline)) static int spawn(struct hook_run *run, const int *stdi
             at++;
         env[at] = ex.home;
     }
-    run->pid = sys2(__NR_clone3, &clone, sizeof(clone));
-    if (run->pid == 0)
-        become_hook(stdio, path, args, env, &error);
+    run->pid = run_in_clone(CLONE_VFORK | CLONE_PIDFD, &run->pidfd, &stack, become_hook, &hook);
+    ex.now = now;
     if (run->pid < 0)
         return (int)run->pid;
-    if (error) {
+    if (hook.error) {
         sys4(__NR_wait4, run->pid, NULL, 0, NULL);
-        return cannot_execute(error, path);
+        return cannot_execute(hook.error, hook.path);
     }
     return 0;
 }

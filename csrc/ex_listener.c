@@ -23,7 +23,6 @@
 #include <linux/signal.h>
 #include <linux/time_types.h>
 
-#define STACK_SIZE 65536
 #define LOOK_NS 20000
 
 #ifndef SECCOMP_FILTER_FLAG_NEW_LISTENER
@@ -64,8 +63,9 @@ static int schedule_init(void)
     return error ? because(error, "set its scheduler", NULL) : 0;
 }
 
-__attribute__((used)) static _Noreturn void hand_listener_over(void)
+static void hand_listener_over(void *unused)
 {
+    (void)unused;
     struct __kernel_timespec nap = { 0, LOOK_NS };
     while (listener.fd == NOTHING)
         sys2(__NR_nanosleep, &nap, NULL);
@@ -82,52 +82,15 @@ __attribute__((used)) static _Noreturn void hand_listener_over(void)
         sys1(__NR_exit, 0);
 }
 
-/* A thread has a stack of its own, which the code after clone3 must not look into: it goes on in
- * hand_listener_over, which never returns. */
-static long start_thread(void)
-{
-    char *stack = take_memory(STACK_SIZE);
-    struct clone_args args = {
-        .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD,
-        .stack = (uint64_t)(uintptr_t)stack,
-        .stack_size = STACK_SIZE,
-    };
-    long result;
-    if (!stack)
-        return -ENOMEM;
-#if defined(__x86_64__)
-    __asm__ volatile("syscall\n"
-                     "test %%rax, %%rax\n"
-                     "jnz 1f\n"
-                     "xor %%ebp, %%ebp\n"
-                     "call hand_listener_over\n"
-                     "1:"
-                     : "=a"(result)
-                     : "a"(__NR_clone3), "D"(&args), "S"(sizeof(args))
-                     : "rcx", "r11", "memory");
-#else
-    register long x8 __asm__("x8") = __NR_clone3;
-    register long x0 __asm__("x0") = (long)&args;
-    register long x1 __asm__("x1") = sizeof(args);
-    __asm__ volatile("svc 0\n"
-                     "cbnz x0, 1f\n"
-                     "mov x29, xzr\n"
-                     "bl hand_listener_over\n"
-                     "1:"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1)
-                     : "x30", "memory");
-    result = x0;
-#endif
-    return result;
-}
-
 /* From here to the end of this function, and of the plan, init makes two system calls: the one
  * that loads the filter, and execve. */
 static int load_with_listener(void)
 {
+    static struct stack stack;
+    const uint64_t thread_flags = CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
     listener.fd = NOTHING;
-    long thread = start_thread();
+    listener.done = 0;
+    long thread = run_in_clone(thread_flags, NULL, &stack, hand_listener_over, NULL);
     if (thread < 0)
         return because((int)thread, "make the thread that hands the listener over", NULL);
     long result = load();

@@ -120,15 +120,22 @@ static const handler HANDLERS[PLAN_KINDS] = {
 #undef ROW
 };
 
+const struct record *plan_end(void)
+{
+    return (const struct record *)(ex.header + 1) + ex.header->records;
+}
+
+int run_operation(const struct record *r)
+{
+    ex.now = r;
+    ex.detail[0] = 0; /* of an earlier failure that did not matter */
+    return HANDLERS[r->kind] ? HANDLERS[r->kind]() : -EPROTO;
+}
+
 static int run_plan(void)
 {
-    const struct record *r = (const struct record *)(ex.plan + sizeof(struct header));
-    for (uint32_t i = 0; i < ex.header->records; i++) {
-        ex.now = r + i;
-        ex.detail[0] = 0; /* of an earlier failure that did not matter */
-        if (!HANDLERS[ex.now->kind])
-            return -EPROTO;
-        int error = HANDLERS[ex.now->kind]();
+    for (const struct record *r = (const struct record *)(ex.header + 1); r < plan_end(); r++) {
+        int error = run_operation(r);
         if (error)
             return error;
     }

@@ -311,8 +311,7 @@ static void accept_signals(void)
 /* The file of a hook that follows the start. */
 static int is_output(int slot)
 {
-    const struct record *end = (const struct record *)(ex.header + 1) + ex.header->records;
-    for (const struct record *r = ex.now; r < end; r++)
+    for (const struct record *r = ex.now; r < plan_end(); r++)
         if (r->kind == OP_HOOK && (r->ints[HOOK_out_slot] == slot || r->ints[HOOK_err_slot] == slot))
             return 1;
     return 0;

@@ -88,6 +88,9 @@ extern struct state ex;
 #define TEXT_LENGTH(op, name) (ex.now->texts[op##_##name].length)
 
 /* ex_main.c */
+/* Run the plan's operation `r`: 0, or a negative errno. */
+int run_operation(const struct record *r);
+const struct record *plan_end(void);
 const char *text_of(int number);
 int slot_fd(int64_t number);
 void *take_memory(size_t size);
@@ -100,6 +103,15 @@ int on_signal(int number, void (*handler)(int));
 int channel_send(uint32_t type, int error, const char *text, size_t length, int fd);
 int channel_expect(uint32_t type);
 int channel_receive_plan(int *plan_fd);
+
+/* ex_clone.c */
+struct stack {
+    char bytes[65536] __attribute__((aligned(16)));
+};
+/* Make a child (or, with CLONE_THREAD, a thread) that shares our memory and runs `function`, which
+ * must not return, on `stack`. Its number, or a negative errno. */
+long run_in_clone(uint64_t flags, int *pidfd, struct stack *stack, void (*function)(void *),
+                  void *argument);
 
 /* ex_path.c */
 int path_open(const char *path, int flags);

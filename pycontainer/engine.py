@@ -15,14 +15,7 @@ import posix
 
 from pycontainer import program
 from pycontainer._shim import ffi, lib
-from pycontainer.channel import (
-    MSG_CONSOLE,
-    MSG_GO,
-    MSG_SYNC,
-    Channel,
-    ExecutorFailed,
-    ExecutorGone,
-)
+from pycontainer.channel import MSG_CONSOLE, MSG_GO, MSG_SYNC, Channel, ExecutorFailed, ExecutorGone
 from pycontainer.errors import HostError, OperationError
 from pycontainer.plan import wire
 from pycontainer.plan.op import CONTAINER, TABLE, Op
@@ -244,8 +237,9 @@ class _Run:
         self.master = self._talk().expect(MSG_CONSOLE)
 
     def _hand_listener_on(self) -> None:
-        """A filter that notifies: its agent gets the descriptor before the program runs."""
-        if self.op.ints[0] & NEW_LISTENER:
+        """A filter that notifies, the program's or a startContainer hook's: an agent gets it."""
+        filter = self.plan.ops[-2]
+        if filter.kind == "seccomp" and filter.ints[0] & NEW_LISTENER:
             from pycontainer import rare_operations
 
             rare_operations.hand_listener_on(self)
@@ -356,9 +350,8 @@ class _Run:
         rare_operations.HANDLERS[op.kind](self, op)
 
     def _open_gate(self, op: Op) -> None:
-        self.slots[op.ints[0]] = self._check(
-            lib.shim_listen_at(self.around.gate_dir, b"start.sock")
-        )
+        gate = lib.shim_listen_at(self.around.gate_dir, b"start.sock")
+        self.slots[op.ints[0]] = self._check(gate)
 
     def _oom_score_adj(self, op: Op) -> None:
         self._write(f"/proc/{self.pid}/oom_score_adj", str(op.ints[0]).encode())
@@ -396,5 +389,6 @@ _MEETINGS: dict[str, Any] = {
     "sync": _Run._meet,
     "respawn": _Run._follow_child,
     "console": _Run._take_console,
+    "hook": _Run._hand_listener_on,
     "seccomp": _Run._hand_listener_on,
 }

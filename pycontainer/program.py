@@ -7,8 +7,6 @@ import posix
 from pycontainer._shim import lib
 from pycontainer.errors import HostError, check, os_reason
 
-ROOM = 1 << 16  # bytes; a test holds the executor well below it
-
 
 _kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `keep`
 
@@ -32,7 +30,7 @@ def sealed() -> int:
     except OSError as error:
         raise HostError(f"open {path}: {os_reason(error.errno or 0)}", hint="run make") from None
     try:
-        data = posix.read(fd, ROOM)
+        data = posix.read(fd, posix.fstat(fd).st_size)
     finally:
         posix.close(fd)
     return check(lib.shim_memfd(b"pycontainer", data, len(data), 1), "keep the executor in memory")

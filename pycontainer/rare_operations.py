@@ -28,7 +28,10 @@ ENDING_MS = 500  # for an executor that is told nothing more
 
 
 def hand_listener_on(run: Run) -> None:
-    """A filter that notifies: its agent gets the descriptor before the program runs."""
+    """A filter that notifies: its agent gets the descriptor before the program runs, or a hook that
+    is restricted in the same way."""
+    if run.op.kind == "hook" and not run.op["as_program"]:
+        return
     fd = run._talk().expect(MSG_LISTENER)
     try:
         if run.around.listener is not None:

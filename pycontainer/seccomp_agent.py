@@ -71,22 +71,21 @@ def hand_over(path: str, listener: int, document: bytes) -> None:
 
 
 def answer(connection: int, tell: Callable[[int], None]) -> bytes:
-    """At the gate of a created container: hand its listener on, and let it go on.
-
-    Returns what it said instead, if it had to say something else first (a failure).
-    """
+    """At the gate of a created container: hand on the listeners, of its startContainer hooks and of
+    the program, and let it go on after each. Returns what else it says (a failure), or b""."""
     from pycontainer._shim import ffi, lib
     from pycontainer.channel import HEAD, MSG_GO, MSG_LISTENER, ROOM
     from pycontainer.errors import check
 
-    room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]"), ffi.new("int *", 1)
-    got = check(lib.shim_receive(connection, room, ROOM, fds, count), "listen to the container")
-    data = bytes(ffi.buffer(room, got))
-    if got < HEAD.size or HEAD.unpack_from(data)[0] != MSG_LISTENER or not count[0]:
-        return data
-    try:
-        tell(fds[0])
-    finally:
-        posix.close(fds[0])
-    posix.write(connection, HEAD.pack(MSG_GO, 0, 0, 0, 0))
-    return b""
+    room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]"), ffi.new("int *")
+    while True:
+        count[0] = 1
+        got = check(lib.shim_receive(connection, room, ROOM, fds, count), "listen to the container")
+        data = bytes(ffi.buffer(room, got))
+        if got < HEAD.size or HEAD.unpack_from(data)[0] != MSG_LISTENER or not count[0]:
+            return data
+        try:
+            tell(fds[0])
+        finally:
+            posix.close(fds[0])
+        posix.write(connection, HEAD.pack(MSG_GO, 0, 0, 0, 0))

@@ -13,6 +13,7 @@ import errno
 import posix
 import select
 from _struct import Struct
+from time import monotonic
 
 from pycontainer.errors import ConfigError, OperationError, os_reason
 from pycontainer.jsonfast import dumps
@@ -63,7 +64,7 @@ class Watch:
         self._bpf = b""
         self._profile: dict[str, Any] = {}
         self._found: dict[tuple[int, int, int], dict[str, Any]] = {}
-        self._over = _thread.allocate_lock()
+        self._busy: list[_thread.LockType] = []  # one for each listener that is served
 
     def __enter__(self) -> Watch:
         if self.file != "-":
@@ -78,7 +79,9 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.acquire(True, _PATIENCE_S)
+        deadline = monotonic() + _PATIENCE_S
+        for busy in self._busy:
+            busy.acquire(True, max(0, deadline - monotonic()))
         document = self.document()
         if self._fd >= 0:
             posix.write(self._fd, f"{dumps(document)}\n".encode())
@@ -102,14 +105,16 @@ class Watch:
         return Filter(bpf, flags, True, given.warnings, given.debug)
 
     def take(self, listener: int, pid: int) -> None:
-        """The engine's word that the filter is loaded; its descriptor stays the engine's."""
-        own = posix.dup(listener)
-        self._over.acquire()
-        _thread.start_new_thread(self._serve, (own,))
+        """The engine's word that the program, or a startContainer hook, has loaded the filter; its
+        descriptor stays the engine's."""
+        own, busy = posix.dup(listener), _thread.allocate_lock()
+        busy.acquire()
+        self._busy.append(busy)
+        _thread.start_new_thread(self._serve, (own, busy))
 
     # -- the thread ------------------------------------------------------------------------------
 
-    def _serve(self, listener: int) -> None:
+    def _serve(self, listener: int, busy: _thread.LockType) -> None:
         from fcntl import ioctl
 
         poller = select.poll()
@@ -127,7 +132,7 @@ class Watch:
                         raise
         finally:
             posix.close(listener)
-            self._over.release()
+            busy.release()
 
     def _note(self, pid: int, number: int, arch: int, arguments: list[int]) -> int:
         """The error that the profile answers with; a signal that it wants is sent."""

@@ -63,7 +63,7 @@ def container(
             "hook",
             index,
             (timeout or 0) * 1000,
-            int(stage == "createContainer"),  # where runc's are, too
+            int(stage == "startContainer"),  # the others run in the root's directory, as with runc
             int(not own and env is not None),
             *sketch.hook_files,
             hook["path"],

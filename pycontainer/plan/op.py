@@ -91,7 +91,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "sync": (CONTAINER, (), ("what",)),
     "hook": (
         CONTAINER,
-        ("index", "timeout_ms", "in_rootfs", "with_home", "out_slot", "err_slot"),
+        ("index", "timeout_ms", "as_program", "with_home", "out_slot", "err_slot"),
         ("path", "args", "env", "state_head", "state_tail"),
     ),
     "sysctl": (CONTAINER, (), ("file", "value")),

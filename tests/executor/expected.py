@@ -364,10 +364,19 @@ def hook(walk: Walk) -> None:
     call = walk.want("write", Fd("pipe"), ..., fails=("EPIPE",))
     if not re.fullmatch(state, call.text(1) or ""):
         raise walk.wrong(f"the state is {call.text(1)}")
-    names = ["dup3", "dup3", "dup3", *["fchdir"] * walk["in_rootfs"], "execve"]
+    names = ["dup3", "dup3", "dup3", *_before_a_hook(walk), "execve"]
     own = _process_of_hook(walk)[: len(names)]
     if not child.ok or [c.name for c in own] != names:
         raise walk.wrong(f"the hook's process did {own}")
+
+
+def _before_a_hook(walk: Walk) -> list[str]:
+    """What restricts the program restricts a startContainer hook, too."""
+    if not walk["as_program"]:
+        return ["fchdir"]
+    calls = {"rlimit": "prlimit64", "seccomp": "seccomp"}
+    later = [op["operation"] for op in walk.plan if op["step"] > walk.op["step"]]
+    return [calls[kind] for kind in later if kind in calls]
 
 
 def _process_of_hook(walk: Walk) -> list[Call]:

@@ -17,7 +17,7 @@ from typing import Any
 from pycontainer._shim import ffi, lib
 
 from pycontainer import program
-from pycontainer.channel import MSG_CHILD, MSG_GO, MSG_SYNC, Channel, ExecutorFailed
+from pycontainer.channel import MSG_CHILD, MSG_GO, MSG_LISTENER, MSG_SYNC, Channel, ExecutorFailed
 from pycontainer.plan import wire
 from pycontainer.plan.op import TABLE, Op, joined, op
 
@@ -155,7 +155,7 @@ def converse(
         channel.hand_over(packed, list(slots))
         while True:
             kind, fd = channel.receive()
-            if kind == MSG_SYNC:
+            if kind in (MSG_SYNC, MSG_LISTENER):
                 channel.send(MSG_GO)
             elif kind == MSG_CHILD:
                 os.waitpid(pid, 0)

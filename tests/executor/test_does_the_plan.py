@@ -77,6 +77,11 @@ def hooks(bundle: Bundle) -> None:
     for stage in stages:
         bundle.config["hooks"][stage].append({"path": "/bin/true", "args": ["true", stage]})
     file = f"{bundle.path}/what-hooks-say"
+    bundle.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 5}]
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["swapon"], "action": "SCMP_ACT_ERRNO"}],
+    }
     bundle.config["annotations"] = {"k": 'v\n"\\', "run.oci.hooks.stdout": file}
 
 

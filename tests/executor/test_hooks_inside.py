@@ -19,6 +19,7 @@ def hook(script: str, timeout_ms: int = 0, tail: str = TAIL, env: tuple[str, ...
         "hook",
         index=3,
         timeout_ms=timeout_ms,
+        as_program=1,
         path="/bin/sh",
         args=joined(["sh", "-c", script, "hook"]),
         env=joined(["PATH=/bin", *env]),
@@ -54,10 +55,10 @@ def test_a_failure_says_how(lab: Lab, script: str, words: str):
 
 
 def test_a_hook_that_cannot_run(lab: Lab):
-    step = make("hook", path="/bin/nothing", args=joined(["x"]), env=b"")
+    step = make("hook", as_program=1, path="/bin/nothing", args=joined(["x"]), env=b"")
     assert lab.inside(step).fails("hook", 2) == "#0: fork/exec /bin/nothing"
     (lab.root / "bin/text").write_text("")
-    step = make("hook", path="/bin/text", args=joined(["x"]), env=b"")
+    step = make("hook", as_program=1, path="/bin/text", args=joined(["x"]), env=b"")
     lab.inside(step).fails("hook", 13)
 
 

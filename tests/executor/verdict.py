@@ -36,6 +36,7 @@ class Walk:
         self.calls = calls
         self.fds = Descriptors()
         self.op: dict[str, Any] = {"step": 0, "operation": "start", "arguments": {}}
+        self.plan: list[dict[str, Any]] = []
         self.masked = ""
         self.proc = False
         self.cwd = ""
@@ -157,6 +158,7 @@ def follow(
     from tests.executor.expected import EXPECTED
 
     walk = Walk(calls, executor_of(calls))
+    walk.plan = plan
     gates = [op["arguments"]["slot"] for op in plan if op["operation"] == "open_gate"]
     if gates and not gated:
         walk.gate = gates[0]

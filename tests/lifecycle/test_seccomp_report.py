@@ -137,3 +137,15 @@ def test_what_is_refused(box: Box) -> None:
     bundle.process["args"] = ["/no/such/program"]
     pyc("run", *words).fails("no such file")
     box.empty()
+
+
+def test_what_a_hook_of_the_image_is_refused(box: Box) -> None:
+    """It has the program's filter, with a listener of its own."""
+    file = box.directory / "report.json"
+    bundle = box.bundle().script("mkdir /tmp/b")
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "mkdir /tmp/a; true"], "env": ["PATH=/bin"]}
+    bundle.config["hooks"] = {"startContainer": [hook, hook]}
+    bundle.linux["seccomp"] = FORBIDDEN
+    assert box.run(bundle, "--seccomp-report", file).status == 1
+    answer = ("mkdir", 3, "ENOSPC", "linux.seccomp.syscalls[1]", ["mkdir"])
+    assert calls(json.loads(file.read_text())) == [answer]
