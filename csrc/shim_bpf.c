@@ -15,7 +15,6 @@
 #define BPF_F_REPLACE (1U << 2) /* kernel 5.6 */
 #endif
 
-#define MAX_PROGRAMS 64 /* the kernel's limit per cgroup and attach type */
 #define LOAD_RETRIES 16
 
 /* Kernels 6.17 to 7.1 write query.revision whatever size they are told; the padding takes it. */
@@ -26,7 +25,7 @@ union attribute {
 
 struct programs {
     int count;
-    int fds[MAX_PROGRAMS];
+    int fds[SHIM_BPF_PROGRAMS];
 };
 
 #define cleanup_programs __attribute__((cleanup(close_programs)))
@@ -79,7 +78,7 @@ int shim_bpf_device_load(const void *insns, int count)
  * from us are left out: filters only ever add restrictions. */
 static int query(int cgroup_fd, struct programs *programs)
 {
-    uint32_t ids[MAX_PROGRAMS] = {0};
+    uint32_t ids[SHIM_BPF_PROGRAMS] = {0};
     union attribute attribute;
     int result;
 
@@ -87,12 +86,12 @@ static int query(int cgroup_fd, struct programs *programs)
     attribute.bpf.query.target_fd = (uint32_t)cgroup_fd;
     attribute.bpf.query.attach_type = BPF_CGROUP_DEVICE;
     attribute.bpf.query.prog_ids = (uintptr_t)ids;
-    attribute.bpf.query.prog_cnt = MAX_PROGRAMS;
+    attribute.bpf.query.prog_cnt = SHIM_BPF_PROGRAMS;
     result = call(BPF_PROG_QUERY, &attribute);
     if (result < 0)
         return result;
     uint32_t count = attribute.bpf.query.prog_cnt;
-    for (uint32_t i = 0; i < count && i < MAX_PROGRAMS; i++) {
+    for (uint32_t i = 0; i < count && i < SHIM_BPF_PROGRAMS; i++) {
         union attribute one;
 
         memset(&one, 0, sizeof(one));
@@ -122,48 +121,80 @@ static int attach(int cgroup_fd, int prog_fd, int replaced_fd)
     return call(BPF_PROG_ATTACH, &attribute);
 }
 
-static int detach(int cgroup_fd, const struct programs *programs)
+static int detach(int cgroup_fd, int prog_fd)
 {
-    int failure = 0;
+    union attribute attribute;
+    int result;
 
-    for (int i = 0; i < programs->count; i++) {
-        union attribute attribute;
-        int result;
-
-        memset(&attribute, 0, sizeof(attribute));
-        attribute.bpf.target_fd = (uint32_t)cgroup_fd;
-        attribute.bpf.attach_bpf_fd = (uint32_t)programs->fds[i];
-        attribute.bpf.attach_type = BPF_CGROUP_DEVICE;
-        result = call(BPF_PROG_DETACH, &attribute);
-        if (result < 0 && result != -ENOENT && failure == 0)
-            failure = result;
-    }
-    return failure;
+    memset(&attribute, 0, sizeof(attribute));
+    attribute.bpf.target_fd = (uint32_t)cgroup_fd;
+    attribute.bpf.attach_bpf_fd = (uint32_t)prog_fd;
+    attribute.bpf.attach_type = BPF_CGROUP_DEVICE;
+    result = call(BPF_PROG_DETACH, &attribute);
+    return result == -ENOENT ? 0 : result;
 }
 
-int shim_bpf_device_attach(int cgroup_fd, int prog_fd)
+/* The program's number, 0 when the kernel does not tell. */
+static uint32_t number_of(int prog_fd)
+{
+    union attribute attribute;
+    struct {
+        uint32_t type, id;
+    } info = {0};
+
+    memset(&attribute, 0, sizeof(attribute));
+    attribute.bpf.info.bpf_fd = (uint32_t)prog_fd;
+    attribute.bpf.info.info_len = sizeof(info);
+    attribute.bpf.info.info = (uintptr_t)&info;
+    return call(BPF_OBJ_GET_INFO_BY_FD, &attribute) < 0 ? 0 : info.id;
+}
+
+static int is_among(int prog_fd, const int *fds, int count)
+{
+    uint32_t number = number_of(prog_fd);
+
+    for (int i = 0; i < count; i++)
+        if (number && number_of(fds[i]) == number)
+            return 1;
+    return 0;
+}
+
+int shim_bpf_device_attach(int cgroup_fd, const int *prog_fds, int count)
 {
     cleanup_programs struct programs old = {0};
     int result = query(cgroup_fd, &old);
 
     if (result < 0)
         return result;
-    if (old.count == 1) {
-        result = attach(cgroup_fd, prog_fd, old.fds[0]);
+    if (old.count == 1 && count == 1) {
+        result = attach(cgroup_fd, prog_fds[0], old.fds[0]);
         /* EINVAL: a kernel before 5.6. ENOENT: it was detached since. */
         if (result != -EINVAL && result != -ENOENT)
             return result;
     }
-    result = attach(cgroup_fd, prog_fd, -1);
-    return result < 0 ? result : detach(cgroup_fd, &old);
+    for (int i = 0; i < count; i++)
+        if (!is_among(prog_fds[i], old.fds, old.count) &&
+            (result = attach(cgroup_fd, prog_fds[i], -1)) < 0)
+            return result;
+    result = 0;
+    for (int i = 0; i < old.count; i++)
+        if (!is_among(old.fds[i], prog_fds, count)) {
+            int failure = detach(cgroup_fd, old.fds[i]);
+
+            result = result ? result : failure;
+        }
+    return result;
 }
 
-int shim_bpf_device_detach_all(int cgroup_fd)
+int shim_bpf_device_programs(int cgroup_fd, int *prog_fds)
 {
-    cleanup_programs struct programs old = {0};
-    int result = query(cgroup_fd, &old);
+    struct programs found = {0};
+    int result = query(cgroup_fd, &found);
 
-    if (result == 0)
-        result = detach(cgroup_fd, &old);
-    return result < 0 ? result : old.count;
+    if (result < 0) {
+        close_programs(&found);
+        return result;
+    }
+    memcpy(prog_fds, found.fds, sizeof(found.fds));
+    return found.count;
 }

@@ -6,12 +6,15 @@
 /* Load `count` instructions of 8 bytes; returns the program's descriptor (close-on-exec). */
 int shim_bpf_device_load(const void *insns, int count);
 
-/* Make the program the cgroup's only device filter of its own. What was attached before is replaced
- * in one step where that is possible, and else detached after the new one is in force, so that
- * there is no moment without a filter. The kernel keeps the program; the caller closes it. */
-int shim_bpf_device_attach(int cgroup_fd, int prog_fd);
+enum { SHIM_BPF_PROGRAMS = 64 }; /* the kernel's limit per cgroup and attach type */
 
-/* Detach every device filter of this cgroup (not its ancestors'); returns how many there were. */
-int shim_bpf_device_detach_all(int cgroup_fd);
+/* Make these programs the cgroup's only device filters of its own (not its ancestors'). What was
+ * attached before is replaced in one step where that is possible, and else detached after the new
+ * ones are in force, so that there is no moment without a filter. The kernel keeps the programs;
+ * the caller closes them. */
+int shim_bpf_device_attach(int cgroup_fd, const int *prog_fds, int count);
+
+/* Descriptors of the cgroup's own device filters, SHIM_BPF_PROGRAMS at most; returns how many. */
+int shim_bpf_device_programs(int cgroup_fd, int *prog_fds);
 
 #endif

@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import posix
 
-from pycontainer.errors import ConfigError, HostError, OperationError, os_reason
+from pycontainer.errors import ConfigError, HostError, OperationError, StateError, os_reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pycontainer.steps import Transaction
 
 FIELD = "linux.intelRdt"
 CLAUSE = "config-linux.md#intelrdt"
@@ -126,6 +128,38 @@ def remove(facts: dict[str, Any]) -> None:
             continue
         except OSError as error:
             raise _failed("remove", directory, error, "", "closID") from None
+
+
+_FEATURES = {
+    "l3CacheSchema": ("L3", "CAT: l3 cache"),
+    "memBwSchema": ("MB", "MBA: memory bandwidth"),
+}
+
+
+def check(facts: dict[str, Any] | None, schemas: dict[str, str]) -> None:
+    """HostError where the CPU or the kernel has no such control, StateError without a group."""
+    root = find_root()
+    for name in schemas:
+        resource, words = _FEATURES[name]
+        if not root or not _exists(f"{root}/info/{resource}"):
+            raise HostError(f"Intel RDT/{words} schema is not enabled")
+    if facts is None:
+        raise StateError("updating a non-existent Intel RDT configuration is not supported")
+
+
+def change(facts: dict[str, Any], schemas: dict[str, str], undo: Transaction) -> None:
+    """New schemata for the container's group, in one write: the kernel takes all or none.
+
+    OperationError when it refuses.
+    """
+    path = f"{facts['groups'][0]}/schemata"
+    resources = [_FEATURES[name][0] for name in schemas]
+    lines = [line.strip() for line in _read(path).splitlines()]
+    before = [line for line in lines if line.partition(":")[0] in resources]
+    root = find_root()
+    if before:
+        undo(lambda: _put(path, "".join(f"{line}\n" for line in before), root, ""))
+    _put(path, "".join(f"{line}\n" for line in schemas.values()), root, "")
 
 
 def parse(lines: list[str]) -> dict[str, dict[int, int]]:

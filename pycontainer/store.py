@@ -292,7 +292,7 @@ class Entry:
 
     def write_facts(self, facts: Facts) -> None:
         """Replace the facts, all or nothing. The caller holds the lock."""
-        self._replace(FACTS, facts.dump(), facts if facts.phase == "created" else None)
+        self.write(FACTS, facts.dump(), facts if facts.phase == "created" else None)
 
     def read_config(self) -> bytes:
         """config.json as the bundle had it when the container was created."""
@@ -303,9 +303,10 @@ class Entry:
 
     def write_config(self, raw: bytes) -> None:
         """Keep the bundle's config, byte for byte."""
-        self._replace(CONFIG, raw)
+        self.write(CONFIG, raw)
 
-    def _replace(self, name: str, data: bytes, recorded: Facts | None = None) -> None:
+    def write(self, name: str, data: bytes, recorded: Facts | None = None) -> None:
+        """Replace a file, all or nothing; the caller holds the lock. `recorded`: see record.py."""
         new = f".{name}.new"  # one name is enough: only the lock's holder writes
         try:
             # Mode 0600: a config's environment may hold secrets.

@@ -1,24 +1,16 @@
 """`update`: new limits for a container, remembered for the update after this one.
 
 The config in the state directory stays what the bundle said; the limits that hold since stand
-beside it, in resources.json.
+beside it, in resources.json. One transaction over all that an update changes: the cgroup, the
+systemd unit, the device rules, the Intel RDT group, and that file.
 """
 
 from __future__ import annotations
 
-import posix
-
 from pycontainer import cgroups, jsonfast, spec
 from pycontainer.cgroups import update as change_of
-from pycontainer.cgroups.files import write_text
-from pycontainer.errors import (
-    CLIENT_TEXTS,
-    ConfigError,
-    HostError,
-    OperationError,
-    StateError,
-    os_reason,
-)
+from pycontainer.errors import CLIENT_TEXTS, ConfigError, StateError
+from pycontainer.steps import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +21,14 @@ if TYPE_CHECKING:
 FILE = "resources.json"
 
 
-def update(container: Container, resources: dict[str, Any]) -> None:
+def update(
+    container: Container, resources: dict[str, Any], schemas: dict[str, str] | None = None
+) -> None:
     """Change what `resources` (of linux.resources) names; the rest stays.
 
-    ConfigError for values that cannot be, StateError for a stopped container, OperationError when
-    the kernel or systemd refuses; after any of them nothing has changed.
+    `schemas` are new l3CacheSchema and memBwSchema of linux.intelRdt. ConfigError for values that
+    cannot be, StateError for a stopped container, OperationError when the kernel or systemd
+    refuses; after any of them nothing has changed.
     """
     entry, log = container.entry, container.settings.log
     entry.lock()
@@ -43,102 +38,61 @@ def update(container: Container, resources: dict[str, Any]) -> None:
         change = change_of.without_nulls(resources)
         spec.validate_resources(change)
         change = change_of.settled(change_of.said(change))
-        config = container.config()
-        linux = config.get("linux") or {}
-        current = _current(container, linux)
-        whole = change_of.merged(current, change)
         for warning in spec.validate_resources(change):
             log.warning(warning)
-        spec.validate_resources(whole)  # what fits by itself must fit what holds already
-        # A change of a unit lets systemd write all that it knows again: so must we.
-        unit = container.cgroup.paths.unit
-        written = whole if unit else change_of.effective(current, change)
-        wanted = {**config, "annotations": {}, "linux": {**linux, "resources": written}}
-        plan = _driver(container).compile(wanted)
-        for warning in plan.warnings + change_of.apply(container.cgroup, plan):
-            log.warning(warning)
-        # Kubernetes repeats the whole config; what a hook has allowed since is to stay.
-        if change.get("devices") and change["devices"] != change_of.without_nulls(
-            current.get("devices")
-        ):
-            _devices(container, plan)
-        _keep(entry.path(FILE), jsonfast.dumps(whole).encode())
+        if schemas:
+            from pycontainer import intel_rdt
+
+            intel_rdt.check(container.facts.extra.get("resctrl"), schemas)
+        _carry_out(container, change, schemas)
     finally:
         entry.unlock()
 
 
-def _current(container: Container, linux: dict[str, Any]) -> dict[str, Any]:
+def _carry_out(
+    container: Container, change: dict[str, Any], schemas: dict[str, str] | None
+) -> None:
+    entry, log, cgroup = container.entry, container.settings.log, container.cgroup
+    config = container.config()
+    current = _current(container, config)
+    whole = change_of.merged(current, change)
+    spec.validate_resources(whole)  # what fits by itself must fit what holds already
+    # A change of a unit lets systemd write all that it knows again: so must we.
+    written = whole if cgroup.paths.unit else change_of.effective(current, change)
+    driver = _driver(container)
+    plan = driver.compile(_with_limits(config, written))
+    warnings = list(plan.warnings)
+    with Transaction(log.warning) as undo:
+        warnings += change_of.apply(cgroup, plan, undo)
+        # Kubernetes repeats the whole config; what a hook has allowed since is to stay.
+        devices = change.get("devices")
+        if devices and devices != change_of.without_nulls(current.get("devices")):
+            before = driver.compile(_with_limits(config, current))
+            rootless = container.settings.rootless
+            warnings += change_of.apply_devices(cgroup, plan, before, rootless, undo)
+        if schemas:
+            from pycontainer import intel_rdt
+
+            intel_rdt.change(container.facts.extra["resctrl"], schemas, undo)
+        entry.write(FILE, jsonfast.dumps(whole).encode())
+    for warning in warnings:
+        log.warning(warning)
+
+
+def _current(container: Container, config: dict[str, Any]) -> dict[str, Any]:
     try:
         return jsonfast.loads(container.entry.read(FILE))
     except FileNotFoundError:
-        return linux.get("resources") or {}
+        return (config.get("linux") or {}).get("resources") or {}
     except ValueError as error:
         raise ConfigError(f"read {container.entry.path(FILE)}: {error}") from None
 
 
-def _keep(path: str, data: bytes) -> None:
-    """All or nothing; the lock is held."""
-    new = path + ".new"
-    fd = posix.open(new, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600)
-    try:
-        posix.write(fd, data)
-    finally:
-        posix.close(fd)
-    posix.rename(new, path)
+def _with_limits(config: dict[str, Any], resources: dict[str, Any]) -> dict[str, Any]:
+    linux = config.get("linux") or {}
+    return {**config, "annotations": {}, "linux": {**linux, "resources": resources}}
 
 
 def _driver(container: Container) -> cgroups.Driver:
-    paths = container.cgroup.paths
-    unit = paths.unit
+    unit = container.cgroup.paths.unit
     return cgroups.open_driver(systemd=unit is not None, rootless=bool(unit and unit.get("user")))
-
-
-def _devices(container: Container, plan: Any) -> None:
-    """New device rules. A v1 list is empty for a moment: nobody may open something then."""
-    cgroup = container.cgroup
-    freeze = bool(plan.device_writes) and not cgroup.frozen()
-    if freeze:
-        cgroup.freeze()
-    try:
-        cgroup.apply_devices(plan, container.settings.rootless)
-    finally:
-        if freeze:
-            cgroup.thaw()
-
-
-# -- Intel RDT -----------------------------------------------------------------------------
-
-_FEATURES = {
-    "l3CacheSchema": ("L3", "CAT: l3 cache"),
-    "memBwSchema": ("MB", "MBA: memory bandwidth"),
-}
-
-
-def check_schemas(container: Container, schemas: dict[str, str]) -> None:
-    """HostError where the CPU or the kernel has no such control, StateError without a group."""
-    from pycontainer.intel_rdt import find_root
-
-    root = find_root()
-    for name in schemas:
-        resource, words = _FEATURES[name]
-        if not root or not posix.access(f"{root}/info/{resource}", posix.F_OK):
-            raise HostError(f"Intel RDT/{words} schema is not enabled")
-    if "resctrl" not in container.facts.extra:
-        raise StateError("updating a non-existent Intel RDT configuration is not supported")
-
-
-def write_schemas(container: Container, schemas: dict[str, str]) -> None:
-    """New schemata for the container's group, in one write: the kernel takes all or none.
-
-    OperationError when it refuses.
-    """
-    path = f"{container.facts.extra['resctrl']['groups'][0]}/schemata"
-    lines = "".join(f"{schema}\n" for schema in schemas.values())
-    try:
-        write_text(path, lines)
-    except OSError as error:
-        raise OperationError(
-            f"write {lines!r} to {path}: {os_reason(error.errno or 0)}",
-            errno=error.errno or 0,
-            field="linux.intelRdt",
-        ) from None

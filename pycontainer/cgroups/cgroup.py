@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from ..steps import Transaction
     from .layout import Layout
     from .placement import Placement
     from .resources import ResourcePlan, Write
@@ -58,12 +59,11 @@ class Cgroup:
     def settle(self, plan: ResourcePlan) -> None:
         """The container's first process is inside: what stood in for it may go (scope.py)."""
 
-    def change_unit(self, plan: ResourcePlan) -> list[Any]:
-        """Tell the service manager new limits, if it has any; what `restore_unit` needs."""
-        return []
+    def change_unit(self, plan: ResourcePlan, undo: Transaction) -> None:
+        """Tell the service manager new limits, if there is one."""
 
-    def restore_unit(self, before: list[Any]) -> None:
-        """Take `change_unit` back."""
+    def change_unit_devices(self, plan: ResourcePlan, undo: Transaction) -> None:
+        """The same for device rules, before `apply_devices`."""
 
     def undo(self) -> None:
         """Remove the directories that `create` made, and only those, deepest first."""
@@ -184,7 +184,7 @@ class Cgroup:
                     "restrict devices: no devices cgroup is mounted",
                     field="linux.resources.devices",
                 )
-            self._write_rules(plan.device_writes)
+            self.write_device_rules(plan.device_writes)
             return []
         except (OperationError, HostError) as error:
             if not rootless:
@@ -194,8 +194,8 @@ class Cgroup:
                 return []
             return [f"device rules are not enforced: {error.message}"]
 
-    def _write_rules(self, writes: Iterable[Write]) -> None:
-        """The v1 lists take one rule a write(2), but need not be opened for each."""
+    def write_device_rules(self, writes: Iterable[Write]) -> None:
+        """Write v1 lists, which take one rule a write(2), but need not be opened for each."""
         file, fd = "", -1
         try:
             for write in writes:

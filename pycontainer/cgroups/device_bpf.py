@@ -10,13 +10,15 @@ Context (struct bpf_cgroup_dev_ctx): u32 access << 16 | type, u32 major, u32 min
 
 from __future__ import annotations
 
+import posix
 from sys import byteorder
 
 from ..errors import HostError, OperationError, os_reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
     from .devices import Rule
 
@@ -28,6 +30,8 @@ JEQ_IMM, JNE_IMM = 0x15, 0x55
 EXIT = 0x95
 
 R0, R1, TYPE, OPEN, MAJOR, MINOR = range(6)  # R2 .. R5 hold what the context says
+
+FIELD = "linux.resources.devices"
 
 KINDS = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_BLOCK, BPF_DEVCG_DEV_CHAR
 ACCESSES = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_*
@@ -108,28 +112,55 @@ def attach(directory: str, program: bytes) -> None:
 
     OperationError when the kernel refuses, HostError when it has no such programs.
     """
-    import posix
-
     from .._shim import ffi, lib
 
-    field = "linux.resources.devices"
-    cgroup_fd = posix.open(directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    try:
-        loaded = lib.shim_bpf_device_load(ffi.from_buffer(program), len(program) // 8)
-        if loaded < 0:
-            from errno import ENOSYS
+    loaded = lib.shim_bpf_device_load(ffi.from_buffer(program), len(program) // 8)
+    if loaded < 0:
+        from errno import ENOSYS
 
-            if loaded == -ENOSYS:
-                raise HostError("load device filter: the kernel has no bpf(2)", field=field)
-            raise _refused("load device filter", -loaded)
-        try:
-            result = lib.shim_bpf_device_attach(cgroup_fd, loaded)
-        finally:
-            posix.close(loaded)
-        if result < 0:
-            raise _refused(f"attach device filter to {directory}", -result)
+        if loaded == -ENOSYS:
+            raise HostError("load device filter: the kernel has no bpf(2)", field=FIELD)
+        raise _refused("load device filter", -loaded)
+    try:
+        _put(directory, ffi.new("int[]", [loaded]), 1)
+    finally:
+        posix.close(loaded)
+
+
+def attached(directory: str) -> Callable[[], None]:
+    """What attaches the programs again that are attached to the cgroup now."""
+    from .._shim import ffi, lib
+
+    def close(held: Any) -> None:
+        for fd in held[0 : max(count, 0)]:
+            posix.close(fd)
+
+    cgroup_fd = _open(directory)
+    try:
+        # Descriptors, because a program ends with the last reference to it.
+        fds = ffi.gc(ffi.new("int[]", lib.SHIM_BPF_PROGRAMS), close)
+        count = lib.shim_bpf_device_programs(cgroup_fd, fds)
     finally:
         posix.close(cgroup_fd)
+    if count < 0:
+        return lambda: None  # who may not look at them may not replace them
+    return lambda: _put(directory, fds, count)
+
+
+def _put(directory: str, programs: Any, count: int) -> None:
+    from .._shim import lib
+
+    cgroup_fd = _open(directory)
+    try:
+        result = lib.shim_bpf_device_attach(cgroup_fd, programs, count)
+    finally:
+        posix.close(cgroup_fd)
+    if result < 0:
+        raise _refused(f"attach device filter to {directory}", -result)
+
+
+def _open(directory: str) -> int:
+    return posix.open(directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
 
 
 def _refused(what: str, errno: int) -> OperationError:
@@ -140,6 +171,6 @@ def _refused(what: str, errno: int) -> OperationError:
         f"{what}: {os_reason(errno)}",
         errno=errno,
         kind="device_filter",
-        field="linux.resources.devices",
+        field=FIELD,
         hint=hint if errno == EPERM else "",
     )

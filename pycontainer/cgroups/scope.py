@@ -14,6 +14,7 @@ from __future__ import annotations
 import posix
 
 from ..errors import ContainerError, HostError
+from ..steps import attempt_each
 from .cgroup import Cgroup
 from .files import read_text, write_text
 from .path import CgroupPaths
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from ..steps import Transaction
     from .layout import Layout
     from .resources import ResourcePlan, Write
     from .systemd import Manager
@@ -150,23 +152,31 @@ class UnitCgroup(Cgroup):
         if listed := list(properties):
             self.manager.set_properties(self.unit["name"], listed)
 
-    def change_unit(self, plan: ResourcePlan) -> list[Property]:
-        """New limits for the running unit; returns the properties as they were."""
+    def change_unit(self, plan: ResourcePlan, undo: Transaction) -> None:
+        """New limits for the running unit."""
         wanted = [p for p in plan.unit_properties if p[0] not in FIXED]
-        if not wanted:
-            return []
-        kind = "Slice" if self.unit["name"].endswith(".slice") else "Scope"
-        now = self.manager.unit_properties(self.unit["name"], kind)
-        self.set_properties(wanted)
-        return [(name, now[name]) for name, _ in wanted if name in now]
+        if wanted:
+            now = self._properties()
+            before = [(name, now[name]) for name, _ in wanted if name in now]
+            undo(lambda: self._restore(before))
+            self.set_properties(wanted)
 
-    def restore_unit(self, before: list[Property]) -> None:
-        """Give the unit its old limits back, as far as systemd lets us."""
-        for prop in before:
-            try:
-                self.set_properties([prop])
-            except ContainerError:
-                continue  # the cgroup's own file is what counts, and is restored, too
+    def change_unit_devices(self, plan: ResourcePlan, undo: Transaction) -> None:
+        """What systemd's approximation of the device rules is now, for the way back."""
+        now = self._properties() if plan.device_properties else {}
+        if "DevicePolicy" in now:
+            # A list is added to what is there, but for an empty one.
+            lists = [("DeviceAllow", ("a(ss)", [])), ("DeviceAllow", now["DeviceAllow"])]
+            undo(lambda: self.set_properties([*lists, ("DevicePolicy", now["DevicePolicy"])]))
+
+    def _properties(self) -> dict[str, Any]:
+        kind = "Slice" if self.unit["name"].endswith(".slice") else "Scope"
+        return self.manager.unit_properties(self.unit["name"], kind)
+
+    def _restore(self, before: list[Property]) -> None:
+        """Each by itself: one that systemd refuses is in the cgroup's own file, too."""
+        if failures := attempt_each(lambda prop: self.set_properties([prop]), before):
+            raise failures[0]
 
     def apply_devices(self, plan: ResourcePlan, rootless: bool = False) -> list[str]:
         """Tell systemd its approximation, then set the exact rules as the other driver does.

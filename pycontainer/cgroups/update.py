@@ -2,19 +2,21 @@
 
 Enters: the resources that hold now, and the change. A change names what is to be different; what
 belongs together (quota and period, memory and swap) is written together, with the old value for
-the part that it leaves out. When the kernel refuses a write, those before it are taken back.
+the part that it leaves out. What is done before a refusal is taken back by the transaction.
 """
 
 from __future__ import annotations
 
-from ..errors import ContainerError
+from ..steps import attempt_each
 from .files import read_text
 from .resources import ResourcePlan, Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from ..steps import Transaction
     from .cgroup import Cgroup
 
 DEVICE_LISTS = (
@@ -24,6 +26,7 @@ DEVICE_LISTS = (
     "throttleReadIOPSDevice",
     "throttleWriteIOPSDevice",
 )
+ALL_DEVICES = "a *:* rwm"
 SECTIONS = ("memory", "cpu", "pids", "blockIO", "network")
 # Where 0, or "", is no value.
 UNSET = {
@@ -110,28 +113,69 @@ def effective(current: dict, change: dict) -> dict:
     return result
 
 
-def apply(cgroup: Cgroup, plan: ResourcePlan) -> list[str]:
-    """Carry out; OperationError (or HostError) when refused, and then nothing has changed."""
-    checks = [write for write in plan.writes if write.limit_check]
-    cgroup.apply(checks)
+def apply(cgroup: Cgroup, plan: ResourcePlan, undo: Transaction) -> list[str]:
+    """Write the limits; OperationError (or HostError) when refused. Returns warnings."""
+    cgroup.apply([write for write in plan.writes if write.limit_check])
     writes = [write for write in plan.writes if not write.limit_check]
     before = [old for write in writes if (old := _now(cgroup, write)) is not None]
-    unit_before = cgroup.change_unit(plan)
+    undo(lambda: _restore(cgroup, before[::-1]))
+    # Registered last, taken back first: systemd writes all limits that it knows again.
+    cgroup.change_unit(plan, undo)
+    return cgroup.apply(writes)
+
+
+def _restore(cgroup: Cgroup, before: list[Write]) -> None:
+    """Twice: a limit may go back only after its companion did. Each by itself."""
+    for _ in range(2):
+        failures = attempt_each(lambda old: cgroup.apply([old]), before)
+    if failures:
+        raise failures[0]  # such as a limit that no longer fits the usage
+
+
+def apply_devices(
+    cgroup: Cgroup, plan: ResourcePlan, current: ResourcePlan, rootless: bool, undo: Transaction
+) -> list[str]:
+    """Set new device rules; `current` are those of the limits that hold. Returns warnings."""
+    restore = _device_rules(cgroup, current)
+    # A v1 list is empty for a moment: nobody may open something then.
+    paused = bool(plan.device_writes) and not cgroup.frozen()
+    warnings: list[str] = []
+    undo(lambda: _while_paused(cgroup, paused, restore))
+    cgroup.change_unit_devices(plan, undo)
+    _while_paused(cgroup, paused, lambda: warnings.extend(cgroup.apply_devices(plan, rootless)))
+    return warnings
+
+
+def _while_paused(cgroup: Cgroup, pause: bool, step: Callable[[], None]) -> None:
+    if not pause:
+        return step()
+    cgroup.freeze()
     try:
-        return cgroup.apply(writes)
-    except ContainerError:
-        cgroup.restore_unit(unit_before)
-        for old in reversed(_in_order(before)):
-            try:
-                cgroup.apply([old])
-            except ContainerError:
-                continue  # a limit that no longer fits the usage stays as it is
-        raise
+        step()
+    finally:
+        cgroup.thaw()
 
 
-def _in_order(writes: list[Write]) -> list[Write]:
-    """Twice: a limit may go back only after its companion did."""
-    return writes + writes
+def _device_rules(cgroup: Cgroup, current: ResourcePlan) -> Callable[[], None]:
+    """What gives the cgroup the device rules back that it has now."""
+    if cgroup.paths.mode == "v2":
+        from .device_bpf import attached
+
+        return attached(cgroup.paths.unified)
+    directory = cgroup.paths.directory("devices")
+    if not directory:
+        return lambda: None
+    lines = read_text(f"{directory}/devices.list").splitlines()
+    if ALL_DEVICES in lines:
+        # The kernel does not list the exceptions of a list that allows all others.
+        writes = [Write("devices", "devices.allow", ALL_DEVICES)]
+        if current.device_writes and current.device_writes[0].file == "devices.allow":
+            writes = current.device_writes
+    else:
+        # What a hook has added is in there, too.
+        writes = [Write("devices", "devices.deny", ALL_DEVICES)]
+        writes += [Write("devices", "devices.allow", line) for line in lines]
+    return lambda: cgroup.write_device_rules(writes)
 
 
 def _now(cgroup: Cgroup, write: Write) -> Write | None:

@@ -76,11 +76,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     else:
         resources = of_options(arguments)
     schemas = {SCHEMAS[name]: arguments[name] for name in SCHEMAS if arguments[name]}
-    if schemas:
-        updating.check_schemas(container, schemas)
-    updating.update(container, resources)
-    if schemas:
-        updating.write_schemas(container, schemas)
+    updating.update(container, resources, schemas)
     return 0
 
 

@@ -586,8 +586,9 @@ def test_device_filters_do_not_pile_up(made):
     for _ in range(70):  # more than a cgroup can have
         cgroup.apply_devices(made.driver.compile({}))
     fd = os.open(cgroup.paths.unified, os.O_RDONLY | os.O_DIRECTORY)
-    assert shim.lib.shim_bpf_device_detach_all(fd) == 1
-    assert shim.lib.shim_bpf_device_detach_all(fd) == 0
+    held = shim.ffi.new("int[]", shim.lib.SHIM_BPF_PROGRAMS)
+    assert shim.lib.shim_bpf_device_programs(fd, held) == 1
+    os.close(held[0])
     os.close(fd)
 
 

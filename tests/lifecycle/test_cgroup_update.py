@@ -169,3 +169,97 @@ def test_check_before_update(box: Box) -> None:
         done.fails("current usage")
         assert settings(pyc, name) == before
     pyc("delete", "-f", name).ok()
+
+
+# -- all or nothing ------------------------------------------------------------------------
+
+KVM = {"allow": True, "type": "c", "major": 10, "minor": 232, "access": "rw"}
+ALL = {"allow": True, "access": "rwm"}
+NOTHING = {"allow": False, "access": "rwm"}
+CHANGE = {
+    "memory": {"limit": 128 * MEGABYTE},
+    "pids": {"limit": 77},
+    "cpu": {"quota": 30000, "period": 60000},
+    "devices": [NOTHING, KVM],
+}
+
+
+def refused(box: Box, name: str, change: dict) -> str:
+    """An update that is refused; its message. What `settings` reads has not changed."""
+    before = settings(box.pycontainer, name)
+    done = box.pycontainer("update", "-r", "-", name, input=json.dumps(change).encode()).fails()
+    assert settings(box.pycontainer, name) == before
+    assert "take back" not in done.err
+    return done.err
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("old", [[NOTHING], [NOTHING, KVM], [ALL], [ALL, {**KVM, "allow": False}]])
+def test_the_last_step_fails(box: Box, driver: str, old: list[dict]) -> None:
+    """The new limits cannot be remembered: everything before that is taken back."""
+    pyc = box.pycontainer
+    resources = {"memory": {"limit": 64 * MEGABYTE}, "pids": {"limit": 50}, "devices": old}
+    name = running(box, driver, resources)
+    unit = f"pycontainer-{name}.scope"
+    shown = unit_properties(unit) if driver == "systemd" else None
+    opens = "mknod /tmp/d c 10 232; (: < /tmp/d) 2>&1; rm /tmp/d"
+    answer = pyc("exec", name, "/bin/sh", "-c", opens).out
+    new = pyc.root / name / ".resources.json.new"
+    new.mkdir()
+    assert "is a directory" in refused(box, name, CHANGE)
+    assert shown is None or unit_properties(unit) == shown
+    assert pyc("exec", name, "/bin/sh", "-c", opens).out == answer
+    assert pyc.status(name) == "running"
+    new.rmdir()
+    pyc("update", "-r", "-", name, input=json.dumps(CHANGE).encode()).ok()
+    assert setting(pyc, name, "pids.max") == "77"
+    pyc("delete", "-f", name).ok()
+
+
+@pytest.mark.parametrize("status", ["running", "paused"])
+def test_a_device_that_the_parent_forbids(box: Box, status: str) -> None:
+    if not V1:
+        pytest.skip("cgroup v2 has no such refusal")
+    pyc = box.pycontainer
+    bundle = box.bundle("/bin/sleep", "1000")
+    name = box.id("c")
+    bundle.linux["cgroupsPath"] = f"/{box.id('parent')}/c"
+    bundle.linux["resources"] = {"memory": {"limit": 64 * MEGABYTE}, "devices": [NOTHING]}
+    pyc("run", "-d", "-b", bundle, name).ok()
+    cgroup = directories(pyc, name)["devices"]
+    try:
+        (cgroup / "devices.allow").write_text("b 7:3 rw")  # as a hook does
+        (cgroup.parent / "devices.deny").write_text("c 10:232 rwm")
+        if status == "paused":
+            pyc("pause", name).ok()
+        assert "devices.allow" in refused(box, name, CHANGE)
+        assert "b 7:3 rw" in setting(pyc, name, "devices.list")
+        assert pyc.status(name) == status
+        without = {key: value for key, value in CHANGE.items() if key != "devices"}
+        pyc("update", "-r", "-", name, input=json.dumps(without).encode()).ok()
+        assert "b 7:3 rw" in setting(pyc, name, "devices.list")
+    finally:
+        places = set(directories(pyc, name).values())
+        pyc("delete", "-f", name).ok()
+        for place in places:
+            place.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"cpu": {"cpus": "999"}},
+        {"hugepageLimits": [{"pageSize": "3MB", "limit": 0}]},
+        {"unified": {"memory.nosuch": "1"}},
+        {"devices": [{"allow": False, "access": "q"}]},
+        {"memory": {"swap": 1}},
+    ],
+)
+def test_another_limit_fails(box: Box, last: dict) -> None:
+    """Before or after the others: where it stands in the order makes no difference."""
+    name = running(box, "cgroupfs", {"memory": {"limit": 64 * MEGABYTE}, "devices": [NOTHING]})
+    change = {**CHANGE, **last}
+    if "memory" in last:
+        change["memory"] = {**CHANGE["memory"], **last["memory"]}
+    refused(box, name, change)
+    box.pycontainer("delete", "-f", name).ok()

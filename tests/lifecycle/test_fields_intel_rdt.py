@@ -66,13 +66,19 @@ def test_from_create_to_delete(box, tree):
     os.waitpid(int(other), 0)  # a child of this process, which alone can reap it
     assert events.stats(joined)["data"]["intel_rdt"] == {"schemata": ["L3:0=f"]}
     with pytest.raises(ContainerError, match="memory bandwidth schema is not enabled"):
-        updating.check_schemas(joined, {"memBwSchema": "MB:0=50"})
+        updating.update(joined, {}, {"memBwSchema": "MB:0=50"})
     for resource in ("L3", "MB"):
         (tree / "info" / resource).mkdir(parents=True)
     change = {"l3CacheSchema": "L3:0=3", "memBwSchema": "MB:0=50"}
-    updating.check_schemas(joined, change)
-    updating.write_schemas(joined, change)
+    updating.update(joined, {}, change)
     assert (tree / name / "schemata").read_text() == "L3:0=3\nMB:0=50\n"
+    unwritable = Path(joined.entry.path(".resources.json.new"))
+    unwritable.mkdir()
+    with pytest.raises(ContainerError, match="resources.json: is a directory"):
+        updating.update(joined, {"pids": {"limit": 5}}, {"l3CacheSchema": "L3:0=1"})
+    # The kernel merges lines; this tree keeps what was written last.
+    assert (tree / name / "schemata").read_text().startswith("L3:0=3\n")
+    unwritable.rmdir()
     joined.delete(force=True)
     assert not (tree / name).exists()
     assert (tree / "tasks").read_text() == ""

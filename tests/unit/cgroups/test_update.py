@@ -10,6 +10,7 @@ from pycontainer.cgroups.path import CgroupPaths
 from pycontainer.cgroups.resources import ResourcePlan, Write
 from pycontainer.cli.update import bytes_of
 from pycontainer.errors import OperationError
+from pycontainer.steps import Transaction
 
 DISK = {"major": 8, "minor": 0}
 
@@ -128,7 +129,8 @@ def test_a_refused_write_takes_the_others_back(tmp_path):
         Write("cpu", "cpu.weight", "7"),
         Write("memory", "memory.max", "4096"),
     ]
-    with pytest.raises(OperationError, match=r"memory\.max"):
-        update.apply(cgroup, ResourcePlan(writes, [], b"", False, []))
+    plan = ResourcePlan(writes, [], b"", False, [])
+    with pytest.raises(OperationError, match=r"memory\.max"), Transaction(print) as undo:
+        update.apply(cgroup, plan, undo)
     assert (tmp_path / "pids.max").read_text().startswith("10")
     assert (tmp_path / "cpu.weight").read_text().startswith("100")
