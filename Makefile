@@ -19,7 +19,7 @@ COMMAND := build/pycontainer
 FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
-SYSTEM_TEST := runc crun busybox-static debootstrap strace
+SYSTEM_TEST := runc crun busybox-static debootstrap strace procps
 SYSTEM_ENGINES := podman conmon containerd docker.io tini criu iptables
 SYSTEM_LINT := clang
 

@@ -3,13 +3,14 @@
 An interpreter with the package inside (csrc/interpreter.c), linked with the static libpython of
 the interpreter that runs this. The first DIRECTORY holds the package as it will be found at run
 time (below --destdir while it is being installed), the others what else belongs on the path.
-Where there is no static libpython, which is said, OUTPUT is the launcher script.
+Where that cannot be done, one sentence says why, and OUTPUT is the launcher script.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -62,21 +63,34 @@ def command_line(archive: Path, work: Path, output: Path) -> list[str]:
     ]
 
 
+def link(output: Path, directories: list[str], destdir: str) -> str:
+    """Write the interpreter to `output`. Returns why that is not possible, or an empty string."""
+    archive = static_library()
+    if archive is None:
+        return "this Python has no static library"
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        work.joinpath("image").write_bytes(image(Path(destdir + directories[0])))
+        work.joinpath("interpreter_data.h").write_text(header(directories, destdir))
+        done = subprocess.run(
+            command_line(archive, work, output), stderr=subprocess.PIPE, text=True, check=False
+        )
+    if done.returncode:
+        cause = re.search("undefined reference to .*|error: .*", done.stderr)
+        return f"{archive.name} cannot be linked ({cause[0] if cause else 'compiler failed'})"
+    sys.stderr.write(done.stderr)
+    return ""
+
+
 def build(output: Path, directories: list[str], destdir: str) -> None:
     """Write `output`."""
-    archive = static_library()
     new = output.with_suffix(".new")
     output.parent.mkdir(parents=True, exist_ok=True)
-    if archive is None:
-        print("no static libpython here: the launcher script does instead", file=sys.stderr)
+    error = link(new, directories, destdir)
+    if error:
+        print(f"no fast start: {error}; the ordinary start is used", file=sys.stderr)
         new.write_text(launcher(os.path.realpath(sys.executable), directories))
         new.chmod(0o755)
-    else:
-        with tempfile.TemporaryDirectory() as name:
-            work = Path(name)
-            work.joinpath("image").write_bytes(image(Path(destdir + directories[0])))
-            work.joinpath("interpreter_data.h").write_text(header(directories, destdir))
-            subprocess.run(command_line(archive, work, new), check=True)
     new.rename(output)
 
 
