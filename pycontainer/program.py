@@ -7,7 +7,6 @@ import posix
 from pycontainer._shim import lib
 from pycontainer.errors import HostError, check, os_reason
 
-
 _kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `keep`
 
 

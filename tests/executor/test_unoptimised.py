@@ -22,9 +22,7 @@ MKDIRS = {"x86_64": (83, 258), "aarch64": (34, 34)}[platform.machine()]
 
 
 @pytest.fixture(params=["-O0", "-O1 -fno-inline", "-O3"])
-def built(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def built(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the lab run an executor that was built in this way."""
     options = [f"OPTIMIZE={request.param}", f"OUT={tmp_path}", f"BUILD={tmp_path}/native"]
     target = f"{tmp_path}/executor.bin"
