@@ -52,6 +52,22 @@ int because(int error, const char *words, const char *what)
     return error;
 }
 
+/* Why a program was not found or executed is looked up by the runtime, in the container: it gets
+ * the root directory, whose mounts last while we wait for it to have looked. -1 for other failures. */
+static int root_to_look_at(void)
+{
+    if (!ex.now || (ex.now->kind != OP_FIND_PROGRAM && ex.now->kind != OP_EXEC))
+        return -1;
+    return xopenat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+}
+
+static void wait_for_end_of_channel(void)
+{
+    char byte;
+    while (xread(ex.channel, &byte, 1) > 0)
+        ;
+}
+
 /* A seccomp filter that is loaded already may forbid sendmsg, but hardly write. */
 void say_failed(int error)
 {
@@ -60,7 +76,11 @@ void say_failed(int error)
         char detail[DETAIL_MAX];
     } message = { .head = { .type = MSG_FAILED, .error = -error } };
     size_t length = text_length(ex.detail);
-    if (!channel_send(MSG_FAILED, error, ex.detail, length, -1) || ex.channel < 0 || !ex.now)
+    SCOPED_FD root = root_to_look_at();
+    int sent = channel_send(MSG_FAILED, error, ex.detail, length, root < 0 ? -1 : root);
+    if (!sent && root >= 0)
+        wait_for_end_of_channel();
+    if (!sent || ex.channel < 0 || !ex.now)
         return;
     message.head.kind = (uint16_t)ex.now->kind;
     message.head.index = (uint16_t)ex.now->index;

@@ -10,7 +10,9 @@
  *         | <--- CHILD + pidfd ----------------  |   after `respawn`: who goes on
  *         | <--- CONSOLE + pty master ---------  |   after `console`
  *         | <--- LISTENER + seccomp's fd --------  |   of a seccomp filter; waits for GO
- *         | <--- FAILED {operation, errno} ----  |   and exits with 1
+ *         | <--- FAILED {operation, errno} ----  |   and exits with 1; with `find_program` and `exec`
+ *         |                                      |   comes the root's fd, and the exit waits for the
+ *         |                                      |   end of the channel
  *         | <--- (end of file) ----------------  |   the user's program runs, or nothing does
  *
  * `await_start` closes the channel and waits on the gate, a listening socket: a connection that

@@ -33,9 +33,10 @@ class ExecutorGone(Exception):
 class Channel:
     """Our end of the channel, `ours`; `theirs` is the executor's until it has been started."""
 
-    __slots__ = ("caught", "ours", "theirs")
+    __slots__ = ("caught", "ours", "root", "theirs")
 
     def __init__(self) -> None:
+        self.root = -1  # the container's root directory, sent along with a FAILED
         self.caught = -1  # a descriptor that came when Ctrl-C did
         pair = ffi.new("int[2]")
         check(lib.shim_channel(pair, pair + 1), "make the channel")
@@ -50,9 +51,10 @@ class Channel:
     def close(self) -> None:
         """Give both ends up."""
         self.drop_theirs()
-        fd, self.ours = self.ours, -1
-        if fd >= 0:
-            posix.close(fd)
+        for fd in (self.ours, self.root):
+            if fd >= 0:
+                posix.close(fd)
+        self.ours = self.root = -1
 
     def hand_over(self, packed: bytes, slots: list[int]) -> None:
         """Send the plan, and the descriptors that its operations call slots."""
@@ -89,6 +91,7 @@ class Channel:
             data = bytes(ffi.buffer(room, got))
             kind, _, step, errno, length = HEAD.unpack_from(data)
             if kind == MSG_FAILED:
+                self.root = fds[0] if count[0] else -1
                 text = data[HEAD.size :][:length].decode("utf-8", "replace")
                 raise ExecutorFailed(step, errno, text)
             return kind, fds[0] if count[0] else -1
@@ -108,6 +111,10 @@ class Channel:
                 raise ExecutorGone
         return self.expect(MSG_CHILD)
 
+    def still_open(self) -> bool:
+        """Whether the executor is still there."""
+        return is_open(self.ours)
+
     def expect(self, wanted: int) -> int:
         """The descriptor of the next message, which must be of this type."""
         kind, fd = self.receive()
@@ -116,3 +123,10 @@ class Channel:
         if kind != wanted:
             raise OperationError(f"the executor said {kind} instead of {wanted}")
         return fd
+
+
+def is_open(connection: int) -> bool:
+    """Whether the other end of a socket has not been closed."""
+    poller = poll()
+    poller.register(connection, 0)
+    return not poller.poll(0)

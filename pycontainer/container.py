@@ -218,7 +218,7 @@ class Container:
             try:
                 if connection < 0:
                     connection = open_gate(self.entry.dir_fd, GATE)
-                hear(connection, self._listener())
+                hear(connection, self._listener(), self.config)
             except ContainerError:
                 self._destroy(force=True)
                 raise

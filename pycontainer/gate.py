@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import posix
 from _struct import Struct
-from errno import ECANCELED, ECONNREFUSED, ENOENT
+from errno import ECANCELED, ECONNREFUSED, ECONNRESET, EINTR, ENOENT
 
-from pycontainer._shim import lib
+from pycontainer._shim import ffi, lib
 from pycontainer.errors import CLIENT_TEXTS, OperationError, StateError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _HEAD = Struct("<IHHiI")  # as in executor.h: type, kind, operation, errno, length
 _MSG_FAILED = 6
+_ROOM = 4096
 
 
 def open_gate(dir_fd: int, name: str) -> int:
@@ -35,10 +37,15 @@ def open_gate(dir_fd: int, name: str) -> int:
     return connection
 
 
-def hear(connection: int, listener: Callable[[int], None] | None = None) -> None:
+def hear(
+    connection: int,
+    listener: Callable[[int], None] | None = None,
+    config: Callable[[], dict[str, Any]] | None = None,
+) -> None:
     """Wait until the program runs, and close; OperationError when a hook or the exec failed.
 
-    `listener` is told the descriptor of a seccomp filter that notifies.
+    `listener` is told the descriptor of a seccomp filter that notifies; `config` gives what an
+    error needs to know of the container.
     """
     try:
         early = b""
@@ -46,24 +53,52 @@ def hear(connection: int, listener: Callable[[int], None] | None = None) -> None
             from pycontainer.seccomp_agent import answer as answer_agent
 
             early = answer_agent(connection, listener)
-        answer = early + _read(connection)
+        answer, root = _read(connection, early)
+        if len(answer) >= _HEAD.size:
+            message, kind, _, errno, length = _HEAD.unpack_from(answer)
+            if message == _MSG_FAILED:
+                detail = answer[_HEAD.size :][:length].decode("utf-8", "replace")
+                error = _failure(kind, errno, detail)
+                if root >= 0 and config is not None:
+                    error.hint = _hint(connection, config(), root, error, detail)
+                raise error
     except (BrokenPipeError, ConnectionResetError):
         raise StateError(CLIENT_TEXTS["not_running"]) from None
     finally:
         posix.close(connection)
-    if len(answer) >= _HEAD.size:
-        message, kind, _, errno, length = _HEAD.unpack_from(answer)
-        if message == _MSG_FAILED:
-            raise _failure(kind, errno, answer[_HEAD.size :][:length].decode("utf-8", "replace"))
 
 
-def _read(connection: int) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        part = posix.read(connection, 4096)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
+def _read(connection: int, answer: bytes) -> tuple[bytes, int]:
+    """The whole message, and the descriptor that came with it, or -1; b"" at the end."""
+    room, fds, count = ffi.new("char[]", _ROOM), ffi.new("int[1]", [-1]), ffi.new("int *")
+    root = -1
+    while len(answer) < _HEAD.size or len(answer) < _HEAD.size + _HEAD.unpack_from(answer)[4]:
+        count[0] = 1
+        got = lib.shim_receive(connection, room, _ROOM, fds, count)
+        if got == -EINTR:
+            continue
+        if got == -ECONNRESET:
+            raise ConnectionResetError
+        if not check(got, "listen to init"):
+            break
+        if count[0]:
+            root = fds[0]
+        answer += bytes(ffi.buffer(room, got))
+    return answer, root
+
+
+def _hint(
+    connection: int, config: dict[str, Any], root: int, error: OperationError, detail: str
+) -> str:
+    """Init waits until we have looked at its file system."""
+    from pycontainer.channel import is_open
+    from pycontainer.diagnosis_program import explain
+
+    try:
+        found = explain(config, root, error.kind, error.errno, detail)
+        return found if is_open(connection) else ""
+    finally:
+        posix.close(root)
 
 
 def _failure(number: int, errno: int, detail: str) -> OperationError:

@@ -204,8 +204,20 @@ def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
         total=len(run.plan.ops),
         kind=op.kind,
         field=op.field,
-        hint=diagnosis.cause(run.plan.ops, op, errno, detail) or hint,
+        hint=diagnosis.cause(run.plan.ops, op, errno, detail)
+        or _of_program(run, op, errno, detail)
+        or hint,
     )
+
+
+def _of_program(run: Run, op: Op, errno: int, detail: str) -> str:
+    """The executor has sent its root directory, and waits until it has been looked at."""
+    if run.channel is None or run.channel.root < 0:
+        return ""
+    from pycontainer.diagnosis_program import explain
+
+    found = explain(run.plan.config, run.channel.root, op.kind, errno, detail)
+    return found if run.channel.still_open() else ""
 
 
 def _open_output(run: Run, op: Op) -> None:

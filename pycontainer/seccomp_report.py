@@ -180,19 +180,37 @@ class Watch:
             "arch": words.arch_name(row["arch"]),
             "times": row["times"],
             "answer": _answer(row["answer"]),
-            "field": self._field(name, row["arguments"]),
+            "field": _field(self._profile, name, row["arguments"]),
             "programs": row["programs"],
             "arguments": [hex(value) for value in row["arguments"]],
         }
 
-    def _field(self, name: str, arguments: list[int]) -> str:
-        """Which part of the profile has refused it: the last rule of that name that is met."""
-        field = _DEFAULT
-        for index, rule in enumerate(self._profile.get("syscalls") or ()):
-            refuses = rule["action"] not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
-            if refuses and name in rule["names"] and _meets(rule.get("args") or (), arguments):
-                field = f"{FIELD}.syscalls[{index}]"
-        return field
+
+def answer_to(profile: dict[str, Any], syscall: str) -> tuple[str, int]:
+    """What a profile says to a call, whatever its arguments: (field, errno). ("", 0) when it lets
+    it through, kills the process, or looks at arguments."""
+    from pycontainer._shim import lib
+    from pycontainer.plan.seccomp import compile
+    from pycontainer.plan.seccomp_compiler import resolve
+
+    filter = compile(profile)
+    if filter is None:
+        return "", 0
+    known = data_of(resolve(0, syscall), lib.shim_seccomp_native_arch(), {})
+    answer = verdict(filter.bpf, known)
+    if answer < 0 or answer & _ACTION != _ERRNO:
+        return "", 0
+    return _field(profile, syscall, [0] * 6), answer & _DATA
+
+
+def _field(profile: dict[str, Any], name: str, arguments: list[int]) -> str:
+    """Which part of the profile has refused it: the last rule of that name that is met."""
+    field = _DEFAULT
+    for index, rule in enumerate(profile.get("syscalls") or ()):
+        refuses = rule["action"] not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
+        if refuses and name in rule["names"] and _meets(rule.get("args") or (), arguments):
+            field = f"{FIELD}.syscalls[{index}]"
+    return field
 
 
 def _watched(answer: int) -> int:

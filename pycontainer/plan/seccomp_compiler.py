@@ -71,7 +71,7 @@ def build(seccomp: dict) -> tuple[str, tuple]:
         raise _too_long()
     library = ffi.string(lib.shim_seccomp_path()).decode()
     lets_enter = not notify and seccomp_entry.passes(
-        bpf, lib.shim_seccomp_native_arch(), lambda name: _resolve(0, name)
+        bpf, lib.shim_seccomp_native_arch(), lambda name: resolve(0, name)
     )
     return library, (bpf, flags, notify, tuple(warnings), tuple(debug), lets_enter)
 
@@ -224,7 +224,7 @@ def _add(context: object, default: int, rule: Rule) -> bool:
     """Add a rule; False when nobody knows the system call. One that changes nothing is left out."""
     if rule.action == default:
         return True
-    number = _resolve(0, rule.name)
+    number = resolve(0, rule.name)
     if number == UNKNOWN_SYSCALL:
         return False
     conditions = rule.conditions
@@ -250,7 +250,7 @@ def _add(context: object, default: int, rule: Rule) -> bool:
     return True
 
 
-def _resolve(arch: int, name: str) -> int:
+def resolve(arch: int, name: str) -> int:
     """The number of a system call; a name that C would cut short is nobody's."""
     if "\0" in name:
         return UNKNOWN_SYSCALL
@@ -263,7 +263,7 @@ def _highest(archs: dict[int, str], rules: list[Rule], debug: list[str]) -> dict
     names = {rule.name for rule in rules}
     found = {}
     for arch, arch_name in archs.items():
-        number = max((_resolve(arch, name) for name in names), default=0)
+        number = max((resolve(arch, name) for name in names), default=0)
         if number > 0:
             found[arch] = number
         else:

@@ -64,11 +64,15 @@ class Sketch:
 
 
 class Plan:
-    """A compiled plan: the operations, and what the engine needs to know beside them. A value."""
+    """A compiled plan: the operations, and what the engine needs to know beside them. A value.
 
-    __slots__ = ("ops", "slots", "terminal", "warnings")
+    `config` is what it was compiled from, for the words of a failure.
+    """
+
+    __slots__ = ("config", "ops", "slots", "terminal", "warnings")
 
     def __init__(self, sketch: Sketch, terminal: bool) -> None:
+        self.config = sketch.config
         self.ops = sketch.ops
         self.slots = sketch.slots
         self.terminal = terminal

@@ -165,10 +165,10 @@ def converse(
                 break
     except ExecutorFailed as failed:
         facts = {"step": failed.step, "errno": failed.errno, "detail": failed.detail}
+    channel.close()  # who found no program waits for that
     _, status = os.waitpid(pid, 0)
     os.kill(watchdog, 9)
     os.waitpid(watchdog, 0)
-    channel.close()
     for fd in (exe, pidfd[0]):
         os.close(fd)
     return {**facts, "status": os.waitstatus_to_exitcode(status)}
