@@ -11,8 +11,10 @@
 #define UMOUNT_NOFOLLOW 8
 #define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden; */
 #define PLAIN_TARGET 3 /* the target has to be a directory, no symlink */
+#define ACCESS_TIME (MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME)
+#define IN_PLACE 2     /* `recursive` of bind: a mount of the host's, in place of a new one */
 
-static int attach(int tree, int target)
+int attach(int tree, int target)
 {
     return (int)sys5(__NR_move_mount, tree, "", target, "",
                      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
@@ -40,7 +42,17 @@ static int set_attr(int fd, int recursive, int64_t set, int64_t clear)
     return (int)sys5(__NR_mount_setattr, fd, "", flags, &attr, sizeof(attr));
 }
 
-static int clone_tree(int dir, const char *path, int recursive)
+/* What config.json does not ask for hears nothing of its original, and tells it nothing. */
+int set_own(int fd, int recursive, int64_t set, int64_t clear)
+{
+    struct mount_attr attr = { .attr_set = (uint64_t)set,
+                               .attr_clr = (uint64_t)clear,
+                               .propagation = MS_PRIVATE };
+    unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    return (int)sys5(__NR_mount_setattr, fd, "", flags, &attr, sizeof(attr));
+}
+
+int clone_tree(int dir, const char *path, int recursive)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
     return (int)sys3(__NR_open_tree, dir, path, flags | (path[0] ? 0 : AT_EMPTY_PATH));
@@ -320,7 +332,7 @@ static int bind_own(const char *fstype)
     SCOPED_FD tree = clone_tree(AT_FDCWD, path, 1);
     if (tree < 0)
         return because(-EPERM, "no new one is possible, and there is none to bind at", path);
-    int error = set_attr(tree, 0, INT(MOUNT, attr_set), 0);
+    int error = set_own(tree, 1, INT(MOUNT, attr_set) & ~ACCESS_TIME, 0);
     return error ? error : keep(&tree);
 }
 
@@ -352,15 +364,88 @@ int do_mount(void)
     return attach_at(&tree, target, TEXT(MOUNT, target));
 }
 
+/* Flags of a mount that a less privileged user namespace may not clear: as statfs(2) tells them, as
+ * mount_setattr(2) takes them, and their names. */
+static const struct {
+    int64_t told, attr;
+    const char *name;
+} LOCKABLE[] = {
+    { 0x1, MOUNT_ATTR_RDONLY, "ro" },
+    { 0x2, MOUNT_ATTR_NOSUID, "nosuid" },
+    { 0x4, MOUNT_ATTR_NODEV, "nodev" },
+    { 0x8, MOUNT_ATTR_NOEXEC, "noexec" },
+    { 0x400, MOUNT_ATTR_NOATIME, "noatime" },
+    { 0x800, MOUNT_ATTR_NODIRATIME, "nodiratime" },
+};
+
+#define ST_RELATIME 0x1000
+
+/* 0, or a negative errno. */
+static int told_flags(int fd, int64_t *flags)
+{
+    struct {
+        long type, bsize, counts[5];
+        int id[2];
+        long name_length, fragment, flags, spare[4];
+    } fs;
+    int error = (int)sys2(__NR_fstatfs, fd, &fs);
+    *flags = error ? 0 : fs.flags;
+    return error;
+}
+
+/* The access time setting of a mount, as mount_setattr(2) takes it. */
+static int64_t access_time(int64_t told)
+{
+    int64_t field = told & 0x400          ? MOUNT_ATTR_NOATIME
+                    : told & ST_RELATIME ? MOUNT_ATTR_RELATIME
+                                          : MOUNT_ATTR_STRICTATIME;
+    return field | (told & 0x800 ? MOUNT_ATTR_NODIRATIME : 0);
+}
+
+/* In a user namespace the flags of the host's mounts are kept, and who wants one cleared is told:
+ * the kernel would lock them if the mount had been copied with its mount namespace. A flag that is
+ * the file system's, not the mount's, cannot be cleared, and nothing depends on it. */
+static int keep_locked(int tree, int64_t set, int64_t clear)
+{
+    int64_t before, after;
+    int error = told_flags(tree, &before);
+    if (error)
+        return error;
+    if (clear & MOUNT_ATTR__ATIME || set & MOUNT_ATTR_NODIRATIME) {
+        int64_t asked = set & ACCESS_TIME;
+        if (!(set & MOUNT_ATTR_NODIRATIME) && !(clear & MOUNT_ATTR_NODIRATIME))
+            asked |= access_time(before) & MOUNT_ATTR_NODIRATIME;
+        if (!(clear & MOUNT_ATTR__ATIME))
+            asked |= access_time(before) & MOUNT_ATTR__ATIME;
+        if (asked != access_time(before))
+            return because(-EPERM, "cannot change locked atime flags: leave out noatime, "
+                                   "nodiratime, strictatime or relatime", NULL);
+    }
+    clear &= ~ACCESS_TIME;
+    error = set_attr(tree, 0, 0, clear);
+    if (!error)
+        error = told_flags(tree, &after);
+    else if (error == -EPERM)
+        error = 0, after = before & ~clear; /* the kernel has them locked itself */
+    for (size_t i = 0; !error && i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++)
+        if (clear & LOCKABLE[i].attr && before & ~after & LOCKABLE[i].told)
+            return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
+    return error ? error : set_attr(tree, 0, set & ~ACCESS_TIME, 0);
+}
+
 static int bind_attributes(int tree)
 {
     int64_t set = INT(BIND, attr_set), soft = INT(BIND, soft_clear);
     int64_t clear = INT(BIND, attr_clear);
+    if (INT(BIND, recursive) == IN_PLACE)
+        return set_own(tree, 1, set, clear);
+    if (INT(BIND, locked))
+        return keep_locked(tree, set, clear);
     int error = set_attr(tree, 0, set, clear | soft);
     /* A mount from an outer user namespace has its flags locked: what was not asked for stays. */
     if (error == -EPERM && soft)
         error = set_attr(tree, 0, set, clear);
-    return error;
+    return error == -EPERM && clear ? because(error, "cannot clear locked flags", NULL) : error;
 }
 
 static int open_like(const char *target, int tree)
@@ -429,7 +514,8 @@ int do_bind(void)
 enum { SRC_NOFOLLOW = 1, DEST_NOFOLLOW = 2, COPY_SYMLINK = 4 };
 
 _Static_assert(BIND_attr_set == BIND_LINK_attr_set && BIND_attr_clear == BIND_LINK_attr_clear &&
-                   BIND_soft_clear == BIND_LINK_soft_clear,
+                   BIND_soft_clear == BIND_LINK_soft_clear && BIND_locked == BIND_LINK_locked &&
+                   BIND_recursive == BIND_LINK_recursive,
                "bind_attributes is for both");
 
 /* The symlink that the source is, again at the target; one that is there already must be the same.
@@ -564,9 +650,21 @@ int do_remount(void)
 {
     SCOPED_FD fd = path_open(TEXT(REMOUNT, target), O_PATH);
     const char *data = TEXT(REMOUNT, data);
+    int64_t flags = INT(REMOUNT, ms_flags);
     if (fd < 0)
         return fd;
-    return classic_mount(NULL, fd, NULL, INT(REMOUNT, ms_flags), data[0] ? data : NULL);
+    if (INT(REMOUNT, locked)) { /* of the host's, in a user namespace: as a bind (keep_locked) */
+        int64_t told;
+        int error = told_flags(fd, &told);
+        if (error)
+            return error;
+        for (size_t i = 0; i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++) {
+            if (told & LOCKABLE[i].told & INT(REMOUNT, ms_clear))
+                return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
+            flags |= told & LOCKABLE[i].told; /* statfs(2) and mount(2) have the same numbers */
+        }
+    }
+    return classic_mount(NULL, fd, NULL, flags, data[0] ? data : NULL);
 }
 
 int do_readonly(void)
@@ -579,68 +677,8 @@ int do_readonly(void)
     SCOPED_FD tree = clone_tree(target, "", 1);
     if (tree < 0)
         return tree;
-    int error = set_attr(tree, 0, MOUNT_ATTR_RDONLY, 0);
+    int error = set_own(tree, 0, MOUNT_ATTR_RDONLY, 0);
     return error ? error : attach(tree, target);
-}
-
-/* The host's /dev/null, and really that one: an image could have put a symlink into its own
- * (CVE-2025-31133). */
-static int null_device(void)
-{
-    struct statx st;
-    SCOPED_FD tree = clone_tree(AT_FDCWD, "/dev/null", 0);
-    if (tree < 0)
-        return because(tree, "open", "/dev/null");
-    int error = xstatx(tree, "", AT_EMPTY_PATH, &st);
-    if (error)
-        return error;
-    if ((st.stx_mode & S_IFMT) != S_IFCHR || st.stx_rdev_major != 1 || st.stx_rdev_minor != 3)
-        return because(-ENODEV, "/dev/null is not the null device", NULL);
-    return keep(&tree);
-}
-
-static int new_mask(const char *label)
-{
-    SCOPED_FD fs = (int)sys2(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-    if (fs < 0)
-        return fs;
-    int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
-    if (!error)
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0);
-    if (!error && label[0])
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "context", label, 0);
-    if (!error)
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-    if (error)
-        return error;
-    return (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
-}
-
-/* A file is hidden by the null device, a directory by a tmpfs that all of them share: a file
- * system of its own for each would cost the kernel far more than a second mount of one. */
-int hide(int target, const char *label)
-{
-    struct statx st;
-    int error = xstatx(target, "", AT_EMPTY_PATH, &st);
-    if (error)
-        return error;
-    int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
-    int first = directory && ex.masked_dir < 0;
-    SCOPED_FD tree = !directory ? null_device() : first ? new_mask(label) : clone_tree(ex.masked_dir, "", 0);
-    if (tree < 0)
-        return tree;
-    error = attach(tree, target);
-    if (!error && first)
-        ex.masked_dir = keep(&tree);
-    return error;
-}
-
-int do_mask(void)
-{
-    SCOPED_FD target = path_open(TEXT(MASK, path), O_PATH);
-    if (target == -ENOENT || target == -ENOTDIR)
-        return 0;
-    return target < 0 ? target : hide(target, TEXT(MASK, label));
 }
 
 /* For a file system that takes no label as an option: its new root, which nobody else has yet. */

@@ -73,7 +73,7 @@ struct state {
     int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
     int slots[MAX_SLOTS];     /* fds that came with the plan */
     int slot_count;
-    int masked_dir;           /* the one read-only tmpfs that hides every masked directory */
+    int dir_mask, file_mask;  /* the mounts that hide every masked directory and file, once made */
     int proc;                 /* a procfs of our own that nobody else can touch */
     int made_dir;             /* path_make_dir has made the last directory, it was not there */
     int cwd_entered;
@@ -126,6 +126,11 @@ int proc_handle(void);
 int write_file_at(int dir, const char *path, const char *value, size_t length);
 
 /* ex_mount.c */
+int attach(int tree, int target);
+int clone_tree(int dir, const char *path, int recursive);
+int set_own(int fd, int recursive, int64_t set, int64_t clear);
+
+/* ex_mask.c */
 /* `label` of SELinux for the tmpfs, or "". */
 int hide(int target, const char *label);
 

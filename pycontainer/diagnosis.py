@@ -62,8 +62,8 @@ def _covered(ops: Ops, op: Op, errno: int, detail: str) -> str:
 def _locked(ops: Ops, op: Op, errno: int, detail: str) -> str:
     from pycontainer import diagnosis_mounts
 
-    if op.kind == "bind" and "attributes" in detail:
-        return diagnosis_mounts.kept(op["attr_set"] | op["attr_clear"])
+    if "locked" in detail or "attributes" in detail:  # which says it all
+        return ""
     return diagnosis_mounts.locked(op["source" if op.kind == "bind" else "path"].decode())
 
 

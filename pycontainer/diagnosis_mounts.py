@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pycontainer.diagnosis_namespaces import Obstacle, read
-from pycontainer.tables.mount_options import ATTR_ATIME, ATTR_NODIRATIME
 
 # Types that the kernel mounts in a user namespace (FS_USERNS_MOUNT), as of Linux 6.12.
 ALLOWED = (
@@ -58,16 +57,6 @@ def _harmless(fields: list[str]) -> bool:
         "binfmt_misc", "autofs", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "bpf",
         "pstore", "efivarfs", "configfs", "fusectl", "selinuxfs", "nfsd", "smackfs",
     ) or fields[4] == "/sys/fs/cgroup"  # fmt: skip
-
-
-def kept(attributes: int) -> str:
-    """What mount_setattr may not change on a copy of the host's mount (MNT_LOCK_ATIME), or ""."""
-    if not attributes & (ATTR_ATIME | ATTR_NODIRATIME):
-        return ""
-    return (
-        "an ordinary user cannot change when a mount of the host's notes access times: "
-        "leave out noatime, nodiratime, strictatime or relatime"
-    )
 
 
 def locked(source: str) -> str:

@@ -8,11 +8,12 @@ would wait for an RCU grace period, 4 to 15 ms on an idle host.
 from __future__ import annotations
 
 from pycontainer.cgroups.mounts import mount_entries
+from pycontainer.plan.mounts import IN_PLACE
 from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.mount_options import (
+    ACCESS_TIME,
     ATTR_ATIME,
     ATTR_NODEV,
-    ATTR_NODIRATIME,
     ATTR_NOEXEC,
     ATTR_NOSUID,
     ATTR_RDONLY,
@@ -120,9 +121,10 @@ class CgroupPlan:
             elif host_dir:
                 lost = int(sketch.host.rootless)  # without privilege there may be none
                 # A user namespace may not change how a mount of the host's notes access times.
-                times = ATTR_ATIME | ATTR_NODIRATIME if sketch.spaces.user else 0
+                times = ACCESS_TIME if sketch.spaces.user else 0
                 changed, reset = attributes & ~times, options.attr_clr & ATTR_ATIME & ~times
-                sketch.add("bind", -1, 1, changed, reset, 0, lost, host_dir, place, field=field)
+                values = (-1, IN_PLACE, changed, reset, 0, lost, 0, host_dir, place)
+                sketch.add("bind", *values, field=field)
             else:
                 sketch.add("mkdir", 0o755, place, field=field)
             for link in links:

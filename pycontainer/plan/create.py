@@ -220,12 +220,15 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: dict[int, 
     mounts.finish()
     namespaces.names(sketch)
     _sysctls(sketch)
-    # Before the pivot, while the host's own /dev/null is at hand to hide files with.
     for index, path in enumerate(sketch.linux.get("readonlyPaths") or ()):
         sketch.add("readonly", clean(path), field=f"linux.readonlyPaths[{index}]")
     label = sketch.linux.get("mountLabel") or ""
-    for index, path in enumerate(sketch.linux.get("maskedPaths") or ()):
-        sketch.add("mask", clean(path), label, field=f"linux.maskedPaths[{index}]")
+    # Of a path that is listed twice, one mask.
+    masked = {
+        clean(path): index for index, path in enumerate(sketch.linux.get("maskedPaths") or ())
+    }
+    for path, index in masked.items():
+        sketch.add("mask", path, label, field=f"linux.maskedPaths[{index}]")
     _pivot(sketch, inputs)
 
 

@@ -75,7 +75,7 @@ def _listed(sketch: Sketch, bind: int, bound: set[str], slots: dict[int, int]) -
             continue
         field = f"linux.devices[{index}]"
         if index in slots:
-            sketch.add("bind", slots[index], 0, *_LIKE_A_NODE, 0, 0, path, path, field=field)
+            sketch.add("bind", slots[index], 0, *_LIKE_A_NODE, 0, 0, 0, path, path, field=field)
             continue
         pipe = device["type"] == "p"  # which takes no privilege, and is nobody else's
         mode, number = node(device)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pycontainer.errors import ConfigError, HostError
+from pycontainer.plan import mount_checks
 from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.mount_options import (
+    ACCESS_TIME,
     ATTR_NODEV,
     ATTR_NOEXEC,
     ATTR_NOSUID,
     ATTR_NOSYMFOLLOW,
     ATTR_RDONLY,
     COPY_SYMLINK,
+    MS_BIND,
     MS_RDONLY,
     MS_REMOUNT,
     RBIND,
@@ -28,18 +31,12 @@ if TYPE_CHECKING:
 # What a remount with any flag resets when it does not name it, as mount(2) does; access times
 # stay as they are (path_mount() in the kernel).
 _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
-# What may be mounted inside of /proc, as with runc: files that lxcfs shows with a container's own
-# numbers. Elsewhere there an image's volume could take the place of what others rely on.
-_PROC_FILES = frozenset(
-    f"/proc/{name}"
-    for name in (
-        *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
-        *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
-    )
-)
 CGROUPS = ("cgroup", "cgroup2")
 _PLAIN_TARGET = 3  # `optional` of bind, as csrc/ex_mount.c has it
 _PLAIN_DIRECTORY = ("proc", "sysfs")
+# `recursive` of bind: a mount of the host's that stands in for a new one. All that is below it gets
+# the attributes, too, and none of it is a peer of the host's.
+IN_PLACE = 2
 # File systems that show a namespace, whose owner must be the mounter's user namespace; and where
 # the one that shows the host's is.
 OWNED = {
@@ -52,7 +49,16 @@ OWNED = {
 class Mounts:
     """The compiler of `mounts`; remembers what has to be done after the devices are made."""
 
-    __slots__ = ("bundle", "cgroup", "for_systemd", "late", "on_dev", "opened", "sketch")
+    __slots__ = (
+        "bundle",
+        "cgroup",
+        "for_systemd",
+        "from_host",
+        "late",
+        "on_dev",
+        "opened",
+        "sketch",
+    )
 
     def __init__(self, sketch: Sketch, bundle: str, cgroup: Any) -> None:
         self.sketch = sketch
@@ -61,6 +67,8 @@ class Mounts:
         self.late: list[tuple[int, str, str]] = []  # (mount number, target, field): read-only
         self.opened: dict[int, int] = {}  # mount number: slot of its source
         self.on_dev: set[str] = set()  # what is bound to places in /dev
+        # Where mounts of the host's are, whose flags the container's user namespace must not clear.
+        self.from_host: set[str] = set()
         annotations = sketch.config.get("annotations") or {}
         # Where crun's annotation wants a cgroup v1 for an old systemd.
         self.for_systemd = annotations.get("run.oci.systemd.force_cgroup_v1", "")
@@ -121,8 +129,8 @@ class Mounts:
     ) -> None:
         """One mount for a container that runs (live.py)."""
         field = f"mounts[{index}]"
-        _check_proc(mount, target, options.bind, field)
-        _check_options(mount, options, f"{field}.options")
+        mount_checks.proc(mount, target, options.bind, field)
+        mount_checks.options(mount, options, f"{field}.options")
         if options.bind:
             self._bind_link(index, mount, target, options)
             return
@@ -151,15 +159,19 @@ class Mounts:
         target = clean(mount["destination"])
         options = parse(mount.get("options") or ())
         if target.startswith("/proc") and not options.remount:
-            _check_proc(mount, target, options.bind, field)
-        _check_options(mount, options, f"{field}.options")
+            mount_checks.proc(mount, target, options.bind, field)
+        mount_checks.options(mount, options, f"{field}.options")
         late = not options.bind and self._is_late(mount, target, options)
         if late:
             self.late.append((index, target, field))
+        if options.bind and not options.remount and self.sketch.spaces.user:
+            self.from_host.add(target)
+            mount_checks.recursive(options, f"{field}.options")
         if options.remount:
             data = ",".join(options.data)
             flags = options.ms_set & ~(MS_RDONLY * late) | MS_REMOUNT
-            self.sketch.add("remount", flags, target, data, field=field)
+            locked = int(bool(flags & MS_BIND) and target in self.from_host)
+            self.sketch.add("remount", flags, options.ms_clear, locked, target, data, field=field)
         elif self.for_systemd and target == clean(self.for_systemd):
             self.cgroup.mount_for_systemd(self.sketch, target, options, index)
         elif options.links:
@@ -169,7 +181,7 @@ class Mounts:
             self._bind(index, mount, target, options)
         elif index in self.opened:  # it shows a namespace of another owner's
             plain = _PLAIN_TARGET if mount["type"] in _PLAIN_DIRECTORY else 0
-            values = (self.opened[index], 0, 0, 0, 0, plain, mount["type"], target)
+            values = (self.opened[index], 0, 0, 0, 0, plain, 0, mount["type"], target)
             self.sketch.add("bind", *values, field=field)
         elif self._is_cgroup(mount.get("type")):
             self.cgroup.mount(self.sketch, target, options, index)
@@ -215,6 +227,7 @@ class Mounts:
             options.attr_clr,
             soft,
             0,
+            int(self.sketch.spaces.user),
             self._source(mount, field),
             target,
             field=field,
@@ -239,6 +252,7 @@ class Mounts:
             options.attr_clr,
             _RESET & ~asked if asked else 0,
             options.links,
+            int(self.sketch.spaces.user),
             self._source(mount, field),
             target,
             bind_words.changes(options),
@@ -259,24 +273,20 @@ class Mounts:
     def _file_system(
         self, mount: dict[str, Any], target: str, options: ParsedOptions, field: str
     ) -> None:
-        fstype = mount.get("type") or ""
-        if not fstype:
-            raise ConfigError(
-                'a mount that is no bind needs a type (a bind needs the option "bind" or "rbind")',
-                field=f"{field}.type",
-                clause="config.md#mounts",
-            )
+        fstype = mount_checks.fstype(mount, field)
         space, path = OWNED.get(fstype, ("", ""))
         if space and self.sketch.spaces.user and not self.sketch.spaces.has(space):
             hide = 2 if fstype == "mqueue" else 0  # a host may have it nowhere
-            self.sketch.add("bind", -1, 1, options.attr_set, 0, 0, hide, path, target, field=field)
+            flags = options.attr_set & ~ACCESS_TIME
+            values = (-1, IN_PLACE, flags, 0, 0, hide, 0, path, target)
+            self.sketch.add("bind", *values, field=field)
             return
-        attributes, flags = options.attr_set, options.sb_set
+        attributes, sb_flags = options.attr_set, options.sb_set
         classic = options.ms_set if options.classic else 0
         if self._is_late(mount, target, options):
             attributes &= ~ATTR_RDONLY
             classic &= ~MS_RDONLY
-            flags = tuple([name for name in flags if name != "ro"])
+            sb_flags = tuple([name for name in sb_flags if name != "ro"])
         data = self._mapped_only(fstype, split_data(options.data))
         data += self._label(fstype, data, bool(options.classic))
         keep_mode = fstype == "tmpfs" and not any(o.startswith("mode=") for o in data)
@@ -292,7 +302,7 @@ class Mounts:
             mount.get("source") or "",
             target,
             listed(data),
-            listed(flags),
+            listed(sb_flags),
             field=field,
         )
 
@@ -311,37 +321,6 @@ class Mounts:
             return data
         mapped = linux.get("gidMappings") or () if self.sketch.spaces.user else None
         return [o for o in data if mapped is None or o != "gid=5" or _is_mapped(5, mapped)]
-
-
-def _check_options(mount: dict[str, Any], options: ParsedOptions, field: str) -> None:
-    """Words that are for one kind of mount only."""
-    if options.tmpcopyup and (options.bind or mount.get("type") != "tmpfs"):
-        raise ConfigError(
-            "tmpcopyup is for mounts of type tmpfs",
-            field=field,
-            clause="config.md#linux-mount-options",
-        )
-    if (options.links or options.idmap) and not options.bind:
-        raise ConfigError(
-            "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts", field=field
-        )
-
-
-def _check_proc(mount: dict[str, Any], target: str, bind: int, field: str) -> None:
-    """Nothing covers /proc but a procfs (of a bind the executor knows it), or lies inside of it."""
-    if target == "/proc":
-        if bind or mount.get("type") == "proc":
-            return
-        reason = "not of type proc"
-    elif target.startswith("/proc/") and target not in _PROC_FILES:
-        reason = "inside /proc"
-    else:
-        return
-    raise ConfigError(
-        f'"{target}" cannot be mounted because it is {reason}',
-        field=f"{field}.destination",
-        clause="config.md#mounts",
-    )
 
 
 def clean(path: str) -> str:

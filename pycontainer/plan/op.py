@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUNTIME = "runtime"
 CONTAINER = "container"
 
-MAX_INTS = 6
+MAX_INTS = 7
 MAX_TEXTS = 5
 
 # kind: (side, integer arguments, text arguments). A list of strings is one text, joined by NUL
@@ -71,18 +71,18 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "bind": (
         CONTAINER,
-        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "optional"),
+        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "optional", "locked"),
         ("source", "target"),
     ),
     "bind_link": (
         CONTAINER,
-        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "links"),
+        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "links", "locked"),
         ("source", "target", "changes"),
     ),
     "unmount": (CONTAINER, (), ("target",)),
     "mount_attr": (CONTAINER, ("recursive", "attr_set", "attr_clear"), ("target",)),
     "mount_propagation": (CONTAINER, ("flags",), ("target",)),
-    "remount": (CONTAINER, ("ms_flags",), ("target", "data")),
+    "remount": (CONTAINER, ("ms_flags", "ms_clear", "locked"), ("target", "data")),
     "mkdir": (CONTAINER, ("mode",), ("path",)),
     "mknod": (CONTAINER, ("mode", "device", "uid", "gid", "bind"), ("path", "source")),
     "symlink": (CONTAINER, ("replace",), ("target", "path")),

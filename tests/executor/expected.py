@@ -12,6 +12,7 @@ from tests.executor.steps import (
     CLONED,
     EMPTY,
     HIDE_WITHOUT,
+    IN_PLACE,
     NEWUSER,
     NOFOLLOW,
     RECURSIVE,
@@ -19,9 +20,11 @@ from tests.executor.steps import (
     cloned,
     configured,
     directories,
+    locked,
     members,
     new_file,
     new_proc,
+    own,
     parent_of,
     root,
     send,
@@ -194,7 +197,11 @@ def bind(walk: Walk) -> None:
                 hide(walk, walk["target"])
             return
     first, clear = walk["attr_set"], walk["attr_clear"] | walk["soft_clear"]
-    if first or clear:
+    if walk["recursive"] == IN_PLACE:
+        own(walk, tree.removeprefix("tree:"), RECURSIVE, attr_set=first, attr_clr=clear)
+    elif walk["locked"]:
+        locked(walk, tree)
+    elif first or clear:
         attributes = members(attr_set=first, attr_clr=clear)
         done = walk.want("mount_setattr", Fd(tree), "", EMPTY, attributes, fails=("EPERM",))
         clear = walk["attr_clear"]
@@ -227,7 +234,7 @@ def readonly(walk: Walk) -> None:
     if not walk.resolves(path).ok:
         return
     walk.want("open_tree", root(path), "", CLONED | RECURSIVE | EMPTY)
-    walk.want("mount_setattr", Fd(f"tree:root:{path}"), "", EMPTY, members(attr_set=1))
+    own(walk, f"root:{path}", attr_set=1)
     attach(walk, f"root:{path}", path)
 
 
@@ -237,23 +244,34 @@ def mask(walk: Walk) -> None:
 
 
 def hide(walk: Walk, path: str) -> None:
-    tmpfs = "fs:tmpfs"
+    tmpfs, file = "fs:tmpfs", "/fs:tmpfs/null"
     if walk.next_is("fsopen"):
         walk.want("fsopen", "tmpfs", 1)
         walk.want("fsconfig", Fd(tmpfs), 1, "nr_blocks", "1", 0)
-        walk.want("fsconfig", Fd(tmpfs), 1, "nr_inodes", "1", 0)
+        inodes = walk.want("fsconfig", Fd(tmpfs), 1, "nr_inodes", ..., 0).text(3)
         if walk.op["arguments"].get("label"):
             walk.want("fsconfig", Fd(tmpfs), 1, "context", walk["label"], 0)
         walk.want("fsconfig", Fd(tmpfs), 6, None, None, 0)
-        walk.want("fsmount", Fd(tmpfs), 1, 1)
+        walk.want("fsmount", Fd(tmpfs), 1, 0)
         tree = tmpfs
-    elif walk.next_is("open_tree", f"tree:{tmpfs}"):
-        walk.want("open_tree", Fd(f"tree:{tmpfs}"), "", CLONED | EMPTY)
-        tree = tmpfs
+        if inodes == "2":
+            tree = file
+            null_file(walk, f"tree:{tmpfs}")
     else:
-        tree = "/dev/null"
-        walk.want("open_tree", -100, tree, CLONED)
+        tree = file if walk.next_is("open_tree", f"tree:{file}") else tmpfs
+        walk.want("open_tree", Fd(f"tree:{tree}"), "", CLONED | EMPTY)
+    own(walk, tree, attr_set=0xB)  # read-only, nosuid, noexec
     attach(walk, tree, path)
+
+
+def null_file(walk: Walk, tmpfs: str) -> None:
+    """What stands for a masked file: a null device, or an empty file where none can be made."""
+    walk.want("umask", 0)
+    node = walk.want("mknodat", Fd(tmpfs), "null", 0o20666, 0x103, fails=("EPERM",))
+    if not node.ok:
+        walk.want("openat", Fd(tmpfs), "null", 0x800C0, 0o444)
+    walk.want("umask", 0o22)
+    walk.want("open_tree", Fd(tmpfs), "null", CLONED)
 
 
 def label_file(walk: Walk) -> None:
@@ -305,6 +323,7 @@ def mknod(walk: Walk) -> None:
     parent, name = parent_of(walk, walk["path"])
     if walk["bind"]:
         walk.want("open_tree", -100, walk["source"], CLONED)
+        own(walk, walk["source"], attr_set=1)
         new_file(walk, walk["path"])
         attach(walk, walk["source"], walk["path"])
         return
@@ -365,9 +384,9 @@ def hook(walk: Walk) -> None:
     if not re.fullmatch(state, call.text(1) or ""):
         raise walk.wrong(f"the state is {call.text(1)}")
     names = ["dup3", "dup3", "dup3", *_before_a_hook(walk), "execve"]
-    own = _process_of_hook(walk)[: len(names)]
-    if not child.ok or [c.name for c in own] != names:
-        raise walk.wrong(f"the hook's process did {own}")
+    calls = _process_of_hook(walk)[: len(names)]
+    if not child.ok or [c.name for c in calls] != names:
+        raise walk.wrong(f"the hook's process did {calls}")
 
 
 def _before_a_hook(walk: Walk) -> list[str]:
@@ -381,15 +400,15 @@ def _before_a_hook(walk: Walk) -> list[str]:
 
 def _process_of_hook(walk: Walk) -> list[Call]:
     """strace knows it by the host's number: it is the one that ran the hook's program."""
-    for pid, own in walk.calls.items():
-        for call in own:
+    for pid, calls in walk.calls.items():
+        for call in calls:
             if call.name != "execve" or pid == walk.pid or call.text(0) != walk["path"]:
                 continue
             env = strings(call.args[2])
             if walk["with_home"] and env and env[-1].startswith("HOME="):
                 env.pop()
             if strings(call.args[1]) == walk["args"] and env == walk["env"]:
-                return own
+                return calls
     raise walk.wrong("no process has run the hook")
 
 

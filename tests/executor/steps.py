@@ -15,6 +15,9 @@ RECURSIVE = 0x8000
 NOFOLLOW = 0x100  # AT_SYMLINK_NOFOLLOW
 NEWUSER = 0x10000000
 HIDE_WITHOUT = 2  # `optional` of bind
+IN_PLACE = 2  # `recursive` of bind
+ACCESS_TIME = 0xF0  # MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME
+PRIVATE = 0x40000  # MS_PRIVATE
 CAPABILITIES = 41
 
 
@@ -55,6 +58,20 @@ def new_file(walk: Walk, path: str) -> None:
 
 def attach(walk: Walk, tree: str, target: str) -> None:
     walk.want("move_mount", Fd(f"tree:{tree}"), "", root(target), "", BOTH_EMPTY)
+
+
+def own(walk: Walk, tree: str, flags: int = 0, **attributes: int) -> None:
+    """A clone that config.json does not ask for is no peer of its original."""
+    wanted = members(propagation=PRIVATE, **attributes)
+    walk.want("mount_setattr", Fd(f"tree:{tree}"), "", EMPTY | flags, wanted)
+
+
+def locked(walk: Walk, tree: str) -> None:
+    """What is to be cleared, which is refused when the host has it; then what is to be set."""
+    for name, bits in (("attr_clr", walk["attr_clear"]), ("attr_set", walk["attr_set"])):
+        if bits & ~ACCESS_TIME:
+            attributes = members(**{name: bits & ~ACCESS_TIME})
+            walk.want("mount_setattr", Fd(tree), "", EMPTY, attributes)
 
 
 def configured(walk: Walk, context: str, options: list[str]) -> None:

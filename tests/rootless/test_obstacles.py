@@ -166,7 +166,7 @@ def test_a_bind_with_access_times_of_its_own(person: Person, option: str):
     mount = {"destination": "/mnt", "source": str(person.home), "options": ["rbind", option]}
     bundle.config["mounts"].append({"type": "none", **mount})
     done = person("run", "-b", bundle, person.id())
-    done.fails("cannot change when a mount of the host's notes access times", "leave out noatime")
+    done.fails("cannot change locked atime flags", "leave out noatime")
 
 
 def test_a_file_system_that_only_root_mounts(person: Person):
