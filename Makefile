@@ -44,11 +44,9 @@ build: system $(VENV)/run.done ## build the command build/pycontainer in this ch
 demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
 
-# What fails is tried once more, by itself: some tests are about time, and the machine may be busy.
 # With PYTEST only what that chooses runs, and here alone.
 test: build test-needs ## run all tests (root for most of them), some again in a virtual machine
-	$(PY) -m pytest $(PYTEST) || \
-		{ [ $$? = 1 ] && $(PY) -m pytest --last-failed --last-failed-no-failures none $(PYTEST); }
+	@PYTHON=$(PY) tools/run-tests $(PYTEST)
 	$(if $(PYTEST),,@tools/test-vm)
 
 test-vm: build $(VENV)/test.done ## run the tests of cgroup v2, systemd and its users, in a virtual machine
