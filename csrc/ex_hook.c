@@ -15,6 +15,7 @@
 #include <linux/time_types.h>
 
 #define OUTPUT_MAX 400 /* of each stream, so that both fit into the message */
+#define DESCRIPTORS_MAX 4096
 
 const char **pointer_list(const char *list, size_t length, size_t more);
 
@@ -71,12 +72,23 @@ static int restrict_as_program(void)
     return error;
 }
 
+/* Descriptors that are given to the program (--preserve-fds) are not the hook's. An outer container's
+ * filter may be older than close_range(2). */
+static void keep_stdio_only(void)
+{
+    if (!sys3(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */))
+        return;
+    for (int fd = 3; fd < DESCRIPTORS_MAX; fd++)
+        sys3(__NR_fcntl, fd, F_SETFD, FD_CLOEXEC);
+}
+
 /* Runs in the child, which shares our memory. After the filter it makes one call, execve. */
 static void become_hook(void *argument)
 {
     struct new_hook *hook = argument;
     for (int fd = 0; fd < 3; fd++)
         sys3(__NR_dup3, hook->stdio[fd], fd, 0);
+    keep_stdio_only();
     hook->error = INT(HOOK, as_program) ? restrict_as_program() : (int)sys1(__NR_fchdir, ex.rootfs);
     if (!hook->error)
         hook->error = (int)sys3(__NR_execve, hook->path, hook->args, hook->env);

@@ -16,11 +16,11 @@ int shim_set_subreaper(int on);
 /* Send a signal through a pidfd (Linux 5.1). */
 int shim_pidfd_signal(int pidfd, int number);
 
-/* Start a program of the host; its pid. It gets `stdio` as 0 to 2, no blocked signals, the default
- * for those that Python ignores, the working directory `directory` (a descriptor; -1: ours), and
- * with `group` a process group of its own. Our own working directory is never touched: other
- * threads use it. argv and env end with NULL. */
-int shim_spawn_program(const char *path, char **argv, char **env, const int *stdio, int directory,
-                       int group);
+/* Start a program of the host; its pid. `fds` become its descriptors 0 to count - 1, and it has no
+ * other one (what is closed in us, and would keep its number, is closed there, too); all signals have their default action, and none is blocked. `directory` is its working
+ * directory (a descriptor; -1: ours); with `group` it gets a process group of its own. Our own
+ * working directory is never touched: other threads use it. argv and env end with NULL. */
+int shim_spawn_program(const char *path, char **argv, char **env, const int *fds, int count,
+                       int directory, int group);
 
 #endif

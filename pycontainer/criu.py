@@ -13,12 +13,12 @@ a restored process shall inherit are passed on to CRIU itself.
 from __future__ import annotations
 
 import _socket
-import fcntl
 import posix
 from sys import byteorder
 
 from pycontainer import criu_wire as wire
 from pycontainer.errors import HostError, OperationError, os_reason
+from pycontainer.spawn import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 OLDEST = 30000  # CRIU 3.0: the first that tells its version here
 _SERVICE_FD = 3
-_SPARE_FD = 64  # above all numbers that CRIU is to find its descriptors at
 _ROOM = 65536
 _ERRORS_SHOWN = 3
 _KINDS = {wire.DUMP: "dump", wire.RESTORE: "restore", wire.PRE_DUMP: "pre-dump"}
@@ -82,22 +81,14 @@ class Service:
         kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, kind)
         self._socket = ours
-        spares = [
-            fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _SPARE_FD) for fd in (theirs.fileno(), *fds)
-        ]
-        actions = [(posix.POSIX_SPAWN_DUP2, fd, _SERVICE_FD + i) for i, fd in enumerate(spares)]
         argv = [criu.path, "swrk", str(_SERVICE_FD)]
         try:
-            self.pid = posix.posix_spawn(
-                criu.path, argv, posix.environ, file_actions=actions, setsigmask=()
-            )
+            self.pid = spawn(criu.path, argv, [0, 1, 2, theirs.fileno(), *fds])
         except OSError as error:
             ours.close()
             raise HostError(f"start {criu.path}: {os_reason(error.errno or 0)}") from None
         finally:
             theirs.close()
-            for fd in spares:
-                posix.close(fd)
 
     def ask(self, request: dict[str, Any], listener: Listener | None = None) -> dict[str, Any]:
         """Send it, serve the notifications, and return the last response when CRIU has ended.

@@ -14,12 +14,12 @@ from __future__ import annotations
 import _signal
 import posix
 import select
-import sys
 from time import monotonic
 
-from ._shim import ffi, lib
+from ._shim import lib
 from .errors import OperationError, check, os_reason
 from .process_facts import reap
+from .spawn import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -245,41 +245,8 @@ def _pidfd(pid: int) -> int:
 
 
 def _spawn(hook: dict[str, Any], fds: list[int], cwd: str | None, grouped: bool) -> int:
-    path = hook["path"]
-    env = [name + b"=" + value for name, value in _environment().items()]
-    if hook.get("env") is not None:
-        given = dict(entry.partition("=")[::2] for entry in hook["env"])
-        env = [_bytes(f"{name}={value}") for name, value in given.items()]
-    args = [_bytes(arg) for arg in hook.get("args") or [path]]
-    if any(b"\0" in text for text in (_bytes(path), *args, *env)):
-        raise ValueError("embedded null byte")
-    directory = -1
-    if cwd is not None:
-        directory = posix.open(cwd, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    try:
-        kept, argv = _array(args)
-        more, variables = _array(env)
-        pid: int = lib.shim_spawn_program(
-            _bytes(path), argv, variables, ffi.new("int[3]", fds), directory, grouped
-        )
-    finally:
-        if directory >= 0:
-            posix.close(directory)
-    if pid < 0:
-        raise OSError(-pid, posix.strerror(-pid), path)
-    return pid
-
-
-def _environment() -> Mapping[bytes, bytes]:
-    """Ours, as with runc, when the hook has none; in a program that changes it, as it is now."""
-    return getattr(sys.modules.get("os"), "environb", None) or posix.environ
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _array(texts: list[bytes]) -> tuple[list[Any], Any]:
-    """A NULL-terminated char *[]; it lives as long as the list that comes with it."""
-    kept = [ffi.new("char[]", text) for text in texts]
-    return kept, ffi.new("char *[]", [*kept, ffi.NULL])
+    path, env = hook["path"], hook.get("env")
+    if env is not None:  # the last of two equal names
+        given = dict(entry.partition("=")[::2] for entry in env)
+        env = [f"{name}={value}" for name, value in given.items()]
+    return spawn(path, hook.get("args") or [path], fds, env=env, cwd=cwd, group=grouped)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posix
 
 from .process_facts import reap
+from .spawn import spawn
 
 PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")  # the last one is NixOS's
 OUTPUT_MAX = 4096  # bytes of what a program says that are kept
@@ -46,9 +47,8 @@ def _run(path: str, argv: list[str]) -> tuple[int, str]:
     """The exit status, and what the program said, on one line."""
     reader, writer = posix.pipe()
     try:
-        actions = [(posix.POSIX_SPAWN_DUP2, writer, fd) for fd in (1, 2)]
         try:
-            pid = posix.posix_spawn(path, argv, posix.environ, file_actions=actions)
+            pid = spawn(path, argv, (0, writer, writer))
         except OSError as error:
             return 126, f"run {path}: {posix.strerror(error.errno or 0).lower()}"
         finally:

@@ -383,7 +383,7 @@ def hook(walk: Walk) -> None:
     call = walk.want("write", Fd("pipe"), ..., fails=("EPIPE",))
     if not re.fullmatch(state, call.text(1) or ""):
         raise walk.wrong(f"the state is {call.text(1)}")
-    names = ["dup3", "dup3", "dup3", *_before_a_hook(walk), "execve"]
+    names = ["dup3", "dup3", "dup3", "close_range", *_before_a_hook(walk), "execve"]
     calls = _process_of_hook(walk)[: len(names)]
     if not child.ok or [c.name for c in calls] != names:
         raise walk.wrong(f"the hook's process did {calls}")

@@ -110,7 +110,8 @@ def snapshot():
     os.umask(mask)
     status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").readlines())
     signals = {name: int(status[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")}
-    signals["SigCgt"] &= (1 << 31) - 1  # libc has two of its own once there are threads
+    for name in ("SigIgn", "SigCgt"):  # libc has two of its own once there are threads
+        signals[name] &= (1 << 31) - 1
     return os.getcwd(), mask, dict(os.environ), signals, [
         signal.getsignal(n) for n in (1, 2, 13, 15, 17, 28)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,24 @@ def test_create_runtime_hooks_may_look_at_the_state(box: Box, pyc: Runtime):
     bundle.config["hooks"] = {"createRuntime": [hook(f"{argv} > {file} 2>&1")]}
     pyc("create", "-b", bundle, box.id()).ok()
     assert json.loads(file.read_text())["status"] == "creating"
+
+
+def test_no_hook_has_the_callers_descriptors(box: Box, pyc: Runtime):
+    """Neither those that a caller has left open, nor those that the program is given."""
+    notes = box.directory / "notes"
+    notes.mkdir()
+    script = f"for f in /proc/self/fd/*; do readlink $f; done >> {notes}/fds; true"
+    bundle = box.bundle().script("for f in /proc/self/fd/[3-9]; do readlink $f; done; true")
+    bundle.config["mounts"].append(
+        {"destination": str(notes), "source": str(notes), "options": ["rbind"], "type": "none"}
+    )
+    look = hook(script, env=["PATH=/bin:/usr/bin"])
+    bundle.config["hooks"] = {stage: [look] for stage in STAGES}
+    argv = " ".join(pyc.argv("run", "--preserve-fds", 1, "-b", bundle.write(), box.id()))
+    command = f"exec {argv} 3</etc 4</usr 9</var"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "/etc" in done.stdout and "/usr" not in done.stdout
+    found = (notes / "fds").read_text().splitlines()
+    assert len(found) >= 3 * len(STAGES)
+    assert not {"/etc", "/usr", "/var"} & set(found)
