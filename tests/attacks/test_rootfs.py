@@ -105,6 +105,44 @@ def test_proc_and_sys_are_ordinary_directories(box: Box, outside: Path, name: st
     assert untouched(outside)
 
 
+@pytest.mark.parametrize("name", ["proc", "sys"])
+def test_a_race_for_proc_and_sys(box: Box, outside: Path, name: str):
+    """The same, while somebody swaps the directory and a link: no file system appears where the
+    link leads, and no directory is made there."""
+    bundle = box.bundle().script("cut -d' ' -f5 /proc/self/mountinfo; true")
+    (bundle.rootfs / "link").symlink_to(f"../../../..{outside}")
+    bundle.write()
+    made = 0
+    with swapping(bundle.rootfs / name, bundle.rootfs / "link"):
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            done = box.run(bundle)
+            made += done.status == 0
+            assert untouched(outside) and str(outside) not in done.out, done
+            assert not (bundle.rootfs / str(outside)[1:]).exists(), done
+    assert made > 3
+
+
+@pytest.mark.parametrize("what", ["maskedPaths", "readonlyPaths"])
+def test_a_race_for_a_mask(box: Box, outside: Path, what: str):
+    """Masks and read-only paths below a volume whose directories are swapped stay inside, too."""
+    volume = Volume(box, outside)
+    bundle = box.bundle().script("cut -d' ' -f5 /proc/self/mountinfo")
+    mount = {"destination": "/vol", "source": str(volume.path), "options": ["bind"]}
+    bundle.config["mounts"].append(mount)
+    bundle.linux[what] = ["/vol/way"]
+    bundle.write()
+    made = 0
+    with volume.swapping():
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            done = box.run(bundle)
+            made += done.status == 0
+            assert untouched(outside), done
+            assert str(box.directory) not in done.out, done
+    assert made > 3
+
+
 def test_a_symlink_at_dev(box: Box, outside: Path):
     """CVE-2026-41579: default devices and links are made inside, wherever /dev leads."""
     bundle = box.bundle()
