@@ -14,8 +14,8 @@ VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
 LIBDIR := $(PREFIX)/lib/pycontainer
 COMMAND := build/pycontainer
-# As it is installed: a small C program (csrc/front.c), beside it an interpreter with the package
-# inside, and a snapshot of that after its start, built anew when a module changes.
+# As it is installed: a small C program (csrc/launcher/front.c), beside it an interpreter with the
+# package inside, and a snapshot of that after its start, built anew when a module changes.
 FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
@@ -64,8 +64,8 @@ lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 	for cc in gcc clang; do \
-		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/ex_*.c csrc/front*.c csrc/bare*.c) || exit; \
-		$$cc $(C_LINT) $(wildcard csrc/shim_*.c csrc/snapshot*.c) || exit; \
+		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/executor/*.c csrc/launcher/front*.c csrc/launcher/bare*.c) || exit; \
+		$$cc $(C_LINT) $(wildcard csrc/shim/*.c csrc/launcher/snapshot*.c) || exit; \
 	done
 
 format: lint-needs ## sort imports and lay out the Python code
@@ -144,12 +144,13 @@ $(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
 	@chmod 755 $@.new
 	@mv $@.new $@
 
-$(FAST): $(wildcard csrc/front*.[ch]) csrc/snapshot.h csrc/ex_memory.c csrc/ex_sys.h csrc/Makefile | $(FAST)-python
+$(FAST): $(wildcard csrc/launcher/front*.[ch]) csrc/launcher/snapshot.h csrc/executor/memory.c \
+		csrc/executor/sys.h csrc/Makefile | $(FAST)-python
 	@$(MAKE) -s -C csrc front FRONT=$(CURDIR)/$@ INTERPRETER=$(CURDIR)/$@-python
 
-$(FAST)-python: tools/fast.py tools/launcher.py tools/image.py tools/embed.py tools/boot.py csrc/interpreter.c \
-		$(wildcard csrc/snapshot*) $(shell find pycontainer -name '*.py') $(VENV)/run.done
+$(FAST)-python: tools/fast.py tools/launcher.py tools/image.py tools/embed.py tools/boot.py \
+		csrc/launcher/interpreter.c $(wildcard csrc/launcher/snapshot*) $(shell find pycontainer -name '*.py') $(VENV)/run.done
 	@$$($(BASE_PYTHON)) tools/fast.py $@ $(CURDIR) "$$($(SITE_PACKAGES))"
 
-$(FAST)-python.snapshot: $(FAST)-python csrc/bare_start.c csrc/Makefile pycontainer/_shim.abi3.so
+$(FAST)-python.snapshot: $(FAST)-python csrc/launcher/bare_start.c csrc/Makefile pycontainer/_shim.abi3.so
 	@$(MAKE) -s -C csrc snapshot INTERPRETER=$(CURDIR)/$(FAST)-python

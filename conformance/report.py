@@ -110,7 +110,7 @@ def _collected(files: set[str]) -> set[str]:
 def age(report: Path) -> str:
     """When it was made, and whether that was before the last change of what it is about."""
     made = report.stat().st_mtime
-    sources = [*ROOT.glob("pycontainer/**/*.py"), *ROOT.glob("csrc/*.[ch]")]
+    sources = [*ROOT.glob("pycontainer/**/*.py"), *ROOT.glob("csrc/**/*.[ch]")]
     late = " (older than the sources: make test-vm)" if newest(sources) > made else ""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(made)) + late
 

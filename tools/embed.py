@@ -1,4 +1,4 @@
-"""What csrc/interpreter.c is made of: frozen modules, BOOT, and the paths of one installation."""
+"""What csrc/launcher/interpreter.c is made of: frozen modules, BOOT, paths of one installation."""
 
 from __future__ import annotations
 

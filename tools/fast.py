@@ -1,8 +1,9 @@
 """Build the fast command: `fast.py OUTPUT [--destdir DIR] DIRECTORY...`.
 
-An interpreter with the package inside (csrc/interpreter.c), linked with the static libpython of
-the interpreter that runs this. The first DIRECTORY holds the package as it will be found at run
-time (below --destdir while it is being installed), the others what else belongs on the path.
+An interpreter with the package inside (csrc/launcher/interpreter.c), linked with the static
+libpython of the interpreter that runs this. The first DIRECTORY holds the package as it will be
+found at run time (below --destdir while it is being installed), the others what else belongs on
+the path.
 Where that cannot be done, one sentence says why, and OUTPUT is the launcher script.
 """
 
@@ -22,7 +23,7 @@ from embed import header
 from image import image
 from launcher import launcher
 
-CSRC = Path(__file__).resolve().parent.parent / "csrc"
+CSRC = Path(__file__).resolve().parent.parent / "csrc" / "launcher"
 SOURCES = (CSRC / "interpreter.c", CSRC / "snapshot_write.c")
 
 

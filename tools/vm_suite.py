@@ -12,7 +12,6 @@ ssh, in a cgroup of root's: SUITE_USER=tester PYCONTAINER_ROOTLESS=ranges,system
 
 from __future__ import annotations
 
-import glob
 import os
 import pwd
 import subprocess
@@ -26,22 +25,28 @@ from pathlib import Path
 USER = "tester"
 ROOTLESS, THROW_AWAY = "PYCONTAINER_ROOTLESS", "PYCONTAINER_THROW_AWAY"
 # A few minutes of the lifecycle tests as an ordinary user's; all of them take half an hour.
-OF_A_USER = ["cgroup_systemd", "cgroup_update", "hooks", "namespaces", "terminal"]
+OF_A_USER = [
+    "cgroups/test_systemd",
+    "cgroups/test_update",
+    "process/test_hooks",
+    "process/test_namespaces",
+    "process/test_terminal",
+]
 # What needs a user who has logged in, and root to stand in the way.
 OBSTACLES = ["test_obstacles", "test_kernel_says_no", "test_delegation"]
 # name: (user, what is run, variables)
 Row = tuple[str, list[str], dict[str, str]]
 PARTS: dict[str, Row] = {
-    "cgroups": ("root", sorted(glob.glob("tests/lifecycle/test_cgroup_*.py")), {}),
+    "cgroups": ("root", ["tests/lifecycle/cgroups"], {}),
     "life": (
         "root",
-        ["tests/lifecycle/test_life.py", "tests/lifecycle/test_fields_apparmor.py"],
+        ["tests/lifecycle/commands/test_life.py", "tests/lifecycle/fields/test_apparmor.py"],
         {},
     ),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
         USER,
-        [f"tests/lifecycle/test_{name}.py" for name in OF_A_USER],
+        [f"tests/lifecycle/{name}.py" for name in OF_A_USER],
         {ROOTLESS: "ranges,systemd"},
     ),
 }

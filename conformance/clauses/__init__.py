@@ -1,8 +1,9 @@
 """What runtime-spec 1.3.0 demands of a Linux runtime, clause by clause, and what proves it.
 
 A module for each document; each has CLAUSES, a list of Clause, made by `section`. The words are
-ours, the anchor is the document's own. A clause is bound to tests by short names: "lifecycle/hooks
-::a_life" is tests/lifecycle/test_hooks.py::test_a_life. What no test can prove has a reason.
+ours, the anchor is the document's own. A clause is bound to tests by short names:
+"lifecycle/process/hooks::a_life" is tests/lifecycle/process/test_hooks.py::test_a_life. What no
+test can prove has a reason.
 """
 
 from __future__ import annotations

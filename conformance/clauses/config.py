@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from . import MUST, SHOULD, section
 
-_OPTIONS = "lifecycle/mounts::options"
+_OPTIONS = "lifecycle/mounts/mounts::options"
 _TABLES = "unit/tables/mount_options::"
-_HOOKS = "lifecycle/hooks::a_life_with_hooks"
+_HOOKS = "lifecycle/process/hooks::a_life_with_hooks"
 _RULES = "unit/spec/rules_process::refused"
 CLAUSES = [
     *section(
@@ -16,22 +16,22 @@ CLAUSES = [
     *section(
         "config.md#root",
         (MUST, "root is required on Linux", "unit/spec/rules_general::refused"),
-        (MUST, "root.path names a directory that exists", "lifecycle/process::bad_configs"),
+        (MUST, "root.path names a directory that exists", "lifecycle/process/process::bad_configs"),
         (SHOULD, "root.path is rootfs by convention", "n/a: whoever writes the config decides"),
         (
             MUST,
             "readonly makes the root read-only",
-            "lifecycle/process::changed_config[readonly root]",
+            "lifecycle/process/process::changed_config[readonly root]",
         ),
     ),
     *section(
         "config.md#mounts",
-        (MUST, "mounts are made in the listed order", "lifecycle/mounts::order_and_nesting"),
+        (MUST, "mounts are made in the listed order", "lifecycle/mounts/mounts::order_and_nesting"),
         (
             MUST,
             "a relative destination is relative to /",
             "unit/spec/rules_mounts::relative_destination_is_a_warning"
-            " lifecycle/fields_clauses::relative_destination",
+            " lifecycle/fields/clauses::relative_destination",
         ),
         (
             MUST,
@@ -47,18 +47,18 @@ CLAUSES = [
         (
             SHOULD,
             "tmpcopyup fills the tmpfs with what it covers",
-            "lifecycle/fields_tmpcopyup::everything_is_copied",
+            "lifecycle/fields/tmpcopyup::everything_is_copied",
         ),
         (
             MUST,
             "idmap and ridmap map by the mount's own mappings",
-            "lifecycle/fields_idmap::mappings_of_the_mount lifecycle/fields_idmap::below",
+            "lifecycle/fields/idmap::mappings_of_the_mount lifecycle/fields/idmap::below",
         ),
         (
             MUST,
             "idmap without mappings takes those of the user namespace, or is an error",
-            "lifecycle/fields_idmap::in_a_user_namespace"
-            " lifecycle/fields_idmap::in_a_joined_user_namespace"
+            "lifecycle/fields/idmap::in_a_user_namespace"
+            " lifecycle/fields/idmap::in_a_joined_user_namespace"
             " unit/plan/fields_idmap::no_mappings_at_all",
         ),
         (
@@ -74,7 +74,7 @@ CLAUSES = [
         (
             SHOULD,
             "unknown options are the file system's own",
-            f"{_TABLES}the_rest_is_the_filesystems lifecycle/mounts::types",
+            f"{_TABLES}the_rest_is_the_filesystems lifecycle/mounts/mounts::types",
         ),
         (
             SHOULD,
@@ -85,21 +85,25 @@ CLAUSES = [
     *section(
         "config.md#process",
         (MUST, "process is needed at start", "unit/spec/rules_general::process_is_needed_at_start"),
-        (MUST, "a terminal is the program's stdio", "lifecycle/terminal::console_socket"),
+        (MUST, "a terminal is the program's stdio", "lifecycle/process/terminal::console_socket"),
         (
             MUST,
             "consoleSize is the terminal's, and ignored without one",
-            "lifecycle/terminal::console_size"
-            " lifecycle/fields_clauses::console_size_without_terminal",
+            "lifecycle/process/terminal::console_size"
+            " lifecycle/fields/clauses::console_size_without_terminal",
         ),
         (MUST, "cwd is absolute", _RULES),
-        (MUST, "the program starts in cwd", "lifecycle/process::changed_config[cwd]"),
+        (MUST, "the program starts in cwd", "lifecycle/process/process::changed_config[cwd]"),
         (
             MUST,
             "args has an entry, looked up as execvp does",
-            f"{_RULES} lifecycle/exit_status::run_of_what_is_no_program",
+            f"{_RULES} lifecycle/process/exit_status::run_of_what_is_no_program",
         ),
-        (MUST, "env is the program's environment", "lifecycle/process::changed_config[env]"),
+        (
+            MUST,
+            "env is the program's environment",
+            "lifecycle/process/process::changed_config[env]",
+        ),
     ),
     *section(
         "config.md#posix-process",
@@ -107,7 +111,8 @@ CLAUSES = [
         (
             MUST,
             "soft and hard are what getrlimit answers",
-            "lifecycle/process::changed_config[NOFILE] lifecycle/process::changed_config[STACK]",
+            "lifecycle/process/process::changed_config[NOFILE]"
+            " lifecycle/process/process::changed_config[STACK]",
         ),
         (MUST, "a type twice is an error", _RULES),
     ),
@@ -117,55 +122,55 @@ CLAUSES = [
             MUST,
             "AppArmor's profile is applied at exec; an error without AppArmor",
             "unit/plan/fields_labels::written_to_the_process_itself"
-            " lifecycle/fields_misc::apparmor_absent"
-            " lifecycle/fields_apparmor::the_program_has_the_profile"
-            " lifecycle/fields_apparmor::a_process_that_joins_has_it"
-            " lifecycle/fields_apparmor::a_profile_that_nobody_has_loaded",
+            " lifecycle/fields/misc::apparmor_absent"
+            " lifecycle/fields/apparmor::the_program_has_the_profile"
+            " lifecycle/fields/apparmor::a_process_that_joins_has_it"
+            " lifecycle/fields/apparmor::a_profile_that_nobody_has_loaded",
         ),
         (
             MUST,
             "the five sets of capabilities are the program's",
-            "lifecycle/process::changed_config[ambient]"
-            " lifecycle/process::changed_config[effective of a user]",
+            "lifecycle/process/process::changed_config[ambient]"
+            " lifecycle/process/process::changed_config[effective of a user]",
         ),
         (
             MUST,
             "capabilities that cannot be granted are a warning, not an error",
-            "lifecycle/process::unknown_capabilities_are_a_warning",
+            "lifecycle/process/process::unknown_capabilities_are_a_warning",
         ),
         (
             MUST,
             "noNewPrivileges sets PR_SET_NO_NEW_PRIVS",
-            "lifecycle/process::changed_config[no new privileges]",
+            "lifecycle/process/process::changed_config[no new privileges]",
         ),
-        (MUST, "oomScoreAdj is set", "lifecycle/process::changed_config[oomScoreAdj]"),
+        (MUST, "oomScoreAdj is set", "lifecycle/process/process::changed_config[oomScoreAdj]"),
         (
             MUST,
             "without oomScoreAdj the score stays as it was",
-            "lifecycle/fields_clauses::oom_score_is_inherited",
+            "lifecycle/fields/clauses::oom_score_is_inherited",
         ),
         (
             MUST,
             "scheduler has its policy, its parameters and flags; what is left out is 0",
-            "lifecycle/fields_scheduling::scheduler unit/plan/fields_scheduling::deadline",
+            "lifecycle/fields/scheduling::scheduler unit/plan/fields_scheduling::deadline",
         ),
         (
             MUST,
             "SELinux's label is applied at exec; an error without SELinux",
             "unit/plan/fields_labels::written_to_the_process_itself"
-            " lifecycle/fields_misc::selinux_absent",
+            " lifecycle/fields/misc::selinux_absent",
         ),
-        (MUST, "ioPriority has its class and level", "lifecycle/fields_scheduling::io_priority"),
+        (MUST, "ioPriority has its class and level", "lifecycle/fields/scheduling::io_priority"),
         (
             MUST,
             "execCPUAffinity is for exec only: initial before the cgroup, final after",
-            "lifecycle/fields_scheduling::exec_affinity"
+            "lifecycle/fields/scheduling::exec_affinity"
             " unit/plan/fields_scheduling::affinity_around_the_cgroup",
         ),
         (
             SHOULD,
             "without final, the affinity after the cgroup is the kernel's",
-            "lifecycle/fields_scheduling::exec_affinity",
+            "lifecycle/fields/scheduling::exec_affinity",
         ),
     ),
     *section(
@@ -173,12 +178,12 @@ CLAUSES = [
         (
             MUST,
             "uid, gid and additionalGids are the program's",
-            "lifecycle/process::changed_config[groups]",
+            "lifecycle/process/process::changed_config[groups]",
         ),
         (
             MUST,
             "umask is the program's",
-            "lifecycle/fields_misc::umask lifecycle/process::changed_config[umask]",
+            "lifecycle/fields/misc::umask lifecycle/process/process::changed_config[umask]",
         ),
     ),
     *section(
@@ -186,9 +191,9 @@ CLAUSES = [
         (
             MUST,
             "hostname is set in the uts namespace",
-            "lifecycle/process::changed_config[hostname]",
+            "lifecycle/process/process::changed_config[hostname]",
         ),
-        (MUST, "so is domainname", "lifecycle/process::changed_config[domainname]"),
+        (MUST, "so is domainname", "lifecycle/process/process::changed_config[domainname]"),
     ),
     *section(
         "config.md#platform-specific-configuration",
@@ -205,7 +210,8 @@ CLAUSES = [
         (
             MUST,
             "a hook that takes longer than its timeout is an error",
-            "lifecycle/hooks::a_hook_that_takes_too_long executor/hooks_inside::a_timeout_kills",
+            "lifecycle/process/hooks::a_hook_that_takes_too_long"
+            " executor/hooks_inside::a_timeout_kills",
         ),
         (MUST, "prestart hooks run in the runtime namespace, before createRuntime hooks", _HOOKS),
         (MUST, "createRuntime hooks run in the runtime namespace, before the pivot", _HOOKS),
@@ -218,7 +224,7 @@ CLAUSES = [
         (
             MUST,
             "poststart hooks run in the runtime namespace, after the program has begun",
-            "lifecycle/hooks::poststart_runs_after_the_program_has_begun",
+            "lifecycle/process/hooks::poststart_runs_after_the_program_has_begun",
         ),
         (MUST, "poststop hooks run in the runtime namespace, after the container is gone", _HOOKS),
         (
@@ -242,7 +248,7 @@ CLAUSES = [
         (
             MUST,
             "unknown keys are no error, and all are in the state",
-            "lifecycle/fields_clauses::annotations_are_in_the_state",
+            "lifecycle/fields/clauses::annotations_are_in_the_state",
         ),
         (SHOULD, "keys are reversed domain names", "n/a: whoever writes the config decides"),
     ),
@@ -251,8 +257,8 @@ CLAUSES = [
         (
             MUST,
             "unknown properties are ignored",
-            "lifecycle/process::unknown_properties_are_ignored"
-            " lifecycle/fields_misc::unknown_properties",
+            "lifecycle/process/process::unknown_properties_are_ignored"
+            " lifecycle/fields/misc::unknown_properties",
         ),
     ),
     *section(
@@ -260,7 +266,8 @@ CLAUSES = [
         (
             MUST,
             "invalid and unsupported values are errors",
-            "fuzz/invalid::create unit/spec/rules_linux::refused lifecycle/process::bad_configs",
+            "fuzz/invalid::create unit/spec/rules_linux::refused"
+            " lifecycle/process/process::bad_configs",
         ),
     ),
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from . import MUST, SHOULD, section
 
-_NET = "lifecycle/fields_net_devices::"
+_NET = "lifecycle/fields/net_devices::"
 _RDT = "unit/rdt/fields_intel_rdt::"
-_CGROUP = "lifecycle/cgroup_drivers::"
+_CGROUP = "lifecycle/cgroups/drivers::"
 _RULES = "unit/spec/rules_linux::refused"
-_NOTIFY = "lifecycle/fields_seccomp_notify::"
+_NOTIFY = "lifecycle/fields/seccomp_notify::"
 _FILTER = "executor/seccomp_filter::"
-_DEVICES = "lifecycle/fields_misc::"
+_DEVICES = "lifecycle/fields/misc::"
 _V2 = "unit/cgroups/resources::"
 CLAUSES = [
     *section(
@@ -26,36 +26,36 @@ CLAUSES = [
         (
             SHOULD,
             "pid, network, mount, ipc, uts, user, cgroup and time are supported",
-            "lifecycle/namespaces::new_ones lifecycle/namespaces::user_namespace"
-            " lifecycle/fields_time::boottime",
+            "lifecycle/process/namespaces::new_ones lifecycle/process/namespaces::user_namespace"
+            " lifecycle/fields/time::boottime",
         ),
         (MUST, "a path is absolute", _RULES),
         (
             MUST,
             "the process is in the namespace of that path",
-            "lifecycle/namespaces::joined lifecycle/namespaces::all_joined_at_once"
-            " lifecycle/fields_time::joined_by_path",
+            "lifecycle/process/namespaces::joined lifecycle/process/namespaces::all_joined_at_once"
+            " lifecycle/fields/time::joined_by_path",
         ),
         (
             MUST,
             "a path of another type is an error",
-            "lifecycle/fields_clauses::namespace_of_another_type",
+            "lifecycle/fields/clauses::namespace_of_another_type",
         ),
-        (MUST, "without a path the namespace is new", "lifecycle/namespaces::new_ones"),
+        (MUST, "without a path the namespace is new", "lifecycle/process/namespaces::new_ones"),
         (
             MUST,
             "a type that is not listed is the runtime's",
-            "lifecycle/namespaces::none lifecycle/namespaces::no_mount_namespace",
+            "lifecycle/process/namespaces::none lifecycle/process/namespaces::no_mount_namespace",
         ),
         (MUST, "a type twice is an error", _RULES),
     ),
     *section(
         "config-linux.md#user-namespace-mappings",
-        (MUST, "the mappings are the namespace's", "lifecycle/namespaces::user_namespace"),
+        (MUST, "the mappings are the namespace's", "lifecycle/process/namespaces::user_namespace"),
         (
             SHOULD,
             "no file changes its owner for a mapping",
-            "lifecycle/fields_clauses::mappings_change_no_owner",
+            "lifecycle/fields/clauses::mappings_change_no_owner",
         ),
     ),
     *section(
@@ -63,7 +63,7 @@ CLAUSES = [
         (
             MUST,
             "the clocks have their offsets",
-            "lifecycle/fields_time::boottime lifecycle/fields_time::the_offsets_of_the_namespace",
+            "lifecycle/fields/time::boottime lifecycle/fields/time::the_offsets_of_the_namespace",
         ),
     ),
     *section(
@@ -79,7 +79,8 @@ CLAUSES = [
         (
             MUST,
             "null, zero, full, random, urandom, tty, console and ptmx are there",
-            "lifecycle/inside::the_default_config[dev nodes] lifecycle/terminal::console_socket",
+            "lifecycle/process/inside::the_default_config[dev nodes]"
+            " lifecycle/process/terminal::console_socket",
         ),
     ),
     *section(
@@ -122,7 +123,7 @@ CLAUSES = [
         (
             MUST,
             "device rules are applied in the listed order",
-            "unit/cgroups/devices::order_and_wildcards lifecycle/mounts::device_rules",
+            "unit/cgroups/devices::order_and_wildcards lifecycle/mounts/mounts::device_rules",
         ),
         (
             MUST,
@@ -135,7 +136,7 @@ CLAUSES = [
         (
             MUST,
             "limits of memory, cpu, blockIO, hugepages, network, pids and rdma are written",
-            f"{_V2}v1_everything {_V2}v2_everything lifecycle/cgroup_limits::same_as_runc",
+            f"{_V2}v1_everything {_V2}v2_everything lifecycle/cgroups/limits::same_as_runc",
         ),
         (
             MUST,
@@ -159,12 +160,12 @@ CLAUSES = [
         (
             MUST,
             "without a resctrl file system it is an error",
-            f"{_RDT}no_file_system lifecycle/fields_intel_rdt::refused_without_the_hardware",
+            f"{_RDT}no_file_system lifecycle/fields/intel_rdt::refused_without_the_hardware",
         ),
         (
             MUST,
             "without intelRdt nothing of resctrl is touched",
-            "lifecycle/fields_clauses::no_resctrl_operation",
+            "lifecycle/fields/clauses::no_resctrl_operation",
         ),
         (MUST, "closID / is the default group", f"{_RDT}the_default_group"),
         (MUST, "values are single lines", _RULES),
@@ -198,12 +199,12 @@ CLAUSES = [
             MUST,
             "the group is removed with the container only if it was made without closID",
             f"{_RDT}removing {_RDT}a_group_that_was_there_is_not_removed"
-            " lifecycle/fields_intel_rdt::from_create_to_delete",
+            " lifecycle/fields/intel_rdt::from_create_to_delete",
         ),
         (
             MUST,
             "enableMonitoring makes a group of counters named after the container",
-            f"{_RDT}monitoring lifecycle/fields_intel_rdt::from_create_to_delete",
+            f"{_RDT}monitoring lifecycle/fields/intel_rdt::from_create_to_delete",
         ),
         (
             MUST,
@@ -216,7 +217,7 @@ CLAUSES = [
         (
             MUST,
             "mode, nodes and flags are the kernel's policy",
-            "lifecycle/fields_scheduling::memory_policy",
+            "lifecycle/fields/scheduling::memory_policy",
         ),
         (MUST, "nodes that the mode does not take are an error", _RULES),
     ),
@@ -225,7 +226,7 @@ CLAUSES = [
         (
             MUST,
             "sysctls are set in the container's namespaces",
-            "lifecycle/process::changed_config[sysctl]",
+            "lifecycle/process/process::changed_config[sysctl]",
         ),
         (MUST, "those of the host are an error", "unit/spec/rules_linux::sysctl_of_the_host"),
     ),
@@ -258,7 +259,7 @@ CLAUSES = [
         (
             MUST,
             "the filter holds for exec too",
-            "lifecycle/process::seccomp_holds_for_exec",
+            "lifecycle/process/process::seccomp_holds_for_exec",
         ),
     ),
     *section(
@@ -275,29 +276,37 @@ CLAUSES = [
         (
             MUST,
             "rootfsPropagation is the root's",
-            "lifecycle/fields_misc::rootfs_propagation lifecycle/mounts::root_propagation",
+            "lifecycle/fields/misc::rootfs_propagation lifecycle/mounts/mounts::root_propagation",
         ),
     ),
     *section(
         "config-linux.md#masked-paths",
         (MUST, "paths are absolute", _RULES),
-        (MUST, "masked paths cannot be read", "lifecycle/process::masked_and_readonly_paths"),
+        (
+            MUST,
+            "masked paths cannot be read",
+            "lifecycle/process/process::masked_and_readonly_paths",
+        ),
     ),
     *section(
         "config-linux.md#readonly-paths",
         (MUST, "paths are absolute", _RULES),
-        (MUST, "read-only paths cannot be written", "lifecycle/process::masked_and_readonly_paths"),
+        (
+            MUST,
+            "read-only paths cannot be written",
+            "lifecycle/process/process::masked_and_readonly_paths",
+        ),
     ),
     *section(
         "config-linux.md#mount-label",
         (
             MUST,
             "the label is an option of every mount that takes one; an error without SELinux",
-            "unit/plan/fields_labels::label_of_mounts lifecycle/fields_misc::selinux_absent",
+            "unit/plan/fields_labels::label_of_mounts lifecycle/fields/misc::selinux_absent",
         ),
     ),
     *section(
         "config-linux.md#personality",
-        (MUST, "LINUX and LINUX32, for exec too", "lifecycle/fields_misc::personality"),
+        (MUST, "LINUX and LINUX32, for exec too", "lifecycle/fields/misc::personality"),
     ),
 ]

@@ -29,7 +29,7 @@ CLAUSES = [
         (
             MUST,
             "all hooks that it names are supported",
-            "lifecycle/hooks::a_life_with_hooks",
+            "lifecycle/process/hooks::a_life_with_hooks",
         ),
         (
             MUST,
@@ -52,7 +52,8 @@ CLAUSES = [
         (
             MUST,
             "namespaces that it names are recognized",
-            "lifecycle/namespaces::new_ones lifecycle/fields_time::the_offsets_of_the_namespace",
+            "lifecycle/process/namespaces::new_ones"
+            " lifecycle/fields/time::the_offsets_of_the_namespace",
         ),
         (MUST, "capabilities that it names are recognized", "unit/tables/numbers::capabilities"),
         (
@@ -66,7 +67,7 @@ CLAUSES = [
         (
             MUST,
             "modes and flags of memory policies are recognized",
-            "lifecycle/fields_scheduling::memory_policy unit/plan/fields_scheduling::memory_policy",
+            "lifecycle/fields/scheduling::memory_policy unit/plan/fields_scheduling::memory_policy",
         ),
         (
             MUST,

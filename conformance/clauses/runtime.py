@@ -10,7 +10,7 @@ CLAUSES = [
         (
             MUST,
             "whoever creates a container can use every operation on it",
-            "lifecycle/life::a_life",
+            "lifecycle/commands/life::a_life",
         ),
     ),
     *section(
@@ -18,29 +18,30 @@ CLAUSES = [
         (
             MUST,
             "ociVersion, id, status, pid and bundle are in the state; annotations if there are any",
-            "lifecycle/life::state_has_what_runc_says lifecycle/life::a_life",
+            "lifecycle/commands/life::state_has_what_runc_says lifecycle/commands/life::a_life",
         ),
         (
             MUST,
             "an id is unique on this host",
-            "lifecycle/failures::a_failed_create_of_an_existing_id_harms_nothing"
-            " lifecycle/life::every_command_in_every_status",
+            "lifecycle/commands/failures::a_failed_create_of_an_existing_id_harms_nothing"
+            " lifecycle/commands/life::every_command_in_every_status",
         ),
         (
             MUST,
             "status is creating, created, running or stopped, and an added one (paused) is new",
-            "lifecycle/life::every_command_in_every_status lifecycle/life::pause_and_resume"
-            " lifecycle/hooks::create_runtime_hooks_may_look_at_the_state",
+            "lifecycle/commands/life::every_command_in_every_status"
+            " lifecycle/commands/life::pause_and_resume"
+            " lifecycle/process/hooks::create_runtime_hooks_may_look_at_the_state",
         ),
         (
             MUST,
             "pid is there while the container is created or running",
-            "lifecycle/life::a_life lifecycle/life::state_has_what_runc_says",
+            "lifecycle/commands/life::a_life lifecycle/commands/life::state_has_what_runc_says",
         ),
         (
             MUST,
             "as JSON it satisfies the state schema",
-            "lifecycle/fields_clauses::state_satisfies_the_schema",
+            "lifecycle/fields/clauses::state_satisfies_the_schema",
         ),
     ),
     *section(
@@ -48,51 +49,51 @@ CLAUSES = [
         (
             MUST,
             "create makes the environment of config.json, or is an error",
-            "lifecycle/inside::the_default_config"
-            " lifecycle/failures::nothing_is_left_of_a_failed_create",
+            "lifecycle/process/inside::the_default_config"
+            " lifecycle/commands/failures::nothing_is_left_of_a_failed_create",
         ),
         (
             MUST,
             "the user's program does not run before start",
-            "lifecycle/life::a_life lifecycle/hooks::a_life_with_hooks",
+            "lifecycle/commands/life::a_life lifecycle/process/hooks::a_life_with_hooks",
         ),
         (
             MUST,
             "changes of config.json after create have no effect",
-            "lifecycle/life::changes_of_the_bundle_after_create_have_no_effect",
+            "lifecycle/commands/life::changes_of_the_bundle_after_create_have_no_effect",
         ),
         (
             MUST,
             "prestart, createRuntime, createContainer, startContainer, poststart and poststop hooks"
             " run at their places",
-            "lifecycle/hooks::a_life_with_hooks",
+            "lifecycle/process/hooks::a_life_with_hooks",
         ),
         (
             MUST,
             "a failing hook of create is an error, the container ends, poststop hooks run",
-            "lifecycle/hooks::a_failure_before_start_fails_create",
+            "lifecycle/process/hooks::a_failure_before_start_fails_create",
         ),
         (
             MUST,
             "a failing startContainer hook is an error, the container ends, poststop hooks run",
-            "lifecycle/hooks::a_failing_start_container_hook_fails_start",
+            "lifecycle/process/hooks::a_failing_start_container_hook_fails_start",
         ),
-        (MUST, "start runs the program", "lifecycle/life::a_life"),
+        (MUST, "start runs the program", "lifecycle/commands/life::a_life"),
         (
             MUST,
             "a failing poststart hook is an error, the container ends, poststop hooks run",
-            "lifecycle/hooks::a_failing_poststart_hook_ends_the_container",
+            "lifecycle/process/hooks::a_failing_poststart_hook_ends_the_container",
         ),
         (
             MUST,
             "delete undoes what create did",
-            "lifecycle/life::a_life lifecycle/life::delete_force_leaves_nothing"
-            " lifecycle/life::delete_ends_what_init_has_left_behind",
+            "lifecycle/commands/life::a_life lifecycle/commands/life::delete_force_leaves_nothing"
+            " lifecycle/commands/life::delete_ends_what_init_has_left_behind",
         ),
         (
             MUST,
             "a failing poststop hook is a warning, and the rest goes on",
-            "lifecycle/hooks::a_failing_poststop_hook_is_a_warning",
+            "lifecycle/process/hooks::a_failing_poststop_hook_is_a_warning",
         ),
     ),
     *section(
@@ -100,8 +101,8 @@ CLAUSES = [
         (
             MUST,
             "an error leaves everything as if the operation had not been tried",
-            "lifecycle/failures::nothing_is_left_of_a_failed_create"
-            " lifecycle/failures::a_failed_create_leaves_the_id_free"
+            "lifecycle/commands/failures::nothing_is_left_of_a_failed_create"
+            " lifecycle/commands/failures::a_failed_create_leaves_the_id_free"
             " faults/failing_calls::create faults/killed::create",
         ),
     ),
@@ -110,82 +111,84 @@ CLAUSES = [
         (
             MUST,
             "a warning does not change what the operation does",
-            "lifecycle/process::unknown_capabilities_are_a_warning"
-            " lifecycle/hooks::a_failing_poststop_hook_is_a_warning",
+            "lifecycle/process/process::unknown_capabilities_are_a_warning"
+            " lifecycle/process/hooks::a_failing_poststop_hook_is_a_warning",
         ),
     ),
     *section(
         "runtime.md#query-state",
-        (MUST, "state without an id is an error", "lifecycle/fields_clauses::commands_need_an_id"),
+        (MUST, "state without an id is an error", "lifecycle/fields/clauses::commands_need_an_id"),
         (
             MUST,
             "state of a container that does not exist is an error",
-            "lifecycle/life::refusals_say_what_clients_look_for",
+            "lifecycle/commands/life::refusals_say_what_clients_look_for",
         ),
         (
             MUST,
             "state returns the state",
-            "lifecycle/life::state_has_what_runc_says",
+            "lifecycle/commands/life::state_has_what_runc_says",
         ),
     ),
     *section(
         "runtime.md#create",
-        (MUST, "create without id or bundle is an error", "lifecycle/process::no_bundle"),
+        (MUST, "create without id or bundle is an error", "lifecycle/process/process::no_bundle"),
         (
             MUST,
             "an id that is in use or invalid is an error, and nothing is made",
-            "lifecycle/life::invalid_ids"
-            " lifecycle/failures::a_failed_create_of_an_existing_id_harms_nothing",
+            "lifecycle/commands/life::invalid_ids"
+            " lifecycle/commands/failures::a_failed_create_of_an_existing_id_harms_nothing",
         ),
         (
             MUST,
             "everything but process is applied at create, process.args at start",
-            "lifecycle/life::a_life executor/does_the_plan::create_and_start_do_what_the_plan_says",
+            "lifecycle/commands/life::a_life"
+            " executor/does_the_plan::create_and_start_do_what_the_plan_says",
         ),
         (
             MUST,
             "a property that cannot be applied is an error, and no container is made",
-            "lifecycle/process::bad_configs lifecycle/failures::nothing_is_left_of_a_failed_create"
+            "lifecycle/process/process::bad_configs"
+            " lifecycle/commands/failures::nothing_is_left_of_a_failed_create"
             " fuzz/invalid::create",
         ),
     ),
     *section(
         "runtime.md#start",
-        (MUST, "start without an id is an error", "lifecycle/fields_clauses::commands_need_an_id"),
+        (MUST, "start without an id is an error", "lifecycle/fields/clauses::commands_need_an_id"),
         (
             MUST,
             "start of a container that is not created is an error without effect",
-            "lifecycle/life::every_command_in_every_status",
+            "lifecycle/commands/life::every_command_in_every_status",
         ),
-        (MUST, "start runs the program of process", "lifecycle/life::a_life"),
+        (MUST, "start runs the program of process", "lifecycle/commands/life::a_life"),
         (
             MUST,
             "start is an error where there is no process",
             "unit/spec/rules_general::process_is_needed_at_start"
-            " lifecycle/process::process_may_be_left_out_of_nothing",
+            " lifecycle/process/process::process_may_be_left_out_of_nothing",
         ),
     ),
     *section(
         "runtime.md#kill",
-        (MUST, "kill without an id is an error", "lifecycle/fields_clauses::commands_need_an_id"),
+        (MUST, "kill without an id is an error", "lifecycle/fields/clauses::commands_need_an_id"),
         (
             MUST,
             "kill of a container that is neither created nor running is an error without effect",
-            "lifecycle/life::every_command_in_every_status",
+            "lifecycle/commands/life::every_command_in_every_status",
         ),
         (
             MUST,
             "the signal reaches the container's process",
-            "lifecycle/life::kill_by_name_and_number",
+            "lifecycle/commands/life::kill_by_name_and_number",
         ),
     ),
     *section(
         "runtime.md#delete",
-        (MUST, "delete without an id is an error", "lifecycle/fields_clauses::commands_need_an_id"),
+        (MUST, "delete without an id is an error", "lifecycle/fields/clauses::commands_need_an_id"),
         (
             MUST,
             "delete of a running container is an error without effect",
-            "lifecycle/life::every_command_in_every_status",
+            "lifecycle/commands/life::every_command_in_every_status",
         ),
         (
             MUST,
@@ -195,13 +198,13 @@ CLAUSES = [
         (
             MUST,
             "delete removes what create made",
-            "lifecycle/life::delete_force_leaves_nothing",
+            "lifecycle/commands/life::delete_force_leaves_nothing",
         ),
         (
             MUST,
             "what the container did not create stays",
-            "lifecycle/cgroup_drivers::undo_removes_only_what_was_made"
-            " lifecycle/fields_net_devices::into_a_namespace_that_is_joined"
+            "lifecycle/cgroups/drivers::undo_removes_only_what_was_made"
+            " lifecycle/fields/net_devices::into_a_namespace_that_is_joined"
             " unit/rdt/fields_intel_rdt::a_group_that_was_there_is_not_removed",
         ),
     ),
@@ -210,8 +213,8 @@ CLAUSES = [
         (
             MUST,
             "the program has stdin, stdout, stderr and what LISTEN_FDS announces, nothing else",
-            "lifecycle/terminal::listen_fds"
-            " lifecycle/terminal::no_descriptor_of_the_caller_or_ours_gets_in",
+            "lifecycle/process/terminal::listen_fds"
+            " lifecycle/process/terminal::no_descriptor_of_the_caller_or_ours_gets_in",
         ),
     ),
     *section(
@@ -219,7 +222,7 @@ CLAUSES = [
         (
             MUST,
             "/dev/fd, stdin, stdout and stderr are symlinks into /proc",
-            "lifecycle/inside::the_default_config[links]",
+            "lifecycle/process/inside::the_default_config[links]",
         ),
     ),
 ]

@@ -13,6 +13,15 @@ from typing import Unpack
 from pycontainer.api.container import CaptureArguments as CaptureArguments
 from pycontainer.api.container import Container as Container
 from pycontainer.api.container import ExecArguments as ExecArguments
+from pycontainer.api.models import Cpu as Cpu
+from pycontainer.api.models import Event as Event
+from pycontainer.api.models import Memory as Memory
+from pycontainer.api.models import Operation as Operation
+from pycontainer.api.models import OutOfMemory as OutOfMemory
+from pycontainer.api.models import Pids as Pids
+from pycontainer.api.models import Plan as Plan
+from pycontainer.api.models import State as State
+from pycontainer.api.models import Stats as Stats
 from pycontainer.api.process import Completed as Completed
 from pycontainer.api.process import ExitError as ExitError
 from pycontainer.api.process import Process as Process
@@ -24,22 +33,13 @@ from pycontainer.api.runtime import make_host_bundle as make_host_bundle
 from pycontainer.api.streams import DEVNULL as DEVNULL
 from pycontainer.api.streams import PIPE as PIPE
 from pycontainer.api.streams import STDOUT as STDOUT
-from pycontainer.api.values import Cpu as Cpu
-from pycontainer.api.values import Event as Event
-from pycontainer.api.values import Memory as Memory
-from pycontainer.api.values import Operation as Operation
-from pycontainer.api.values import OutOfMemory as OutOfMemory
-from pycontainer.api.values import Pids as Pids
-from pycontainer.api.values import Plan as Plan
-from pycontainer.api.values import State as State
-from pycontainer.api.values import Stats as Stats
-from pycontainer.errors import ConfigError as ConfigError
-from pycontainer.errors import ContainerError as ContainerError
-from pycontainer.errors import DamagedState as DamagedState
-from pycontainer.errors import HostError as HostError
-from pycontainer.errors import OperationError as OperationError
-from pycontainer.errors import StateError as StateError
-from pycontainer.errors import UsageError as UsageError
+from pycontainer.base.errors import ConfigError as ConfigError
+from pycontainer.base.errors import ContainerError as ContainerError
+from pycontainer.base.errors import DamagedState as DamagedState
+from pycontainer.base.errors import HostError as HostError
+from pycontainer.base.errors import OperationError as OperationError
+from pycontainer.base.errors import StateError as StateError
+from pycontainer.base.errors import UsageError as UsageError
 
 __all__ = [
     "CaptureArguments",

@@ -12,7 +12,7 @@ import select
 from threading import Lock
 from time import monotonic
 
-from pycontainer.api import lingering
+from pycontainer.api import reaper
 
 _LONGEST = 3_600_000  # ms of one poll; its argument is an int
 _SHORTEST, _LONG = 20, 1000  # ms between two looks at what keeps an init
@@ -42,7 +42,7 @@ class Child:
         self._lock = Lock()
         self._users = 0  # who may be in a system call with the pidfd
         self._closing = False
-        lingering.know(self)
+        reaper.know(self)
         if _left:
             sweep()
 
@@ -80,7 +80,7 @@ class Child:
                 self.ended = True
                 killed = found.si_code != os.CLD_EXITED
                 self.status = found.si_status + (128 if killed else 0)
-                lingering.forget(self)
+                reaper.forget(self)
             return self.ended
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Child:
     def _close_unused(self) -> None:
         if self._closing and not self._users and self._pidfd >= 0:
             pidfd, self._pidfd = self._pidfd, -1
-            lingering.forget(self)
+            reaper.forget(self)
             os.close(pidfd)
 
     def __del__(self) -> None:
@@ -107,7 +107,7 @@ class Child:
             self.close()
         else:
             _left.append(self)  # reaped later, when another one starts or its container ends
-            lingering.know(self)
+            reaper.know(self)
 
 
 _left: list[Child] = []
@@ -127,11 +127,11 @@ def sweep() -> None:
 def await_end(pid: int, pidfd: int, timeout: float | None, *, leads: bool) -> None:
     """Wait for the end of a process, which is a container's init if it `leads`; TimeoutError when
     it still runs after so many seconds."""
-    if not _poll(pidfd, timeout, lingering.Lingering(pid) if leads else None):
+    if not _poll(pidfd, timeout, reaper.Lingering(pid) if leads else None):
         raise TimeoutError(f"process {pid} still runs after {timeout:g} s")
 
 
-def _poll(pidfd: int, timeout: float | None, linger: lingering.Lingering | None = None) -> bool:
+def _poll(pidfd: int, timeout: float | None, linger: reaper.Lingering | None = None) -> bool:
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     deadline = None if timeout is None else monotonic() + timeout

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, Unpack
 
 import attrs
 
-from pycontainer import container as core
-from pycontainer import events as core_events
 from pycontainer.api.child import Child, await_end
-from pycontainer.api.lingering import Lingering
+from pycontainer.api.models import Event, OutOfMemory, State, Stats, Status
 from pycontainer.api.process import Completed, Process
+from pycontainer.api.reaper import Lingering
 from pycontainer.api.streams import PIPE, Ends, StreamArguments
-from pycontainer.api.values import Event, OutOfMemory, State, Stats, Status
-from pycontainer.errors import CLIENT_TEXTS, StateError, UsageError
-from pycontainer.process_facts import end_child, open_pidfd
-from pycontainer.requests import ExecOptions
+from pycontainer.base.errors import CLIENT_TEXTS, StateError, UsageError
+from pycontainer.lifecycle import container as core
+from pycontainer.lifecycle import events as core_events
+from pycontainer.lifecycle.options import ExecOptions
+from pycontainer.linux.process import end_child, open_pidfd
 from pycontainer.tables.signals import parse_signal
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Container:
 
     def update(self, resources: Mapping[str, Any]) -> None:
         """Change the limits that `resources` (of linux.resources) names; the others stay."""
-        from pycontainer import updating
+        from pycontainer.lifecycle import update as updating
 
         with self._opened() as container:
             updating.update(container, dict(resources))
@@ -256,7 +256,7 @@ class Container:
 
     def spawn(self, args: Sequence[str], **options: Unpack[ExecArguments]) -> Process:
         """Start one more process; see ExecArguments."""
-        from pycontainer.joining import start_exec
+        from pycontainer.lifecycle.exec import start_exec
 
         wanted, given = _exec_options(args, options)
         ends = Ends(given)

@@ -11,10 +11,10 @@ from typing import BinaryIO
 import attrs
 
 from pycontainer.api.child import Child
+from pycontainer.api.models import OutOfMemory
 from pycontainer.api.streams import Ends
-from pycontainer.api.values import OutOfMemory
-from pycontainer.errors import ContainerError, StateError
-from pycontainer.process_facts import send_signal
+from pycontainer.base.errors import ContainerError, StateError
+from pycontainer.linux.process import send_signal
 from pycontainer.tables.signals import parse_signal
 
 _PIECE = 65536

@@ -10,16 +10,19 @@ from typing import Any, Unpack
 
 import attrs
 
-from pycontainer import container as core
-from pycontainer import crun_annotations, jsonfast, program, spec
+from pycontainer import spec
 from pycontainer.api.child import Child
 from pycontainer.api.container import CaptureArguments, Container, attended, split_capture
+from pycontainer.api.models import Operation, Plan, State
 from pycontainer.api.process import Completed, Process
 from pycontainer.api.streams import Ends, StreamArguments
-from pycontainer.api.values import Operation, Plan, State
-from pycontainer.errors import CLIENT_TEXTS, ConfigError, DamagedState, StateError
-from pycontainer.requests import CreateOptions, Streams
-from pycontainer.settings import Log, Settings, absolute, default_root
+from pycontainer.base import jsonfast
+from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, DamagedState, StateError
+from pycontainer.base.settings import Log, Settings, absolute, default_root
+from pycontainer.executor import binary
+from pycontainer.lifecycle import annotations as crun_annotations
+from pycontainer.lifecycle import container as core
+from pycontainer.lifecycle.options import CreateOptions, Streams
 
 Bundle = str | os.PathLike[str]
 Config = Mapping[str, Any]
@@ -134,15 +137,15 @@ class Runtime:
     def delete(self, container_id: str, *, force: bool = False) -> None:
         """Delete by id, see Container.delete; `force` also removes one whose state is damaged, and
         does nothing when there is none."""
-        from pycontainer import wreck
-        from pycontainer.store import Store
+        from pycontainer.lifecycle import delete_damaged
+        from pycontainer.state.store import Store
 
         try:
             self.load(container_id).delete(force=force)
         except DamagedState:
             if not force:
                 raise
-            wreck.remove(self.settings, container_id)
+            delete_damaged.remove(self.settings, container_id)
         except StateError as error:
             if error.message != CLIENT_TEXTS["does_not_exist"]:
                 raise
@@ -179,7 +182,7 @@ class Runtime:
 
     def _launch(self, container_id: str, bundle: Bundle, given: Any, *, gated: bool) -> Container:
         with _keeping:
-            program.keep()
+            binary.keep()
         path = os.fspath(bundle)
         document = self._document(path, given.pop("config", None))
         streams: Any = {name: given.pop(name) for name in _STREAMS if name in given}
@@ -226,7 +229,7 @@ def default_config(
     It runs `args` ("sh" without any) as root, with few capabilities, in new namespaces; `rootfs` is
     relative to the bundle. For someone else than root it has a user namespace.
     """
-    from pycontainer import default_spec
+    from pycontainer.spec import default_config as default_spec
 
     config = default_spec.example()
     if os.geteuid() != 0:
@@ -243,7 +246,7 @@ def make_host_bundle(directory: Bundle, *args: str) -> dict[str, Any]:
     No image is needed. Runs `args` ("sh" without any); returns its config. HostError when there is
     one already.
     """
-    from pycontainer import host_bundle
+    from pycontainer.spec import host_bundle
 
     path = os.fspath(directory)
     bundle = host_bundle.plan(terminal=False, rootless=os.geteuid() != 0)

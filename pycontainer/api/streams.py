@@ -14,8 +14,8 @@ from subprocess import PIPE as PIPE
 from subprocess import STDOUT as STDOUT
 from typing import IO, Any, BinaryIO, TypedDict
 
-from pycontainer.errors import UsageError
-from pycontainer.requests import Streams
+from pycontainer.base.errors import UsageError
+from pycontainer.lifecycle.options import Streams
 
 Stream = int | IO[Any] | None
 

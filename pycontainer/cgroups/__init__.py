@@ -15,12 +15,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..settings import Settings
-    from .cgroup import Cgroup
-    from .layout import Layout
-    from .path import CgroupPaths
-    from .resources import ResourcePlan
-    from .systemd import Manager
+    from pycontainer.base.settings import Settings
+    from pycontainer.cgroups.cgroup import Cgroup
+    from pycontainer.cgroups.layout import Layout
+    from pycontainer.cgroups.paths import CgroupPaths
+    from pycontainer.cgroups.resources import ResourcePlan
+    from pycontainer.cgroups.systemd.manager import Manager
 
 
 class Driver:
@@ -34,14 +34,14 @@ class Driver:
 
     def plan_path(self, config: dict, container_id: str) -> CgroupPaths:
         """Where the container of this config is to be; ConfigError for an unusable path."""
-        from .path import resolve
+        from pycontainer.cgroups.paths import resolve
 
         linux = config.get("linux") or {}
         return resolve(linux.get("cgroupsPath") or "", container_id, self.layout)
 
     def compile(self, config: dict) -> ResourcePlan:
         """What is to be written, in order, with the field each value comes from."""
-        from .resources import compile_resources
+        from pycontainer.cgroups.resources import compile_resources
 
         linux = config.get("linux") or {}
         devices = linux.get("devices") or ()
@@ -53,7 +53,7 @@ class Driver:
 
     def cgroup(self, paths: CgroupPaths) -> Cgroup:
         """The cgroup at `paths`, whether it exists yet or not."""
-        from .cgroup import Cgroup
+        from pycontainer.cgroups.cgroup import Cgroup
 
         return Cgroup(paths, self.layout)
 
@@ -76,14 +76,14 @@ class SystemdDriver(Driver):
     def manager(self) -> Manager:
         """The connection to systemd, made when it is needed."""
         if self._manager is None:
-            from .systemd import Manager
+            from pycontainer.cgroups.systemd.manager import Manager
 
             self._manager = Manager(self.user)
         return self._manager
 
     def plan_path(self, config: dict, container_id: str) -> CgroupPaths:
         """Which unit, and so which directories; ConfigError for an unusable `cgroupsPath`."""
-        from .unit import parse, place
+        from pycontainer.cgroups.systemd.unit import parse, place
 
         path = (config.get("linux") or {}).get("cgroupsPath") or ""
         unit = parse(path, container_id, self.user)
@@ -92,23 +92,22 @@ class SystemdDriver(Driver):
 
     def compile(self, config: dict) -> ResourcePlan:
         """What is to be written, and the same as properties of the unit."""
-        from . import devices, unit_properties
+        from pycontainer.cgroups.resources import devices
+        from pycontainer.cgroups.systemd import properties
 
         linux = config.get("linux") or {}
-        resources = unit_properties.rounded(linux.get("resources") or {})
+        resources = properties.rounded(linux.get("resources") or {})
         config = {**config, "linux": {**linux, "resources": resources}}
         plan = super().compile(config)
         named = [device.get("path", "") for device in linux.get("devices") or ()]
-        plan.unit_properties = unit_properties.of_plan(
-            plan, config, self.layout.mode, self._version
-        )
+        plan.unit_properties = properties.of_plan(plan, config, self.layout.mode, self._version)
         rules = devices.rules(resources.get("devices") or (), named)
-        plan.device_properties = unit_properties.of_devices(rules, self.layout.mode)
+        plan.device_properties = properties.of_devices(rules, self.layout.mode)
         return plan
 
     def cgroup(self, paths: CgroupPaths) -> Cgroup:
         """The cgroup of the unit at `paths`, whether it runs yet or not."""
-        from .scope import UnitCgroup
+        from pycontainer.cgroups.systemd.scope import UnitCgroup
 
         return UnitCgroup(paths, self.layout, self._manager)
 
@@ -129,13 +128,13 @@ class NoDriver(Driver):
 
     def plan_path(self, config: dict, container_id: str) -> CgroupPaths:
         """No directory."""
-        from .path import CgroupPaths
+        from pycontainer.cgroups.paths import CgroupPaths
 
         return CgroupPaths("none", {}, False, self.name)
 
     def compile(self, config: dict) -> ResourcePlan:
         """Nothing to write; a warning names the limits that do not hold."""
-        from .resources import ResourcePlan
+        from pycontainer.cgroups.resources import ResourcePlan
 
         plan = super().compile(config)
         asked = sorted({field for names in plan.fields().values() for field in names})
@@ -146,7 +145,7 @@ class NoDriver(Driver):
 def driver_of(settings: Settings) -> Driver:
     """The driver that the command line asks for."""
     if settings.no_cgroup:
-        from .layout import probe
+        from pycontainer.cgroups.layout import probe
 
         return NoDriver(probe())
     return open_driver(systemd=settings.systemd_cgroup, rootless=settings.rootless)
@@ -157,13 +156,13 @@ def open_driver(
 ) -> Driver:
     """The driver for this host; HostError when it cannot be had."""
     if layout is None:
-        from .layout import probe
+        from pycontainer.cgroups.layout import probe
 
         layout = probe()
     if not systemd:
         return Driver(layout)
     if rootless:
-        from .systemd import is_the_users
+        from pycontainer.cgroups.systemd.manager import is_the_users
 
         rootless = is_the_users()
     return SystemdDriver(layout, rootless)
@@ -171,13 +170,13 @@ def open_driver(
 
 def load(data: dict) -> Cgroup:
     """The cgroup of a state file (`CgroupPaths.to_dict()`), without looking at the host."""
-    from .path import CgroupPaths
+    from pycontainer.cgroups.paths import CgroupPaths
 
     paths = CgroupPaths.from_dict(data)
     if paths.driver == "systemd":
-        from .scope import UnitCgroup
+        from pycontainer.cgroups.systemd.scope import UnitCgroup
 
         return UnitCgroup(paths)
-    from .cgroup import Cgroup
+    from pycontainer.cgroups.cgroup import Cgroup
 
     return Cgroup(paths)

@@ -1,7 +1,7 @@
 """A container's cgroup: created, configured and entered here, used by every driver.
 
 Enters: `CgroupPaths`. The processes in it are the business of processes.py, what its files are to
-hold is compiled in resources.py; both load on demand, so that `kill` does not load `create`.
+hold is compiled in resources/; both load on demand, so that `kill` does not load `create`.
 Every failed write names the file, the value and the field of the config it came from.
 """
 
@@ -10,19 +10,19 @@ from __future__ import annotations
 import posix
 from errno import EINVAL, ENOENT
 
-from ..errors import HostError, OperationError, os_reason
-from .files import WRITE, processes, read_text, write_text
-from .path import CgroupPaths
+from pycontainer.base.errors import HostError, OperationError, os_reason
+from pycontainer.cgroups.files import WRITE, processes, read_text, write_text
+from pycontainer.cgroups.paths import CgroupPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ..steps import Transaction
-    from .layout import Layout
-    from .placement import Placement
-    from .resources import ResourcePlan, Write
+    from pycontainer.base.steps import Transaction
+    from pycontainer.cgroups.layout import Layout
+    from pycontainer.cgroups.placement import Placement
+    from pycontainer.cgroups.resources import ResourcePlan, Write
 
 
 class Cgroup:
@@ -49,15 +49,15 @@ class Cgroup:
         are left out if neither a path nor a limit asks for them (`rootless` also lets device
         rules go, which no unprivileged process can set).
         """
-        from . import creation
+        from pycontainer.cgroups import create as creation
 
         return creation.create(self, plan, rootless)
 
     def start(self, plan: ResourcePlan) -> None:
-        """Have the service manager make its part, where there is one (systemd.py)."""
+        """Have the service manager make its part, where there is one (systemd/manager.py)."""
 
     def settle(self, plan: ResourcePlan) -> None:
-        """The container's first process is inside: what stood in for it may go (scope.py)."""
+        """The container's first process is inside: its placeholder may go (systemd/scope.py)."""
 
     def change_unit(self, plan: ResourcePlan, undo: Transaction) -> None:
         """Tell the service manager new limits, if there is one."""
@@ -67,7 +67,7 @@ class Cgroup:
 
     def undo(self) -> None:
         """Remove the directories that `create` made, and only those, deepest first."""
-        from . import processes as members
+        from pycontainer.cgroups import processes as members
 
         for directory in reversed(self.made):
             members.remove_directory(directory, deadline_s=1.0, recursive=False)
@@ -112,7 +112,7 @@ class Cgroup:
         if not directory:
             if write.optional:
                 return None
-            from .hints import missing_controller
+            from pycontainer.cgroups.errors import missing_controller
 
             raise missing_controller(write, self.paths)
         if write.limit_check:
@@ -149,13 +149,13 @@ class Cgroup:
             )
 
     def _raise(self, write: Write, error: OSError) -> None:
-        from .hints import write_failed
+        from pycontainer.cgroups.errors import write_failed
 
         raise write_failed(write, self.paths, error)
 
     def write(self, controller: str, file: str, value: str) -> None:
         """Write one file of the cgroup; OperationError when the kernel refuses."""
-        from .resources import Write
+        from pycontainer.cgroups.resources import Write
 
         self.apply((Write(controller, file, value),))
 
@@ -175,7 +175,7 @@ class Cgroup:
             if self.paths.mode == "v2":
                 if not plan.device_program:
                     return []
-                from .device_bpf import attach
+                from pycontainer.cgroups.resources.device_bpf import attach
 
                 attach(self.paths.unified, plan.device_program)
                 return []
@@ -244,7 +244,7 @@ class Cgroup:
 
         Each of `sub_paths` is `PATH` (all hierarchies) or `CONTROLLER[,CONTROLLER]:PATH` (v1).
         """
-        from .placement import place
+        from pycontainer.cgroups.placement import place
 
         return place(self.paths, sub_paths)
 
@@ -256,8 +256,8 @@ class Cgroup:
         """
         if self.paths.mode != "v2":
             return None
-        from .layout import probe
-        from .placement import place_with
+        from pycontainer.cgroups.layout import probe
+        from pycontainer.cgroups.placement import place_with
 
         return place_with(pid, self.layout or probe())
 
@@ -273,7 +273,7 @@ class Cgroup:
 
     def pids(self, recursive: bool = True) -> list[int]:
         """Pids in the cgroup, sorted, each once."""
-        from .processes import main_directory
+        from pycontainer.cgroups.processes import main_directory
 
         directory = main_directory(self.paths)
         return sorted(set(processes(directory, recursive))) if directory else []
@@ -284,37 +284,37 @@ class Cgroup:
 
     def frozen(self) -> bool:
         """Whether the container is paused (or is being paused)."""
-        from . import processes as members
+        from pycontainer.cgroups import processes as members
 
         return members.frozen(self.paths)
 
     def freeze(self, deadline_s: float = 10.0) -> None:
         """Stop all processes; OperationError (and thawed again) when it takes too long."""
-        from . import processes as members
+        from pycontainer.cgroups import processes as members
 
         members.freeze(self.paths, deadline_s)
 
     def thaw(self) -> None:
         """Let the processes run again."""
-        from . import processes as members
+        from pycontainer.cgroups import processes as members
 
         members.thaw(self.paths)
 
     def signal_all(self, signal: int) -> int:
         """Send a signal to every process once; returns how many there were."""
-        from . import processes as members
+        from pycontainer.cgroups import processes as members
 
         return members.signal_all(self.paths, signal)
 
     def kill(self, signal: int = 9, deadline_s: float = 10.0) -> list[int]:
         """Signal all and wait until the cgroup is empty; returns the pids that remain."""
-        from . import processes as members
+        from pycontainer.cgroups import processes as members
 
         return members.kill(self.paths, signal, deadline_s)
 
     def delete(self, deadline_s: float = 10.0) -> None:
         """Remove the cgroup and those below it; OperationError names who is still there."""
-        from . import processes as members
+        from pycontainer.cgroups import processes as members
 
         members.delete(self.paths, deadline_s)
 
@@ -322,21 +322,21 @@ class Cgroup:
         """How many of its processes the kernel killed for lack of memory (0 if not known)."""
         if not self.paths.directory("memory"):
             return 0
-        from .oom import kills
+        from pycontainer.cgroups.stats.oom import kills
 
         return kills(self.paths)
 
     def oom_report(self, refused: bool = False) -> dict[str, Any]:
-        """The kills with the limit and the peak in bytes; {} when there were none (oom.py)."""
+        """The kills with the limit and the peak in bytes; {} if there were none (stats/oom.py)."""
         if not self.paths.directory("memory"):
             return {}
-        from .oom import report
+        from pycontainer.cgroups.stats.oom import report
 
         return report(self.paths, refused)
 
     def stats(self) -> dict[str, Any]:
         """What it uses, in the shape of runc's events (stats.py)."""
-        from .stats import collect
+        from pycontainer.cgroups.stats import collect
 
         return collect(self.paths)
 

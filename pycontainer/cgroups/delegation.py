@@ -6,13 +6,13 @@ be given to what is below it.
 
 from __future__ import annotations
 
-from ..errors import OperationError, os_reason
-from .creation import _enable, _make, _mark
-from .files import read_text, write_text
+from pycontainer.base.errors import OperationError, os_reason
+from pycontainer.cgroups.create import _enable, _make, _mark
+from pycontainer.cgroups.files import read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .cgroup import Cgroup
+    from pycontainer.cgroups.cgroup import Cgroup
 
 
 def hand_down(cgroup: Cgroup, directory: str, uid: int, pid: int) -> None:

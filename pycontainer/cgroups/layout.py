@@ -65,7 +65,7 @@ class Hierarchy:
             return self.mountpoint
         if posix.access(self.mountpoint + own, posix.F_OK):
             return self.mountpoint + own
-        from . import mountinfo
+        from pycontainer.cgroups import mountinfo
 
         return mountinfo.own_directory(self)
 
@@ -117,7 +117,7 @@ def probe(prefix: str = "") -> Layout:
         return Layout("v2", (Hierarchy((), root, own, prefix),))
     found, missing = _usual_mounts(entries, root, prefix)
     if missing or not found:
-        from . import mountinfo
+        from pycontainer.cgroups import mountinfo
 
         found = mountinfo.complete(entries, found, prefix)
     return Layout(_mode(found), tuple(found))

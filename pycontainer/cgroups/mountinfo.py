@@ -5,7 +5,7 @@ proc_pid_mountinfo(5): `id parent major:minor root mountpoint options [tags] - t
 
 from __future__ import annotations
 
-from .layout import V1_CONTROLLERS, Hierarchy, _read
+from pycontainer.cgroups.layout import V1_CONTROLLERS, Hierarchy, _read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

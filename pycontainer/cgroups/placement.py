@@ -11,15 +11,15 @@ from __future__ import annotations
 import posix
 from errno import EINVAL, ENOENT, ENOTDIR
 
-from ..errors import OperationError, StateError, os_reason
-from .files import WRITE, read_text, write_text
-from .path import CgroupPaths
+from pycontainer.base.errors import OperationError, StateError, os_reason
+from pycontainer.cgroups.files import WRITE, read_text, write_text
+from pycontainer.cgroups.paths import CgroupPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .layout import Layout
+    from pycontainer.cgroups.layout import Layout
 
 DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
 
@@ -88,7 +88,7 @@ def place(paths: CgroupPaths, sub_paths: Iterable[str] = ()) -> Placement:
 
 def place_with(pid: int, layout: Layout) -> Placement | None:
     """The v2 cgroup that the process is in now; see Cgroup.init_placement."""
-    from .layout import parse_membership
+    from pycontainer.cgroups.layout import parse_membership
 
     hierarchy = layout.find("")
     try:
@@ -116,7 +116,7 @@ def _open(path: str, flags: int) -> int:
 
 def _split_sub_paths(sub_paths: Iterable[str]) -> list[tuple[list[str], str]]:
     """Parse the values of `exec --cgroup` into (controllers or none for all, path)."""
-    from ..errors import UsageError
+    from pycontainer.base.errors import UsageError
 
     values = list(sub_paths)
     parsed: list[tuple[list[str], str]] = []

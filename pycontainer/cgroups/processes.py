@@ -12,9 +12,9 @@ import posix
 from errno import EBUSY, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP, EPERM, ESRCH
 from time import monotonic, sleep
 
-from ..errors import OperationError, os_reason
-from .files import processes, read_text, subdirectories, write_text
-from .path import CgroupPaths
+from pycontainer.base.errors import OperationError, os_reason
+from pycontainer.cgroups.files import processes, read_text, subdirectories, write_text
+from pycontainer.cgroups.paths import CgroupPaths
 
 SIGKILL = 9
 FIRST_DELAY_S = 0.0002

@@ -7,17 +7,17 @@ the part that it leaves out. What is done before a refusal is taken back by the 
 
 from __future__ import annotations
 
-from ..steps import attempt_each
-from .files import read_text
-from .resources import ResourcePlan, Write
+from pycontainer.base.steps import attempt_each
+from pycontainer.cgroups.files import read_text
+from pycontainer.cgroups.resources import ResourcePlan, Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..steps import Transaction
-    from .cgroup import Cgroup
+    from pycontainer.base.steps import Transaction
+    from pycontainer.cgroups.cgroup import Cgroup
 
 DEVICE_LISTS = (
     "weightDevice",
@@ -159,7 +159,7 @@ def _while_paused(cgroup: Cgroup, pause: bool, step: Callable[[], None]) -> None
 def _device_rules(cgroup: Cgroup, current: ResourcePlan) -> Callable[[], None]:
     """What gives the cgroup the device rules back that it has now."""
     if cgroup.paths.mode == "v2":
-        from .device_bpf import attached
+        from pycontainer.cgroups.resources.device_bpf import attached
 
         return attached(cgroup.paths.unified)
     directory = cgroup.paths.directory("devices")

@@ -11,6 +11,8 @@ from __future__ import annotations
 import posix
 import sys
 
+from pycontainer.base.errors import UsageError, os_reason
+from pycontainer.base.settings import NAME, Log, Settings, absolute, default_root
 from pycontainer.cli.options import (
     FLAG,
     HELP,
@@ -21,15 +23,13 @@ from pycontainer.cli.options import (
     parse,
     parse_globals,
 )
-from pycontainer.errors import UsageError, os_reason
-from pycontainer.settings import NAME, Log, Settings, absolute, default_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pycontainer.cli.trace import Trace
-    from pycontainer.container import Container
+    from pycontainer.lifecycle.container import Container
 
 COMMANDS = (
     "checkpoint",
@@ -152,9 +152,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     try:
         status = execute(sys.argv[1:] if argv is None else argv, session)
     except BaseException as error:
-        from pycontainer.cli import failure
+        from pycontainer.cli import errors
 
-        status = failure.report(error, session)
+        status = errors.report(error, session)
     _leave(session.traced(status))
 
 
@@ -200,7 +200,7 @@ def load(name: str) -> Any:
     """The module of a command."""
     if name not in COMMANDS:
         raise UnknownCommand(name)
-    module = f"{__name__}.{name}"
+    module = f"{__name__}.commands.{name}"
     __import__(module)
     return sys.modules[module]
 
@@ -214,7 +214,7 @@ def named(arguments: Arguments) -> str:
 
 def find(settings: Settings, arguments: Arguments) -> Container:
     """The container on the command line; StateError when there is none."""
-    from pycontainer.container import Container
+    from pycontainer.lifecycle.container import Container
 
     return Container.load(settings, named(arguments))
 
@@ -283,7 +283,7 @@ def _claim(root: str) -> None:
         except FileExistsError:
             pass
         except FileNotFoundError:
-            from pycontainer.store import make_directories
+            from pycontainer.state.store import make_directories
 
             make_directories(root.rpartition("/")[0], 0o700)
             posix.mkdir(root, 0o700)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import posix
 
 from pycontainer import __version__
+from pycontainer.base.settings import NAME, default_root
 from pycontainer.cli import COMMANDS, GLOBALS, load
 from pycontainer.cli.options import FLAG, HELP, NUMBERS, TEXTS
 from pycontainer.cli.output import emit
-from pycontainer.cli.wording import program
-from pycontainer.default_spec import SPEC_VERSION
-from pycontainer.settings import NAME, default_root
+from pycontainer.cli.runc_errors import program
+from pycontainer.spec.default_config import SPEC_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def version() -> int:
     """Print the version; engines parse the first line, then `commit:` and `spec:`."""
     import sys
 
-    from pycontainer import features
+    from pycontainer.hostinfo import features
 
     lines = [f"{program()} version {__version__}"]
     commit = _commit()

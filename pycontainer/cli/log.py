@@ -10,9 +10,9 @@ from __future__ import annotations
 import posix
 import time
 
-from pycontainer import jsonfast
-from pycontainer.errors import HostError, os_reason
-from pycontainer.settings import NAME, absolute
+from pycontainer.base import jsonfast
+from pycontainer.base.errors import HostError, os_reason
+from pycontainer.base.settings import NAME, absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def place(text: str) -> str:
 def create(path: str) -> None:
     """Make the log file if it is missing; HostError when it, or the logger, cannot be had."""
     if path[0] != "/":
-        from pycontainer.cli import loggers
+        from pycontainer.cli import log_backends
 
-        return loggers.check(path)
+        return log_backends.check(path)
     try:
         posix.close(posix.open(path, _APPEND, 0o644))
     except OSError as error:
@@ -70,9 +70,9 @@ def write(path: str, as_json: bool, record: Record) -> None:
 def append(path: str, as_json: bool, record: Record) -> bool:
     """Append one record to what is at `path`; False when it cannot be opened."""
     if path[0] != "/":
-        from pycontainer.cli import loggers
+        from pycontainer.cli import log_backends
 
-        return loggers.send(path, json_line(record) if as_json else record[1], record[0])
+        return log_backends.send(path, json_line(record) if as_json else record[1], record[0])
     try:
         fd = posix.open(path, _APPEND, 0o644)
     except OSError:

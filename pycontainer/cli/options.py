@@ -8,7 +8,7 @@ either implemented or an error. argparse would cost more than the whole command 
 
 from __future__ import annotations
 
-from pycontainer.errors import UsageError
+from pycontainer.base.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import posix
 import sys
 from time import perf_counter_ns
 
-from pycontainer import jsonfast
+from pycontainer.base import jsonfast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

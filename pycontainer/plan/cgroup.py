@@ -8,8 +8,8 @@ would wait for an RCU grace period, 4 to 15 ms on an idle host.
 from __future__ import annotations
 
 from pycontainer.cgroups.mounts import mount_entries
+from pycontainer.plan.builder import Sketch
 from pycontainer.plan.mounts import IN_PLACE
-from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.mount_options import (
     ACCESS_TIME,
     ATTR_ATIME,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycontainer.cgroups.layout import Layout
-    from pycontainer.cgroups.path import CgroupPaths
+    from pycontainer.cgroups.paths import CgroupPaths
     from pycontainer.cgroups.resources import ResourcePlan
     from pycontainer.tables.mount_options import ParsedOptions
 
@@ -49,7 +49,7 @@ class CgroupPlan:
         directories = self.paths.all_directories()
         if not directories:
             if self.paths.driver != "disabled":
-                from pycontainer.cgroups.creation import go_without
+                from pycontainer.cgroups.create import go_without
 
                 sketch.warnings += go_without(self.paths, self.resources, sketch.host.rootless)
             return []

@@ -7,9 +7,9 @@ Pure: what the answer depends on (the host, the cgroup's place, the compiled fil
 from __future__ import annotations
 
 from pycontainer.plan import devices, hooks, namespaces, process
+from pycontainer.plan.builder import Plan, Sketch
 from pycontainer.plan.mounts import Mounts, clean
 from pycontainer.plan.namespaces import Spaces
-from pycontainer.plan.sketch import Plan, Sketch
 from pycontainer.tables.mount_options import ATTR_RDONLY, PROPAGATION
 
 TYPE_CHECKING = False
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pycontainer.host import Host
+    from pycontainer.linux.host import Host
     from pycontainer.plan.cgroup import CgroupPlan
-    from pycontainer.plan.seccomp import Filter
+    from pycontainer.seccomp.cache import Filter
 
 
 class Inputs:
@@ -135,9 +135,9 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> dict[int, int]:
 def _devices(sketch: Sketch) -> dict[int, int]:
     if not sketch.spaces.user or not sketch.linux.get("devices"):
         return {}
-    from pycontainer.plan import beside_user
+    from pycontainer.plan import outer_userns
 
-    return beside_user.make_nodes(sketch)
+    return outer_userns.make_nodes(sketch)
 
 
 def _enter(sketch: Sketch, mounts: Mounts, root: Root, joined: dict[str, int]) -> None:
@@ -148,9 +148,9 @@ def _enter(sketch: Sketch, mounts: Mounts, root: Root, joined: dict[str, int]) -
         root.open("open_source", sketch.own_slot)
 
     def open_joined() -> None:
-        from pycontainer.plan import beside_user
+        from pycontainer.plan import outer_userns
 
-        beside_user.open_joined(mounts)
+        outer_userns.open_joined(mounts)
 
     if sketch.host.mounts:
         others = sketch.spaces.joined.keys() - {"user"}

@@ -6,9 +6,10 @@ abbreviated that a reader could need. Off the hot path.
 
 from __future__ import annotations
 
-from pycontainer.errors import CLIENT_TEXTS, os_reason
-from pycontainer.plan import hints, rare_words
-from pycontainer.plan.op import CONTAINER, TABLE, Op
+from pycontainer.base.errors import CLIENT_TEXTS, os_reason
+from pycontainer.diagnose import hints
+from pycontainer.plan import rare_words
+from pycontainer.plan.ops import CONTAINER, TABLE, Op
 from pycontainer.tables import caps, mount_options
 from pycontainer.tables.namespaces import NAMES_OF_FLAGS
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pycontainer.plan.sketch import Plan
+    from pycontainer.plan.builder import Plan
 
 _ATTRIBUTES = (
     (mount_options.ATTR_RDONLY, "ro"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pycontainer import jsonfast
-from pycontainer.errors import ConfigError
-from pycontainer.plan.op import joined
-from pycontainer.plan.sketch import Sketch
+from pycontainer.base import jsonfast
+from pycontainer.base.errors import ConfigError
+from pycontainer.plan.builder import Sketch
+from pycontainer.plan.ops import joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@ process.selinuxLabel; as runc, which is what the policy of containers was writte
 
 from __future__ import annotations
 
-from pycontainer.errors import ConfigError
-from pycontainer.plan.sketch import Sketch
+from pycontainer.base.errors import ConfigError
+from pycontainer.plan.builder import Sketch
 
 _UNLABELLED = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")  # these take no such option
 _CONTEXTS = ("context=", "fscontext=", "defcontext=", "rootcontext=")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
 from pycontainer.tables.mount_options import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
 
 TYPE_CHECKING = False

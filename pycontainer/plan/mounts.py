@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pycontainer.errors import ConfigError, HostError
+from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.plan import mount_checks
-from pycontainer.plan.sketch import Sketch
+from pycontainer.plan.builder import Sketch
 from pycontainer.tables.mount_options import (
     ACCESS_TIME,
     ATTR_NODEV,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # stay as they are (path_mount() in the kernel).
 _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
 CGROUPS = ("cgroup", "cgroup2")
-_PLAIN_TARGET = 3  # `optional` of bind, as csrc/ex_mount.c has it
+_PLAIN_TARGET = 3  # `optional` of bind, as csrc/executor/mount.c has it
 _PLAIN_DIRECTORY = ("proc", "sysfs")
 # `recursive` of bind: a mount of the host's that stands in for a new one. All that is below it gets
 # the attributes, too, and none of it is a peer of the host's.
@@ -106,7 +106,7 @@ class Mounts:
             path = self.sketch.spaces.joined.get("user", ("", ""))[0]
         uids, gids = map_lines(owner.get("uidMappings")), map_lines(owner.get("gidMappings"))
         if not own and options.mappings:
-            from pycontainer.plan.bind_words import mapping_lines
+            from pycontainer.plan.bind_options import mapping_lines
 
             uids, gids = mapping_lines(options.mappings, self.sketch.linux, f"{field}.options")
         if not path and not (uids and gids):
@@ -127,7 +127,7 @@ class Mounts:
     def add_live(
         self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
     ) -> None:
-        """One mount for a container that runs (live.py)."""
+        """One mount for a container that runs (live_mounts.py)."""
         field = f"mounts[{index}]"
         mount_checks.proc(mount, target, options.bind, field)
         mount_checks.options(mount, options, f"{field}.options")
@@ -236,13 +236,13 @@ class Mounts:
     def _bind_link(
         self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
     ) -> None:
-        from pycontainer.plan import bind_words
+        from pycontainer.plan import bind_options
 
         field = f"mounts[{index}]"
         if target.startswith("/dev/"):
             self.on_dev.add(target)
         if options.links:
-            bind_words.check(options, target, f"{field}.options")
+            bind_options.check(options, target, f"{field}.options")
         asked = options.attr_set | options.attr_clr
         self.sketch.add(
             "bind_link",
@@ -255,7 +255,7 @@ class Mounts:
             int(self.sketch.spaces.user),
             self._source(mount, field),
             target,
-            bind_words.changes(options),
+            bind_options.changes(options),
             field=field,
         )
 

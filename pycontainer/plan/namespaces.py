@@ -10,9 +10,9 @@ a child go on where pid or time namespaces move only children.
 
 from __future__ import annotations
 
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
+from pycontainer.plan.builder import Sketch
 from pycontainer.plan.process import keeps_groups
-from pycontainer.plan.sketch import Sketch
 from pycontainer.tables.namespaces import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from _struct import pack
 
-from pycontainer.errors import ConfigError, HostError
+from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.plan import namespaces
-from pycontainer.plan.op import joined
-from pycontainer.plan.sketch import Sketch
+from pycontainer.plan.builder import Sketch
+from pycontainer.plan.ops import joined
 from pycontainer.tables.caps import mask
 from pycontainer.tables.rlimits import NUMBERS
 
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pycontainer.plan.seccomp import Filter
+    from pycontainer.seccomp.cache import Filter
 
 CAP_SYS_ADMIN, CAP_SYS_NICE = 1 << 21, 1 << 23
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

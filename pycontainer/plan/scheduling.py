@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _struct import Struct
 
-from pycontainer.plan.sketch import Sketch
+from pycontainer.plan.builder import Sketch
 from pycontainer.tables import scheduling as numbers
 
 # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period, and the two

@@ -32,21 +32,21 @@ def validate(config: dict[str, Any], raw: bytes | None = None) -> list[str]:
     `raw` is the text that it was read from: with it, the search for NUL bytes costs nothing.
     A configuration without process passes: config.md#process wants it at start (require_process).
     """
-    from pycontainer._compiled_spec import valid_config
     from pycontainer.spec import rules
+    from pycontainer.spec._compiled_spec import valid_config
 
     warnings: list[str] = []
     if not valid_config(config):
-        from pycontainer.spec import dialect
+        from pycontainer.spec import compat
 
-        warnings = dialect.accept(config)
+        warnings = compat.accept(config)
     return warnings + rules.check(config, raw)
 
 
 def validate_process(process: dict[str, Any]) -> list[str]:
     """Check a process.json as `validate` does a configuration; fields are named process.*."""
-    from pycontainer._compiled_spec import valid_process
     from pycontainer.spec import rules
+    from pycontainer.spec._compiled_spec import valid_process
 
     if not valid_process(process):
         from pycontainer.spec import explain, schema
@@ -57,8 +57,8 @@ def validate_process(process: dict[str, Any]) -> list[str]:
 
 def validate_resources(resources: dict[str, Any]) -> list[str]:
     """Check linux.resources on its own (update --resources); fields are named linux.resources.*."""
-    from pycontainer._compiled_spec import valid_resources
     from pycontainer.spec import rules
+    from pycontainer.spec._compiled_spec import valid_resources
 
     if not valid_resources(resources):
         from pycontainer.spec import explain, schema
@@ -70,6 +70,6 @@ def validate_resources(resources: dict[str, Any]) -> list[str]:
 def require_process(config: dict[str, Any]) -> None:
     """Raise ConfigError when there is no process, which start needs (runtime.md#start)."""
     if "process" not in config:
-        from pycontainer.errors import ConfigError
+        from pycontainer.base.errors import ConfigError
 
         raise ConfigError("is required but missing", field="process", clause="runtime.md#start")

@@ -13,11 +13,11 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pycontainer import offpath
-from pycontainer.errors import ConfigError
+from pycontainer.base import optional_deps
+from pycontainer.base.errors import ConfigError
 from pycontainer.spec import schema as schemas
 
-offpath.enable()
+optional_deps.enable()
 
 import jsonschema  # noqa: E402
 from jsonschema.exceptions import ValidationError  # noqa: E402

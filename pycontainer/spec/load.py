@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import posix
 
-from pycontainer import jsonfast
-from pycontainer.errors import ConfigError, ContainerError, os_reason
+from pycontainer.base import jsonfast
+from pycontainer.base.errors import ConfigError, ContainerError, os_reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ SIGRTMIN is 34 for everyone who says that word.
 
 from __future__ import annotations
 
-from pycontainer.errors import UsageError
+from pycontainer.base.errors import UsageError
 
 SIGKILL = 9
 SIGTERM = 15

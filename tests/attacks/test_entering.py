@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pycontainer.plan import seccomp_entry
+from pycontainer.seccomp import simulate
 from tests.support.box import Box
 from tests.support.bundles import Bundle
 from tests.support.filters import FILTER
@@ -83,7 +83,7 @@ FILTERS: dict[str, dict[str, Any] | None] = {
         "defaultAction": "SCMP_ACT_ERRNO",
         "syscalls": [
             {
-                "names": [*seccomp_entry.CALLS, *"exit brk mmap munmap mprotect arch_prctl poll"
+                "names": [*simulate.CALLS, *"exit brk mmap munmap mprotect arch_prctl poll"
                 " set_tid_address set_robust_list rseq getrandom openat open read stat lstat fstat"
                 " newfstatat statx getuid geteuid getgid setgid setuid getppid fcntl dup2 access"
                 " readlink readlinkat rt_sigaction rt_sigprocmask clock_gettime kill ptrace wait4"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import record
-from pycontainer.facts import Facts
-from pycontainer.process_facts import start_time
-from pycontainer.store import Store
+from pycontainer.linux.process import start_time
+from pycontainer.state import fast_record
+from pycontainer.state.state import Facts
+from pycontainer.state.store import Store
 from tests.support.box import Box
 from tests.support.bundles import busybox_bundle
 from tests.support.runtimes import CHECKOUT, Done
@@ -193,7 +193,7 @@ def test_a_record_of_another_user(box: Box, victim, command: str):
     try:
         entry = offer(root, init)
         facts = Facts(id="x", phase="created", pid=victim.pid, start_time=start_time(victim.pid))
-        data = record.pack(facts, (entry / "state.json").stat())
+        data = fast_record.pack(facts, (entry / "state.json").stat())
         (entry / "record").write_bytes(data)
         give_away(entry / "record")
         run(command, root, "kill x KILL").ok()

@@ -16,10 +16,17 @@ from typing import Any
 
 from pycontainer._shim import ffi, lib
 
-from pycontainer import program
-from pycontainer.channel import MSG_CHILD, MSG_GO, MSG_LISTENER, MSG_SYNC, Channel, ExecutorFailed
-from pycontainer.plan import wire
-from pycontainer.plan.op import TABLE, Op, joined, op
+from pycontainer.executor import binary
+from pycontainer.executor.channel import (
+    MSG_CHILD,
+    MSG_GO,
+    MSG_LISTENER,
+    MSG_SYNC,
+    Channel,
+    ExecutorFailed,
+)
+from pycontainer.plan import serialize
+from pycontainer.plan.ops import TABLE, Op, joined, op
 
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -121,7 +128,7 @@ class Lab:
                 os.dup2(fd, 1)
                 os.dup2(fd, 2)
                 prepare()
-                told = converse(wire.pack(ops), flags, **options)
+                told = converse(serialize.pack(ops), flags, **options)
                 told["mounts"] = Path("/proc/self/mountinfo").read_text()
                 facts.write_text(json.dumps(told))
             finally:
@@ -138,7 +145,7 @@ def converse(
 ) -> dict[str, Any]:
     """Start the executor, hand `packed` over, answer it until it is gone."""
     channel, pidfd = Channel(), ffi.new("int *")
-    exe = program.sealed()
+    exe = binary.sealed()
     pid = lib.shim_spawn(exe, channel.theirs, flags, -1, 0, pidfd)
     assert pid > 0, os.strerror(-pid)
     channel.drop_theirs()
@@ -159,7 +166,7 @@ def converse(
                 channel.send(MSG_GO)
             elif kind == MSG_CHILD:
                 os.waitpid(pid, 0)
-                pid = program.pid_of(fd)
+                pid = binary.pid_of(fd)
                 channel.send(MSG_GO)
             elif kind == 0:
                 break

@@ -8,8 +8,8 @@ import struct
 
 import pytest
 
-from pycontainer.plan import wire
-from pycontainer.plan.op import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op, op
+from pycontainer.plan import serialize
+from pycontainer.plan.ops import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op, op
 from tests.executor.lab import SPACES, Lab, bind, converse, make, mount, shell
 
 EPROTO = 71
@@ -40,7 +40,7 @@ def good(lab: Lab) -> bytes:
         make("user", uid=0, gid=0, groups=struct.pack("<2I", 1, 2)),
         make("sync", what="x"),
     ]
-    packed = wire.pack(lab.tree(*steps))
+    packed = serialize.pack(lab.tree(*steps))
     assert converse(packed, SPACES)["status"] == 0
     return packed
 

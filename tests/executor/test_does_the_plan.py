@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from pycontainer import joining
 from pycontainer.cgroups import layout
-from pycontainer.host import probe
-from pycontainer.plan import describe, seccomp
-from pycontainer.plan.entry import EntryInputs, compile_exec
+from pycontainer.lifecycle import exec
+from pycontainer.linux.host import probe
+from pycontainer.plan import describe
+from pycontainer.plan.exec import EntryInputs, compile_exec
+from pycontainer.seccomp import cache
 from tests.executor import trace, verdict
 from tests.executor.trace import Call
 from tests.rootless.person import Person
@@ -278,10 +279,10 @@ def test_exec_does_what_its_plan_says(box: Box, settings: str, filtered: bool):
     inputs = EntryInputs(
         probe(),
         NAME,
-        joining._spaces(bundle.config, pid),
+        exec._spaces(bundle.config, pid),
         entrances=_entrances(pid, later="CPUs" in settings),
         into_cgroup="CPUs" not in settings,
-        filter=seccomp.compile(bundle.linux["seccomp"]) if filtered else None,
+        filter=cache.compile(bundle.linux["seccomp"]) if filtered else None,
     )
     plan = compile_exec({**bundle.config, "process": document}, inputs)
     argv = box.pycontainer.argv("exec", "--process", file, NAME)

@@ -7,7 +7,7 @@ from errno import ECANCELED
 
 import pytest
 
-from pycontainer.plan.op import Op, joined
+from pycontainer.plan.ops import Op, joined
 from tests.executor.lab import NEWNS, NEWUTS, SPACES, Lab, make, mount
 
 HEAD, TAIL = '{"id":"x","pid":', ',"status":"created"}'

@@ -7,7 +7,7 @@ from errno import EINVAL, ENODEV, ENOENT
 
 import pytest
 
-from pycontainer.plan.op import op
+from pycontainer.plan.ops import op
 from pycontainer.tables.mount_options import ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
 from tests.executor.lab import NEWNS, Lab, bind, make, mknod, mount
 

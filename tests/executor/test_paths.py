@@ -6,7 +6,7 @@ from errno import EEXIST, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
 
 import pytest
 
-from pycontainer.plan.op import op
+from pycontainer.plan.ops import op
 from tests.executor.lab import Lab, bind, mknod, mount
 
 

@@ -9,7 +9,7 @@ from errno import EACCES, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EXDEV
 
 import pytest
 
-from pycontainer.plan.op import joined, op
+from pycontainer.plan.ops import joined, op
 from tests.executor.lab import NEWNET, NEWNS, NEWPID, SPACES, Lab, make, mount
 
 PROC = mount("proc", "/proc")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer.plan import seccomp
+from pycontainer.seccomp import cache
 from tests.unit.seccomp import bpf
 
 pytestmark = pytest.mark.skipif(
@@ -51,7 +51,7 @@ def call(number: int, *args: int) -> int:
     return -ctypes.get_errno() if result == -1 else result
 
 
-def load(compiled: seccomp.Filter) -> int:
+def load(compiled: cache.Filter) -> int:
     """Load a filter into this process for good; returns the listener, or 0."""
     program = ctypes.create_string_buffer(compiled.bpf, len(compiled.bpf))
     prog = struct.pack("@HP", compiled.instructions, ctypes.addressof(program))
@@ -68,7 +68,7 @@ class Outcome:
 
 def under(profile: dict, probe: Callable[[], list[int]]) -> Outcome:
     """Fork, load the profile's filter, run the probe, return what it saw or what killed it."""
-    compiled = seccomp.compile(profile)
+    compiled = cache.compile(profile)
     assert compiled is not None
     reader, writer = os.pipe()
     pid = os.fork()
@@ -216,7 +216,7 @@ def test_other_architecture_in_the_profile(i386: None) -> None:
 
 def test_listener() -> None:
     """The child asks, the parent answers through the descriptor that seccomp(2) returned."""
-    compiled = seccomp.compile(allow_but("SCMP_ACT_NOTIFY", "mkdir"))
+    compiled = cache.compile(allow_but("SCMP_ACT_NOTIFY", "mkdir"))
     assert compiled is not None and compiled.notify
     reader, writer = os.pipe()
     pid = os.fork()
@@ -249,8 +249,8 @@ def test_listener() -> None:
 
 def test_cached_filter_is_what_the_kernel_gets(tmp_path: Path) -> None:
     profile = deny_but("getpid")
-    first = seccomp.compile(profile, str(tmp_path / "cache"))
-    second = seccomp.compile(profile, str(tmp_path / "cache"))
+    first = cache.compile(profile, str(tmp_path / "cache"))
+    second = cache.compile(profile, str(tmp_path / "cache"))
     assert first is not None and second is not None
     assert first.bpf == second.bpf and first.flags == second.flags
 
@@ -364,6 +364,6 @@ def test_answers_are_those_of_runc(tmp_path: Path) -> None:
         subprocess.run([*runc, "delete", "-f", name], capture_output=True)
     if not theirs:
         pytest.skip("this kernel does not give filters back")
-    ours = seccomp.compile(COMPARED)
+    ours = cache.compile(COMPARED)
     assert ours is not None
     assert answers(ours.bpf) == answers(theirs)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import program
-from pycontainer.engine import NEW_LISTENER
-from pycontainer.plan.op import Op, joined
+from pycontainer.executor import binary
+from pycontainer.executor.engine import NEW_LISTENER
+from pycontainer.plan.ops import Op, joined
 from tests.executor.lab import Lab, make
 from tests.executor.test_hooks_inside import hook
 from tests.support.runtimes import CHECKOUT
@@ -28,7 +28,7 @@ def built(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     target = f"{tmp_path}/executor.bin"
     command = ["make", "-s", "-C", CHECKOUT / "csrc", f"PYTHON={sys.executable}", *options, target]
     subprocess.run(command, check=True, capture_output=True)
-    monkeypatch.setattr(program, "__file__", f"{tmp_path}/program.py")
+    monkeypatch.setattr(binary, "__file__", f"{tmp_path}/executor/binary.py")
 
 
 def load(action: int, flags: int = 0) -> Op:

@@ -33,9 +33,10 @@ def command(argv: list[str]) -> Done:
 
 def warm() -> None:
     """Load what the children need, once."""
-    from pycontainer import creation  # noqa: F401
-    from pycontainer.cli import create, failure, log  # noqa: F401
-    from pycontainer.errors import ConfigError
+    from pycontainer.base.errors import ConfigError
+    from pycontainer.cli import errors, log  # noqa: F401
+    from pycontainer.cli.commands import create  # noqa: F401
+    from pycontainer.lifecycle import create as creation  # noqa: F401
     from pycontainer.spec import validate
 
     try:

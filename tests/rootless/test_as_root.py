@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pycontainer import host
+from pycontainer.linux import host
 from tests.support.box import Box
 from tests.support.bundles import Bundle
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import diagnosis_namespaces
+from pycontainer.diagnose import namespaces as diagnose_namespaces
 from tests.rootless.person import Person
 from tests.support.filters import FILTER
 
@@ -118,9 +118,9 @@ def test_apparmor_takes_the_privileges_away(obstructed: Person):
 
 def test_apparmor_of_ubuntu(monkeypatch: pytest.MonkeyPatch):
     """No kernel of ours has this switch; what is said of it is at least held to its text."""
-    monkeypatch.setattr(diagnosis_namespaces, "read", lambda path: "1")
+    monkeypatch.setattr(diagnose_namespaces, "read", lambda path: "1")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    found = diagnosis_namespaces.apparmor()
+    found = diagnose_namespaces.apparmor()
     assert found is not None
     assert "kernel.apparmor_restrict_unprivileged_userns is 1" in found.problem
     assert found.command.startswith("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")

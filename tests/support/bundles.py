@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pycontainer import default_spec
+from pycontainer.spec import default_config
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pycontainer-tests"
 BUSYBOX = Path("/bin/busybox")
@@ -90,7 +90,7 @@ class Bundle:
 
 def example_config(*args: str) -> dict[str, Any]:
     """The default config without a terminal, with a writable root, running `args`."""
-    config = copy.deepcopy(default_spec.example())
+    config = copy.deepcopy(default_config.example())
     config["process"]["terminal"] = False
     config["process"]["args"] = list(args) or ["/bin/true"]
     config["root"] = {"path": "rootfs", "readonly": False}

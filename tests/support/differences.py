@@ -20,13 +20,14 @@ FAILURE_DIFFERENCES: dict[tuple[str, str], tuple[int, str, str]] = {
     ("exec", "no interpreter"): (1, "no such file or directory", _LATE),
 }
 
-# (case of tests/lifecycle/test_exec.py, a line of runc's): (our line, why)
+# (case of tests/lifecycle/commands/test_exec.py, a line of runc's): (our line, why)
 EXEC_DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
     ("process document", "0022"): ("0077", "runc 1.1 ignores user.umask in exec"),
     ("process document", "0"): ("100", "runc 1.1 ignores oomScoreAdj in exec"),
 }
 
-# section of tests/lifecycle/test_inside.py: {pattern in runc's line: (what we have there, why)}
+# section of tests/lifecycle/process/test_inside.py:
+# {pattern in runc's line: (what we have there, why)}
 INSIDE_DIFFERENCES: dict[str, dict[str, tuple[str, str]]] = {
     "mounts": {
         r"^(/sys/fs/cgroup is / )rw(.* tmpfs)": (r"\1ro\2", "read-only as its option says"),
@@ -37,13 +38,13 @@ INSIDE_DIFFERENCES: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
-# case of tests/lifecycle/test_process.py: ((exit status, output) of ours, why)
+# case of tests/lifecycle/process/test_process.py: ((exit status, output) of ours, why)
 PROCESS_DIFFERENCES: dict[str, tuple[tuple[int, str], str]] = {
     "domainname": ((0, "example.org\n"), "runc 1.1 is older than domainname (spec 1.1)"),
     "personality": ((0, "i686\n"), "runc 1.1 ignores personality"),
 }
 
-# (options in tests/lifecycle/test_mounts.py, a line of runc's): (our line, why)
+# (options in tests/lifecycle/mounts/test_mounts.py, a line of runc's): (our line, why)
 _MODE = "the mode that the option asks for; runc 1.1 puts that of the directory below in its place"
 MOUNT_DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
     ("size=64k mode=700", "755 0 0"): ("700 0 0", _MODE),

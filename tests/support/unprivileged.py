@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pycontainer import default_spec
+from pycontainer.spec import default_config
 from tests.support.box import Box
 from tests.support.bundles import Bundle
 from tests.support.runtimes import Runtime
@@ -96,7 +96,7 @@ class UnprivilegedBox(Box):
 
     def bundle(self, *args: str, image: str = "busybox") -> Bundle:
         bundle = super().bundle(*args, image=image)
-        bundle.config = default_spec.rootless(bundle.config)
+        bundle.config = default_config.rootless(bundle.config)
         bundle.linux.update(mappings(self.mapping))
         bundle.linux["resources"] = {}
         return bundle

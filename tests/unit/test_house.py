@@ -66,7 +66,7 @@ def test_license_is_apache():
 @pytest.mark.parametrize("suffix, limit", [("py", 400), ("c", 800), ("h", 800)])
 def test_files_stay_small(suffix, limit):
     generated = {"_compiled_spec.py", "plan_ops.h"}
-    files = [*PACKAGE.rglob(f"*.{suffix}"), *(ROOT / "csrc").glob(f"*.{suffix}")]
+    files = [*PACKAGE.rglob(f"*.{suffix}"), *(ROOT / "csrc").rglob(f"*.{suffix}")]
     lines = {f: len(f.read_text().splitlines()) for f in files if f.name not in generated}
     assert {f.relative_to(ROOT): n for f, n in lines.items() if n > limit} == {}
 
@@ -137,16 +137,16 @@ def test_the_fast_command_answers_as_the_script():
 
 def test_dependencies_are_in_reach_without_site():
     text = LAUNCHER.read_text().split("from pycontainer.cli")[0]
-    text += "from pycontainer import offpath\n"
-    text += "for name in ('jsonschema', 'attrs', 'pyroute2'): offpath.load(name)\n"
+    text += "from pycontainer.base import optional_deps\n"
+    text += "for name in ('jsonschema', 'attrs', 'pyroute2'): optional_deps.load(name)\n"
     call(LAUNCHER.read_text()[2:].split(" ")[0], "-IS", "-c", text)
 
 
 def test_a_missing_dependency_is_a_clear_error():
-    from pycontainer import errors, offpath
+    from pycontainer.base import errors, optional_deps
 
     with pytest.raises(errors.HostError, match="load no_such_module: .*install it"):
-        offpath.load("no_such_module")
+        optional_deps.load("no_such_module")
 
 
 # --- what gets installed ---
@@ -198,5 +198,5 @@ def test_wheel_works_in_an_environment_of_its_own(tmp_path):
     link = tmp_path / "link"
     link.symlink_to(venv / "bin/pycontainer")
     assert pycontainer.__version__ in call(link, "--version", cwd="/")
-    built = {"executor.bin", "_shim.abi3.so", "_compiled_spec.py", "spec/schemas"}
+    built = {"executor.bin", "_shim.abi3.so", "spec/_compiled_spec.py", "spec/schemas"}
     assert {name for name in built if not (packages / "pycontainer" / name).exists()} == set()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import pycontainer
-from pycontainer import api, errors
+from pycontainer import api
+from pycontainer.base import errors
 from tests.support.runtimes import CHECKOUT
 
 PACKAGE = Path(pycontainer.__file__).parent

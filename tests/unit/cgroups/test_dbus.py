@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pycontainer.cgroups import dbus, gvariant
-from pycontainer.cgroups.dbus_wire import Reader, types_of, write
-from pycontainer.errors import HostError
+from pycontainer.base.errors import HostError
+from pycontainer.cgroups.systemd import dbus, gvariant
+from pycontainer.cgroups.systemd.dbus_wire import Reader, types_of, write
 
 INTEGERS = {"y": (0, 8), "n": (1, 16), "q": (0, 16), "i": (1, 32), "u": (0, 32), "x": (1, 64)}
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycontainer.cgroups import device_bpf, devices
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
+from pycontainer.cgroups.resources import device_bpf, devices
 
 DENY_ALL = {"allow": False, "access": "rwm"}
 

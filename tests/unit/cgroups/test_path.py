@@ -6,11 +6,11 @@ import json
 
 import pytest
 
+from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.cgroups import Driver
 from pycontainer.cgroups.layout import Hierarchy, Layout
 from pycontainer.cgroups.mounts import mount_entries
-from pycontainer.cgroups.path import CgroupPaths, clean, resolve
-from pycontainer.errors import ConfigError, HostError
+from pycontainer.cgroups.paths import CgroupPaths, clean, resolve
 
 TOP = "/sys/fs/cgroup"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pycontainer.base.errors import ConfigError
 from pycontainer.cgroups.resources import compile_resources
-from pycontainer.cgroups.v2 import cpu_weight, io_weight, swap_max
-from pycontainer.errors import ConfigError
+from pycontainer.cgroups.resources.v2 import cpu_weight, io_weight, swap_max
 
 EVERYTHING = {
     "memory": {

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer.cgroups.oom import Watch
-from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.base.errors import HostError
+from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.stats import collect
-from pycontainer.errors import HostError
+from pycontainer.cgroups.stats.oom import Watch
 
 
 def test_processes_are_counted_without_the_controller(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pycontainer.cgroups import devices, unit, unit_properties
+from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.cgroups.layout import Hierarchy, Layout
-from pycontainer.cgroups.path import CgroupPaths
-from pycontainer.cgroups.resources import compile_resources
-from pycontainer.errors import ConfigError, HostError
+from pycontainer.cgroups.paths import CgroupPaths
+from pycontainer.cgroups.resources import compile_resources, devices
+from pycontainer.cgroups.systemd import properties as unit_properties
+from pycontainer.cgroups.systemd import unit
 
 V2 = Layout("v2", (Hierarchy((), "/sys/fs/cgroup", "/"),))
 V1 = Layout(

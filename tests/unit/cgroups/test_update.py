@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from pycontainer.base.errors import OperationError
+from pycontainer.base.steps import Transaction
 from pycontainer.cgroups import update
 from pycontainer.cgroups.cgroup import Cgroup
-from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.resources import ResourcePlan, Write
-from pycontainer.cli.update import bytes_of
-from pycontainer.errors import OperationError
-from pycontainer.steps import Transaction
+from pycontainer.cli.commands.update import bytes_of
 
 DISK = {"major": 8, "minor": 0}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer.cgroups import dbus
-from pycontainer.cgroups.dbus_wire import write
+from pycontainer.cgroups.systemd import dbus
+from pycontainer.cgroups.systemd.dbus_wire import write
 
-ASK = "from pycontainer.cgroups.systemd import is_the_users; print(is_the_users())"
+ASK = "from pycontainer.cgroups.systemd.manager import is_the_users; print(is_the_users())"
 IN_NAMESPACE = ["unshare", "--user", "--map-root-user"]
 CHECKOUT = Path(__file__).parents[3]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pycontainer import features
-from pycontainer.cli.list import COLUMNS, table
-from pycontainer.cli.ps import only
-from pycontainer.errors import HostError
+from pycontainer.base.errors import HostError
+from pycontainer.cli.commands.list import COLUMNS, table
+from pycontainer.cli.commands.ps import only
+from pycontainer.hostinfo import features
 
 SCHEMAS = Path(os.environ.get("PYCONTAINER_OCI_CASES", "")) / "schema"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pycontainer.cli import exec as exec_command
-from pycontainer.errors import UsageError
-from pycontainer.exec_process import merged
+from pycontainer.base.errors import UsageError
+from pycontainer.cli.commands import exec as exec_command
+from pycontainer.lifecycle.exec_process import merged
 
 NOTHING: dict[str, Any] = {
     "args": ["ls"],

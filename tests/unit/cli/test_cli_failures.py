@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pycontainer.cli import Session, failure
-from pycontainer.errors import ConfigError, OperationError, StateError
+from pycontainer.base.errors import ConfigError, OperationError, StateError
+from pycontainer.cli import Session, errors
 
 RECORD = re.compile(r'time="([^"]+)" level=(\w+) msg=(.+)\n')
 
@@ -194,7 +194,7 @@ class TestReport:
         try:
             raise error
         except BaseException as raised:
-            status = failure.report(raised, session)
+            status = errors.report(raised, session)
         captured = capfd.readouterr()
         assert not captured.out
         return status, captured.err
@@ -223,7 +223,7 @@ class TestReport:
         assert 'msg="/a/b: no such file or directory"' in text
 
     def test_keys_for_programs(self) -> None:
-        _, keys = failure.describe(
+        _, keys = errors.describe(
             OperationError("mount x: y", errno=13, step=0, total=4, field="mounts[0]", hint="do z")
         )
         assert keys == {
@@ -233,8 +233,8 @@ class TestReport:
             "field": "mounts[0]",
             "hint": "do z",
         }
-        assert failure.describe(StateError("x"))[1] == {"code": "state"}
-        assert failure.describe(ConfigError("x", field="root"))[1] == {
+        assert errors.describe(StateError("x"))[1] == {"code": "state"}
+        assert errors.describe(ConfigError("x", field="root"))[1] == {
             "code": "config",
             "field": "root",
         }

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pycontainer import host_bundle
-from pycontainer.errors import HostError
+from pycontainer.base.errors import HostError
+from pycontainer.spec import host_bundle
 
 
 @pytest.fixture

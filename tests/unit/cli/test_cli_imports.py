@@ -21,12 +21,14 @@ print(*sorted(set(sys.modules) - before))
 ALWAYS = {
     "__future__",
     "pycontainer",
+    "pycontainer.base",
     "pycontainer.cli",
+    "pycontainer.cli.commands",
     "pycontainer.cli.options",
-    "pycontainer.errors",
-    "pycontainer.settings",
+    "pycontainer.base.errors",
+    "pycontainer.base.settings",
 }
-SHARED = {"create": {"pycontainer.cli.creation"}, "run": {"pycontainer.cli.creation"}}
+SHARED = {"create": {"pycontainer.cli.create_options"}, "run": {"pycontainer.cli.create_options"}}
 
 
 @pytest.mark.parametrize("name", ["create", "start", "state", "kill", "delete", "run", "exec"])
@@ -34,5 +36,5 @@ def test_the_command_line_is_small(name: str) -> None:
     code = LOADED.format(paths=PATHS, name=name)
     argv = [sys.executable, "-IS", "-c", code]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    expected = ALWAYS | {f"pycontainer.cli.{name}"} | SHARED.get(name, set())
+    expected = ALWAYS | {f"pycontainer.cli.commands.{name}"} | SHARED.get(name, set())
     assert set(done.stdout.split()) == expected

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycontainer import settings
-from pycontainer.settings import Settings, absolute, default_root
+from pycontainer.base import settings
+from pycontainer.base.settings import Settings, absolute, default_root
 
 XDG = {b"XDG_RUNTIME_DIR": b"/run/user/7"}
 BELOW_XDG = ("/run/user/7/pycontainer", True)

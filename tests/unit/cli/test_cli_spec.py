@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pycontainer import default_spec
+from pycontainer.spec import default_config
 
 
 def normal(config: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_is_for_spec_1_3(pycontainer: Any, tmp_path: Path) -> None:
     assert pycontainer("spec", cwd=tmp_path).returncode == 0
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["ociVersion"] == "1.3.0"
-    assert config == default_spec.example()
+    assert config == default_config.example()
     assert set(config["process"]["capabilities"]) == {"bounding", "effective", "permitted"}
 
 
@@ -64,14 +64,14 @@ def test_needs_the_directory(pycontainer: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unified", [False, True])
 def test_cgroup_namespace_only_with_cgroup_v2(unified: bool) -> None:
-    types = [entry["type"] for entry in default_spec.example(unified)["linux"]["namespaces"]]
+    types = [entry["type"] for entry in default_config.example(unified)["linux"]["namespaces"]]
     assert ("cgroup" in types) == unified
 
 
 def test_rootless_leaves_its_argument_alone() -> None:
-    config = default_spec.example(False)
+    config = default_config.example(False)
     before = json.dumps(config)
-    rootless = default_spec.rootless(config)
+    rootless = default_config.rootless(config)
     assert json.dumps(config) == before
     assert "resources" not in rootless["linux"]
     assert rootless["linux"]["uidMappings"] == [

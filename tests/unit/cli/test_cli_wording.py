@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from pycontainer import spec
+from pycontainer.base.errors import ContainerError, UsageError
 from pycontainer.cgroups.cgroup import Cgroup
-from pycontainer.cgroups.creation import _go_without, _settle_type
-from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.create import _go_without, _settle_type
+from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.resources import Write, compile_resources
-from pycontainer.cli import wording
-from pycontainer.errors import ContainerError, UsageError
+from pycontainer.cli import runc_errors
 
 
 def words(make: Any) -> str:
     with pytest.raises(ContainerError) as caught:
         make()
-    return wording.line(caught.value)
+    return runc_errors.line(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,6 @@ def test_without_privilege(mode: str, directory: str, said: str) -> None:
 
 def test_the_name_that_we_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
     error = UsageError("cannot allocate tty if pycontainer will detach without a socket")
-    assert wording.line(error) == error.message
-    monkeypatch.setattr(wording, "called", lambda: "/usr/bin/runc")
-    assert wording.line(error) == "cannot allocate tty if runc will detach without a socket"
+    assert runc_errors.line(error) == error.message
+    monkeypatch.setattr(runc_errors, "called", lambda: "/usr/bin/runc")
+    assert runc_errors.line(error) == "cannot allocate tty if runc will detach without a socket"

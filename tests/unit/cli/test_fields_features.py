@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from pycontainer._shim import lib
 
-from pycontainer import criu_options, features
-from pycontainer.cgroups import unit_properties
+from pycontainer.cgroups.systemd import properties
 from pycontainer.cli import COMMANDS
-from pycontainer.plan.op import TABLE
+from pycontainer.criu import options as criu_options
+from pycontainer.hostinfo import features
+from pycontainer.plan.ops import TABLE
 from pycontainer.tables import mount_options
 
 LINUX = features.document()["linux"]
@@ -60,7 +61,7 @@ def test_mount_options_are_recognized():
 
 def test_a_systemd_that_is_said_is_there():
     from pycontainer import cgroups
-    from pycontainer.errors import ContainerError
+    from pycontainer.base.errors import ContainerError
 
     try:
         cgroups.open_driver(systemd=True)
@@ -78,5 +79,5 @@ def test_checkpoints():
 def test_annotations_that_reach_beyond_the_container():
     """What engines keep from users: a file that root's CRIU reads, properties of a unit, crun's."""
     unsafe = features.document()["potentiallyUnsafeConfigAnnotations"]
-    ours = (criu_options.CONFIG_ANNOTATION, unit_properties.PREFIX, "run.oci.")
+    ours = (criu_options.CONFIG_ANNOTATION, properties.PREFIX, "run.oci.")
     assert set(ours) <= set(unsafe)

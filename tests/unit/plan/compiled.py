@@ -5,21 +5,21 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from pycontainer import default_spec
 from pycontainer.cgroups.layout import Layout
-from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.resources import ResourcePlan
-from pycontainer.host import Host
+from pycontainer.linux.host import Host
+from pycontainer.plan.builder import Plan
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create
-from pycontainer.plan.entry import EntryInputs, compile_exec
-from pycontainer.plan.op import Op
-from pycontainer.plan.sketch import Plan
+from pycontainer.plan.exec import EntryInputs, compile_exec
+from pycontainer.plan.ops import Op
+from pycontainer.spec import default_config
 
 
 def config(**linux: Any) -> dict[str, Any]:
     """The default config, with these members of `linux`."""
-    made = copy.deepcopy(default_spec.example())
+    made = copy.deepcopy(default_config.example())
     made["linux"].update(linux)
     return made
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pycontainer.errors import ConfigError, HostError
-from pycontainer.host import Host
+from pycontainer.base.errors import ConfigError, HostError
+from pycontainer.linux.host import Host
 from pycontainer.plan import describe
-from pycontainer.plan.op import op
+from pycontainer.plan.ops import op
 
 from . import compiled
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.cgroups.layout import Hierarchy, Layout
-from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.resources import ResourcePlan
-from pycontainer.errors import ConfigError, HostError
-from pycontainer.host import Host
+from pycontainer.linux.host import Host
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create
-from pycontainer.plan.op import op
+from pycontainer.plan.ops import op
 
 from . import compiled
 

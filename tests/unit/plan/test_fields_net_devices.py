@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
 from pycontainer.plan import describe
-from pycontainer.plan.op import op
+from pycontainer.plan.ops import op
 
 from . import compiled
 

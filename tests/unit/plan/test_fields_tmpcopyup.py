@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
 from pycontainer.plan import describe
 from pycontainer.tables.mount_options import ATTR_NOSUID, ATTR_RDONLY
 

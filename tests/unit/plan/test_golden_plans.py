@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from pycontainer.cgroups.layout import Hierarchy, Layout
-from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.resources import ResourcePlan, Write
-from pycontainer.host import Host
+from pycontainer.linux.host import Host
 from pycontainer.plan import describe
+from pycontainer.plan.builder import Plan
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create
-from pycontainer.plan.seccomp import Filter
-from pycontainer.plan.sketch import Plan
+from pycontainer.seccomp.cache import Filter
 from tests.unit.plan.compiled import config, entry_plan, plan
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -192,6 +192,6 @@ def test_what_every_plan_has(make: Callable[[], Plan]):
 
 
 def _names(kind: str) -> tuple[str, ...]:
-    from pycontainer.plan.op import TABLE
+    from pycontainer.plan.ops import TABLE
 
     return TABLE[kind][1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pycontainer.errors import ConfigError
-from pycontainer.host import Host
+from pycontainer.base.errors import ConfigError
+from pycontainer.linux.host import Host
 
 from . import compiled
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pycontainer.cgroups.layout import Layout
-from pycontainer.cgroups.path import CgroupPaths
+from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.resources import ResourcePlan
-from pycontainer.host import Host
+from pycontainer.linux.host import Host
 from pycontainer.plan import describe
+from pycontainer.plan.builder import Plan
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create
-from pycontainer.plan.sketch import Plan
 from tests.unit.plan import compiled
 
 RANGE = [{"containerID": 0, "hostID": 100000, "size": 65536}]

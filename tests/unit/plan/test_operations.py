@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pycontainer.plan import describe
-from pycontainer.plan.op import CONTAINER, TABLE
+from pycontainer.plan.ops import CONTAINER, TABLE
 from tests.executor.expected import EXPECTED
 
 # Its kind and arguments are words enough.

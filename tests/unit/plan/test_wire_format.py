@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycontainer.errors import ConfigError
-from pycontainer.plan import layout, wire
-from pycontainer.plan.op import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op, joined, op
+from pycontainer.base.errors import ConfigError
+from pycontainer.plan import generate_header, serialize
+from pycontainer.plan.ops import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op, joined, op
 
 KINDS = list(TABLE)
 CSRC = Path(__file__).resolve().parents[3] / "csrc"
@@ -21,7 +21,7 @@ CSRC = Path(__file__).resolve().parents[3] / "csrc"
 def read(packed: bytes) -> list[tuple[str, int, tuple[int, ...], tuple[bytes, ...]]]:
     """The plan as executor.h's structs have it, with every check that the executor makes."""
     magic, version, count, arena, total = struct.unpack_from("<IIIIQ", packed)
-    assert (magic, version, total) == (0x70796331, wire.checksum(), len(packed))
+    assert (magic, version, total) == (0x70796331, serialize.checksum(), len(packed))
     size = 8 + 8 * MAX_INTS + 8 * MAX_TEXTS
     assert arena == 24 + size * count and packed[-1:] == b"\0"
     shape = f"<II{MAX_INTS}q{2 * MAX_TEXTS}I"
@@ -56,11 +56,13 @@ def test_what_is_packed_is_read_again(ops: list[Op]):
         for index, item in enumerate(ops)
         if item.side == CONTAINER
     ]
-    assert read(wire.pack(ops)) == expected
+    assert read(serialize.pack(ops)) == expected
 
 
 def test_runtime_operations_stay_here_but_count():
-    packed = wire.pack([op("record", "creating"), op("setsid"), op("umask", 18), op("chdir", "/")])
+    packed = serialize.pack(
+        [op("record", "creating"), op("setsid"), op("umask", 18), op("chdir", "/")]
+    )
     assert [(kind, index) for kind, index, _, _ in read(packed)] == [
         ("setsid", 1),
         ("umask", 2),
@@ -71,22 +73,22 @@ def test_runtime_operations_stay_here_but_count():
 def test_long_texts_keep_their_length():
     """CVE-2021-43784: no length is cut to 16 bits."""
     for size in (65535, 65536, 70000, 1 << 20):
-        packed = wire.pack([op("setns", 0, 0, b"x" * size), op("chdir", b"y")])
+        packed = serialize.pack([op("setns", 0, 0, b"x" * size), op("chdir", b"y")])
         assert [len(texts[0]) for _, _, _, texts in read(packed)] == [size, 1]
 
 
 def test_a_plan_has_a_limit():
-    half = b"x" * (wire.LIMIT // 2)
-    wire.pack([op("chdir", half)])
+    half = b"x" * (serialize.LIMIT // 2)
+    serialize.pack([op("chdir", half)])
     with pytest.raises(ConfigError, match="plan too large: over 64 MiB") as caught:
-        wire.pack([op("chdir", half), op("chdir", half, field="process.cwd")])
+        serialize.pack([op("chdir", half), op("chdir", half, field="process.cwd")])
     assert caught.value.field == "process.cwd"
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
 def test_numbers_have_64_bits(number: int):
     with pytest.raises(struct.error):
-        wire.pack([op("umask", number)])
+        serialize.pack([op("umask", number)])
 
 
 def test_every_operation_fits_into_a_record():
@@ -98,8 +100,8 @@ def test_every_operation_fits_into_a_record():
 
 def test_the_header_says_the_same():
     """Each constant of the C header is the position that the packer uses."""
-    defined = dict(re.findall(r"#define (\w+) (\w+)$", layout.header(), re.MULTILINE))
-    assert int(defined["PLAN_VERSION"].rstrip("u"), 16) == wire.checksum()
+    defined = dict(re.findall(r"#define (\w+) (\w+)$", generate_header.header(), re.MULTILINE))
+    assert int(defined["PLAN_VERSION"].rstrip("u"), 16) == serialize.checksum()
     assert (int(defined["PLAN_INTS"]), int(defined["PLAN_TEXTS"])) == (MAX_INTS, MAX_TEXTS)
     for kind, (side, ints, texts) in TABLE.items():
         if side == CONTAINER:
@@ -116,14 +118,14 @@ def test_a_name_stands_for_one_argument():
 
 
 def test_the_checksum_changes_with_the_table(monkeypatch: pytest.MonkeyPatch):
-    before = wire.checksum()
+    before = serialize.checksum()
     monkeypatch.setitem(TABLE, "umask", (CONTAINER, ("mask", "more"), ()))
-    assert wire.checksum() != before
+    assert serialize.checksum() != before
 
 
 def test_every_handler_is_there():
     """A kind without its C function would be found by the linker; one without a kind, here."""
-    source = "".join(file.read_text() for file in CSRC.glob("ex_*.c"))
+    source = "".join(file.read_text() for file in (CSRC / "executor").glob("*.c"))
     handlers = set(re.findall(r"^int do_(\w+)\(void\)", source, re.MULTILINE))
     assert handlers == {kind for kind, row in TABLE.items() if row[0] == CONTAINER}
 

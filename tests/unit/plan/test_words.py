@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from pycontainer.plan import describe, hints
-from pycontainer.plan.op import CONTAINER, TABLE, Op, joined, op
+from pycontainer.diagnose import hints
+from pycontainer.plan import describe
+from pycontainer.plan.ops import CONTAINER, TABLE, Op, joined, op
 from tests.unit.plan.compiled import config, plan
 
 

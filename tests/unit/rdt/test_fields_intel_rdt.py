@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import intel_rdt, intel_rdt_stats
-from pycontainer.errors import ConfigError, HostError, OperationError
+from pycontainer.base.errors import ConfigError, HostError, OperationError
+from pycontainer.resctrl import group as resctrl_group
+from pycontainer.resctrl import stats as resctrl_stats
 
 ROOT_RULES = "    L3:0=fffff;1=fffff\n    MB:0=100;1=100\n"
 
@@ -35,12 +36,12 @@ def tree(tmp_path, monkeypatch):
     fill(root)
     (root / "info").mkdir()
     (root / "info" / "last_cmd_status").write_text("ok\n")
-    monkeypatch.setattr(intel_rdt, "make", make)
+    monkeypatch.setattr(resctrl_group, "make", make)
     return root
 
 
-def enter(tree, rdt: dict, pid: int = 42) -> intel_rdt.Group:
-    made = intel_rdt.group(rdt, "c1", str(tree))
+def enter(tree, rdt: dict, pid: int = 42) -> resctrl_group.Group:
+    made = resctrl_group.group(rdt, "c1", str(tree))
     made.enter(pid)
     return made
 
@@ -55,7 +56,7 @@ def test_a_group_of_its_own(tree):
 def test_order_of_the_rules(tree):
     """The cache first, then the bandwidth, and last what schemata lists."""
     rdt = {"memBwSchema": "MB:0=20;1=70", "l3CacheSchema": "L3:0=f", "schemata": ["L2:0=3", "X:1"]}
-    group = intel_rdt.group(rdt, "c1", str(tree))
+    group = resctrl_group.group(rdt, "c1", str(tree))
     assert group.lines == ("L3:0=f", "MB:0=20;1=70", "L2:0=3", "X:1")
 
 
@@ -74,7 +75,7 @@ def test_a_named_group_without_rules_must_exist(tree):
     with pytest.raises(ConfigError, match="not there") as caught:
         enter(tree, {"closID": "gold"})
     assert caught.value.field == "linux.intelRdt.closID"
-    intel_rdt.make(f"{tree}/gold")
+    resctrl_group.make(f"{tree}/gold")
     group = enter(tree, {"closID": "gold"})
     assert (tree / "gold" / "tasks").read_text() == "42"
     assert group.facts()["made"] == []
@@ -83,13 +84,13 @@ def test_a_named_group_without_rules_must_exist(tree):
 def test_a_named_group_with_rules_is_made_and_stays(tree):
     group = enter(tree, {"closID": "gold", "l3CacheSchema": "L3:0=f"})
     assert (tree / "gold" / "schemata").read_text().startswith("L3:0=f\n")
-    intel_rdt.remove(group.facts())
+    resctrl_group.remove(group.facts())
     assert (tree / "gold").exists()
 
 
 @pytest.mark.parametrize("rule", ["L3:0=f;1=ff", "L3:1=00ff;0=0000f", "L3: 0=F"])
 def test_an_existing_group_that_matches(tree, rule):
-    intel_rdt.make(f"{tree}/gold")
+    resctrl_group.make(f"{tree}/gold")
     (tree / "gold" / "schemata").write_text("    MB:0=100\n    L3:0=0000f;1=000ff\n")
     enter(tree, {"closID": "gold", "l3CacheSchema": rule, "memBwSchema": "MB:0=100"})
     assert (tree / "gold" / "tasks").read_text() == "42"
@@ -104,7 +105,7 @@ def test_an_existing_group_that_matches(tree, rule):
     ],
 )
 def test_an_existing_group_that_differs(tree, rdt, member):
-    intel_rdt.make(f"{tree}/gold")
+    resctrl_group.make(f"{tree}/gold")
     (tree / "gold" / "schemata").write_text("MB:0=100\nL3:0=0000f;1=000ff\n")
     with pytest.raises(ConfigError, match="other rules") as caught:
         enter(tree, {"closID": "gold", **rdt})
@@ -131,7 +132,7 @@ def test_a_group_of_counters_that_cannot_be_made(tree):
 
 def test_joining(tree):
     facts = enter(tree, {"enableMonitoring": True}).facts()
-    intel_rdt.join(facts, 43)
+    resctrl_group.join(facts, 43)
     assert (tree / "c1" / "tasks").read_text() == "43"
     assert (tree / "c1" / "mon_groups" / "c1" / "tasks").read_text() == "43"
 
@@ -140,34 +141,34 @@ def test_removing(tree, monkeypatch):
     """What was made goes, counters first; what was there before stays."""
     facts = enter(tree, {"enableMonitoring": True}).facts()
     removed = []
-    monkeypatch.setattr(intel_rdt.posix, "rmdir", removed.append)
-    intel_rdt.remove(facts)
+    monkeypatch.setattr(resctrl_group.posix, "rmdir", removed.append)
+    resctrl_group.remove(facts)
     assert removed == [f"{tree}/c1/mon_groups/c1", f"{tree}/c1"]
 
 
 def test_a_group_that_was_there_is_not_removed(tree):
-    intel_rdt.make(f"{tree}/c1")
+    resctrl_group.make(f"{tree}/c1")
     assert enter(tree, {}).facts()["made"] == []
 
 
 def test_what_is_gone_is_removed(tree):
-    intel_rdt.remove({"groups": [], "made": [f"{tree}/gone"]})
+    resctrl_group.remove({"groups": [], "made": [f"{tree}/gone"]})
 
 
 def test_the_kernels_words(tree):
     (tree / "info" / "last_cmd_status").write_text("cache domain 7 not found\n")
-    group = intel_rdt.group({"schemata": ["L3:7=f"]}, "c1", str(tree))
-    intel_rdt.make(f"{tree}/c1")
+    group = resctrl_group.group({"schemata": ["L3:7=f"]}, "c1", str(tree))
+    resctrl_group.make(f"{tree}/c1")
     (tree / "c1" / "schemata").unlink()
     with pytest.raises(OperationError, match="cache domain 7 not found"):
         group.enter(42)
 
 
 def test_no_file_system():
-    if intel_rdt.find_root():
+    if resctrl_group.find_root():
         pytest.skip("this machine has one")
     with pytest.raises(HostError, match="no resctrl file system is mounted") as caught:
-        intel_rdt.group({}, "c1")
+        resctrl_group.group({}, "c1")
     assert caught.value.field == "linux.intelRdt"
 
 
@@ -202,7 +203,7 @@ def test_statistics(tree):
             "c1/schemata": "    L3:0=0000f;1=000ff\n    MB:0=100;1=100\n",
         },
     )
-    assert intel_rdt_stats.collect(group.facts(), str(tree)) == {
+    assert resctrl_stats.collect(group.facts(), str(tree)) == {
         "l3_cache_info": {"cbm_mask": "fffff", "min_cbm_bits": 1, "num_closids": 16},
         "l3_cache_schema_root": "L3:0=fffff;1=fffff",
         "l3_cache_schema": "L3:0=0000f;1=000ff",
@@ -227,6 +228,6 @@ def test_statistics_of_what_the_cpu_has(tree):
     """Bandwidth without monitoring; and of a group that is gone there is nothing to say."""
     group = enter(tree, {})
     hardware(tree, {"info/MB/num_closids": "8\n"})
-    found = intel_rdt_stats.collect(group.facts(), str(tree))
+    found = resctrl_stats.collect(group.facts(), str(tree))
     assert set(found) == {"mem_bw_info", "mem_bw_schema_root", "mem_bw_schema", "schemata"}
-    assert intel_rdt_stats.collect({"groups": [f"{tree}/gone"]}, str(tree))["schemata"] == []
+    assert resctrl_stats.collect({"groups": [f"{tree}/gone"]}, str(tree))["schemata"] == []

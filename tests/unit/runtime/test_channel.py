@@ -7,8 +7,8 @@ import os
 import pytest
 from pycontainer._shim import lib
 
-from pycontainer import channel as module
-from pycontainer.channel import HEAD, MSG_CHILD, MSG_GO, MSG_SYNC, Channel, ExecutorGone
+from pycontainer.executor import channel as module
+from pycontainer.executor.channel import HEAD, MSG_CHILD, MSG_GO, MSG_SYNC, Channel, ExecutorGone
 
 
 def test_an_executor_that_dies_with_words_unread_has_ended():

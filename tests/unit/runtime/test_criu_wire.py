@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycontainer import criu_wire as wire
-from pycontainer.criu_options import CriuOptions
+from pycontainer.criu import rpc as wire
+from pycontainer.criu.options import CriuOptions
 
 EXAMPLES = [
     # By hand, from protobuf's description of its encoding.

@@ -6,7 +6,7 @@ import ctypes
 import os
 import time
 
-from pycontainer.rare_operations import EXECUTOR, executed
+from pycontainer.executor.handlers import EXECUTOR, executed
 
 PR_SET_NAME = 15
 

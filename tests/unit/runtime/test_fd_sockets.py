@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer.errors import OperationError
-from pycontainer.sockets import send_fd
+from pycontainer.base.errors import OperationError
+from pycontainer.linux.fd_passing import send_fd
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ ROOT = str(Path(__file__).resolve().parents[3])
 WRAPPER = f"""
 import os, posix, sys
 sys.path.insert(0, {ROOT!r})
-from pycontainer import foreground
+from pycontainer.lifecycle import foreground
 signals = foreground.block_signals()
 SETUP
 pid = posix.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, setsigmask=(),
@@ -148,7 +148,8 @@ def test_release_gives_the_old_mask_back() -> None:
 def test_no_child_of_ours() -> None:
     code = (
         f"import sys; sys.path.insert(0, {ROOT!r})\n"
-        "from pycontainer import errors, foreground\n"
+        "from pycontainer.base import errors\n"
+        "from pycontainer.lifecycle import foreground\n"
         "try: foreground.wait_foreground(1, foreground.block_signals())\n"
         "except errors.OperationError as error: print(error)"
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import hooks
-from pycontainer.errors import OperationError
-from pycontainer.hooks import run_hooks, run_hooks_tolerant
+from pycontainer.base.errors import OperationError
+from pycontainer.lifecycle import hooks
+from pycontainer.lifecycle.hooks import run_hooks, run_hooks_tolerant
 
 STATE = b'{"ociVersion":"1.3.0","id":"c1","status":"creating"}'
 
@@ -182,7 +182,7 @@ def test_signals_are_normal_inside() -> None:
     code = (
         "import sys, signal; sys.path.insert(0, '.')\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
-        "from pycontainer.hooks import run_hooks\n"
+        "from pycontainer.lifecycle.hooks import run_hooks\n"
         "[r] = run_hooks('x', [{'path': '/bin/grep', 'args':"
         " ['grep', '-E', '^Sig(Blk|Ign)', '/proc/self/status']}], b'')\n"
         "print(r.stdout.decode())"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycontainer import jsonfast
+from pycontainer.base import jsonfast
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 FINITE = SCALARS.filter(lambda value: value not in (float("inf"), float("-inf")))
@@ -110,7 +110,7 @@ def test_values_without_json_form() -> None:
 
 def test_json_stays_away_until_there_is_an_error() -> None:
     code = (
-        "import sys; sys.path.insert(0, '.'); from pycontainer import jsonfast as j;"
+        "import sys; sys.path.insert(0, '.'); from pycontainer.base import jsonfast as j;"
         "j.loads(b'{\"a\": [1, 2.5, null]}'); print(j.dumps({'a': 'b'}), 'json' in sys.modules)\n"
         "try: j.loads('{')\n"
         "except ValueError as error: print(error)"

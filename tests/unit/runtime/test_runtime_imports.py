@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = str(Path(__file__).resolve().parents[3])
-OURS = ["facts", "foreground", "hooks", "process_facts", "sockets", "store", "terminal"]
+OURS = [
+    "lifecycle.foreground",
+    "lifecycle.hooks",
+    "lifecycle.terminal",
+    "linux.fd_passing",
+    "linux.process",
+    "state.state",
+    "state.store",
+]
 # Modules of C, and what the interpreter and cffi's extension bring along.
 ALLOWED = {"_json", "_socket", "_signal", "_stat", "errno", "fcntl", "select", "termios"}
 ALLOWED |= {"__future__", "_cffi_backend", "_locale"}
@@ -17,7 +25,7 @@ ALLOWED |= {"__future__", "_cffi_backend", "_locale"}
 
 @pytest.mark.parametrize("name", OURS)
 def test_imports(name: str) -> None:
-    if name == "foreground":
+    if name == "lifecycle.foreground":
         pytest.importorskip("pycontainer._shim")
     code = (
         "import sys; before = set(sys.modules)\n"

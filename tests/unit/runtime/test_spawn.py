@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import criu, idmap
-from pycontainer.errors import OperationError
-from pycontainer.hooks import run_hooks
-from pycontainer.settings import Settings
-from pycontainer.spawn import spawn
+from pycontainer.base.errors import OperationError
+from pycontainer.base.settings import Settings
+from pycontainer.criu import service
+from pycontainer.lifecycle.hooks import run_hooks
+from pycontainer.linux import idmap
+from pycontainer.linux.spawn import spawn
 from tests.support.runtimes import CHECKOUT
 
 LOOK = """#!/usr/bin/python3 -IS
@@ -73,7 +74,7 @@ def test_criu(tmp_path: Path):
     settings.criu = str(program)
     extra = os.open("/usr", os.O_RDONLY)
     with pytest.raises(OperationError, match="criu"):
-        criu.Service(criu.Criu(settings), [extra]).ask({"type": criu.wire.VERSION})
+        service.Service(service.Criu(settings), [extra]).ask({"type": service.wire.VERSION})
     os.close(extra)
     assert numbers(file) == [0, 1, 2, 3, 4]
     assert file.read_text().endswith("\n4 /usr")
@@ -100,7 +101,7 @@ def test_descriptors_that_change_places(tmp_path: Path):
 
 
 def test_our_own_stdio_may_be_closed():
-    script = "import os\nfrom pycontainer.spawn import spawn\nos.close(0)\n" + (
+    script = "import os\nfrom pycontainer.linux.spawn import spawn\nos.close(0)\n" + (
         "pid = spawn('/bin/sh', ['sh', '-c', 'ls /proc/self/fd/0 2>/dev/null; echo end'], [0,1,2])"
         "\nos.waitpid(pid, 0)\n"
     )
@@ -129,9 +130,9 @@ def test_no_signal_is_ignored_or_blocked(tmp_path: Path):
 
 def test_nobody_starts_programs_in_another_way():
     """Of what a container's life needs; subprocess, which `info` and `ps` use, closes by itself."""
-    allowed = {"criu_mounts.py"}  # a child that executes nothing
+    allowed = {"criu/mounts.py"}  # a child that executes nothing
     found = {
-        path.name
+        f"{path.parent.name}/{path.name}"
         for path in (CHECKOUT / "pycontainer").rglob("*.py")
         if re.search(r"posix_spawn|\b(posix|os)\.(fork|exec|system|popen)", path.read_text())
     }

@@ -25,9 +25,9 @@ ROOT = str(Path(__file__).resolve().parents[3])
 WRAPPER = f"""
 import os, posix, sys
 sys.path.insert(0, {ROOT!r})
-from pycontainer import foreground
+from pycontainer.lifecycle import foreground
 from pycontainer.cli import fill_standard_descriptors
-from pycontainer.terminal import Terminal
+from pycontainer.lifecycle.terminal import Terminal
 fill_standard_descriptors()
 signals = foreground.block_signals()
 master, slave = os.openpty()
@@ -301,8 +301,8 @@ def test_a_terminal_that_hangs_up(tmp_path: Path) -> None:
 
 
 def test_not_a_terminal() -> None:
-    from pycontainer.errors import OperationError
-    from pycontainer.terminal import Terminal
+    from pycontainer.base.errors import OperationError
+    from pycontainer.lifecycle.terminal import Terminal
 
     before = os.listdir("/proc/self/fd")
     reading, writing = os.pipe()

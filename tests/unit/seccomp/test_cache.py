@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer.plan import seccomp, seccomp_compiler
+from pycontainer.seccomp import cache as seccomp
+from pycontainer.seccomp import compiler as seccomp_compiler
 
 PROFILE: dict = {
     "defaultAction": "SCMP_ACT_ERRNO",
@@ -89,7 +90,7 @@ def test_key_depends_on_values_not_on_objects() -> None:
     assert seccomp._key(PROFILE) == seccomp._key(twice)
     program = (
         "import sys, json; sys.path.insert(0, sys.argv[1]); "
-        "from pycontainer.plan import seccomp; print(seccomp._key(json.loads(sys.argv[2])))"
+        "from pycontainer.seccomp import cache; print(cache._key(json.loads(sys.argv[2])))"
     )
     root = str(Path(seccomp.__file__).parents[2])
     other = subprocess.run(

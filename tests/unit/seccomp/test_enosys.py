@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pycontainer.plan import seccomp, seccomp_enosys
+from pycontainer.seccomp import cache, enosys
 from pycontainer.tables import seccomp_names
 from pycontainer.tables.seccomp_names import ARCH_S390X, ARCH_X32, ARCH_X86_64, X32_BIT
 from tests.unit.seccomp import bpf
@@ -22,7 +22,7 @@ ASKED = bpf.KILL_PROCESS
 
 
 def stub_answer(highest: dict[int, int], number: int, arch: int) -> int:
-    program = seccomp_enosys.program(highest) + REST
+    program = enosys.program(highest) + REST
     bpf.check(program)
     return bpf.run(program, number, arch=arch)
 
@@ -47,7 +47,7 @@ def test_setup_of_s390_stands_for_what_the_kernel_does_not_know() -> None:
 
 
 def test_no_section_no_program() -> None:
-    assert seccomp_enosys.program({}) == b""
+    assert enosys.program({}) == b""
 
 
 def test_minus_one_is_above_everything() -> None:
@@ -68,7 +68,7 @@ def profile(default: str, **more: object) -> dict:
 
 
 def run(given: dict, number: int, arch: int = bpf.X86_64) -> int:
-    result = seccomp.compile(given)
+    result = cache.compile(given)
     assert result is not None
     bpf.check(result.bpf)
     return bpf.run(result.bpf, number, arch=arch)
@@ -120,10 +120,10 @@ def test_without_rules_the_default_answers_everything() -> None:
 
 @pytest_x86
 def test_not_needed_when_the_default_is_enosys() -> None:
-    assert not seccomp_enosys.wanted(ENOSYS)
+    assert not enosys.wanted(ENOSYS)
     given = profile("SCMP_ACT_ERRNO", defaultErrnoRet=38)
     assert run(given, 9999) == ENOSYS
-    result = seccomp.compile(given)
-    other = seccomp.compile(profile("SCMP_ACT_ERRNO", defaultErrnoRet=1))
+    result = cache.compile(given)
+    other = cache.compile(profile("SCMP_ACT_ERRNO", defaultErrnoRet=1))
     assert result is not None and other is not None
     assert result.instructions < other.instructions

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from pycontainer.plan import seccomp, seccomp_entry
+from pycontainer.seccomp import cache, simulate
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64's numbers")
 
-NAMES = [*seccomp_entry.CALLS]
+NAMES = [*simulate.CALLS]
 NEW_NAMESPACES = 0x7E020000
 ONLY_OLD = {"index": 0, "value": NEW_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
 
 
 def lets_enter(default: str, *rules: dict[str, Any]) -> bool:
-    made = seccomp.compile({"defaultAction": default, "syscalls": list(rules)})
+    made = cache.compile({"defaultAction": default, "syscalls": list(rules)})
     assert made is not None
     return made.lets_enter
 
@@ -66,6 +66,6 @@ def test_nobody_answers_a_notification_yet() -> None:
 def test_a_program_that_it_cannot_follow() -> None:
     unknown = bytes.fromhex("8700000000000000")  # BPF_MISC | BPF_TXA
     allow = bytes.fromhex("060000000000ff7f")
-    assert seccomp_entry.passes(allow, 0xC000003E, len)
-    assert not seccomp_entry.passes(unknown + allow, 0xC000003E, len)
-    assert not seccomp_entry.passes(b"", 0xC000003E, len)
+    assert simulate.passes(allow, 0xC000003E, len)
+    assert not simulate.passes(unknown + allow, 0xC000003E, len)
+    assert not simulate.passes(b"", 0xC000003E, len)

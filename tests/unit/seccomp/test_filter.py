@@ -7,8 +7,8 @@ import platform
 
 import pytest
 
-from pycontainer.errors import ConfigError
-from pycontainer.plan import seccomp
+from pycontainer.base.errors import ConfigError
+from pycontainer.seccomp import cache
 from pycontainer.tables import seccomp_names
 from tests.unit.seccomp import bpf
 from tests.unit.seccomp.bpf import (
@@ -29,8 +29,8 @@ EPERM = errno_action(1)
 ENOSYS = errno_action(38)
 
 
-def compiled(profile: dict) -> seccomp.Filter:
-    result = seccomp.compile(profile)
+def compiled(profile: dict) -> cache.Filter:
+    result = cache.compile(profile)
     assert result is not None
     bpf.check(result.bpf)
     return result
@@ -63,8 +63,8 @@ def allowing(*rules: dict, **more: object) -> dict:
 
 
 def test_nothing_to_filter() -> None:
-    assert seccomp.compile({}) is None
-    assert seccomp.compile({"defaultAction": "", "syscalls": []}) is None
+    assert cache.compile({}) is None
+    assert cache.compile({"defaultAction": "", "syscalls": []}) is None
 
 
 def test_default_allow_without_rules() -> None:
@@ -334,7 +334,7 @@ BAD = [
 @pytest.mark.parametrize(("profile", "field", "words"), BAD)
 def test_what_a_profile_must_not_say(profile: dict, field: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        seccomp.compile(profile)
+        cache.compile(profile)
     assert words in str(caught.value)
     assert caught.value.field.startswith("linux.seccomp")
     assert caught.value.field.endswith(field)

@@ -6,8 +6,8 @@ import platform
 
 import pytest
 
-from pycontainer.errors import ConfigError, HostError
-from pycontainer.plan import seccomp
+from pycontainer.base.errors import ConfigError, HostError
+from pycontainer.seccomp import cache
 from pycontainer.tables import seccomp_names
 
 
@@ -15,14 +15,14 @@ from pycontainer.tables import seccomp_names
 @pytest.mark.parametrize("arch", ["SCMP_ARCH_MIPS", "SCMP_ARCH_S390X", "SCMP_ARCH_PARISC"])
 def test_architecture_of_another_byte_order(arch: str) -> None:
     with pytest.raises(HostError, match=f"{arch}.*byte order"):
-        seccomp.compile({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch]})
+        cache.compile({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch]})
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="foreign is relative")
 def test_every_architecture_of_the_spec_is_taken_or_refused_with_its_name() -> None:
     for arch in seccomp_names.ARCHS:
         try:
-            seccomp.compile({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch]})
+            cache.compile({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch]})
         except HostError as error:
             assert arch in str(error)
 
@@ -38,4 +38,4 @@ def test_filter_that_the_kernel_would_not_take(count: int) -> None:
         for value in range(count)
     ]
     with pytest.raises(ConfigError, match="more than the 4096 instructions"):
-        seccomp.compile({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": many})
+        cache.compile({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": many})

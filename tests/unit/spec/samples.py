@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from pycontainer import spec
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
 
 BASE: dict[str, Any] = {
     "ociVersion": "1.3.0",

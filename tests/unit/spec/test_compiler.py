@@ -89,5 +89,5 @@ def test_reproducible() -> None:
 
 
 def test_the_build_is_up_to_date() -> None:
-    built = Path(pycontainer.__file__).with_name("_compiled_spec.py")
+    built = Path(pycontainer.__file__).with_name("spec") / "_compiled_spec.py"
     assert built.read_text() == compiler.source(), "run make build"

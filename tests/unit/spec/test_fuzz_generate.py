@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pycontainer import spec
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
 from tests.fuzz import generate
 
 ROOTFS = "/some/rootfs"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pycontainer
-from pycontainer import default_spec
+from pycontainer.spec import default_config
 from tests.unit.spec.samples import with_user
 
 CODE = """
@@ -37,7 +37,7 @@ def _modules(path: Path) -> set[str]:
 
 def test_imports_of_a_valid_configuration(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    for config in (default_spec.example(), with_user()):
+    for config in (default_config.example(), with_user()):
         config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
         config["linux"]["resources"] = {"pids": {"limit": 7}}
         path.write_text(json.dumps(config))

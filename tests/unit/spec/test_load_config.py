@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pycontainer import spec
-from pycontainer.errors import ConfigError, ContainerError
+from pycontainer.base.errors import ConfigError, ContainerError
 
 
 def test_object_and_bytes(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pycontainer import spec
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
 from pycontainer.spec import rules
 from tests.unit.spec.samples import BASE, changed, refusal
 

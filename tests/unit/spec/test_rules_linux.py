@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pycontainer import spec
-from pycontainer.spec import namespace_rules
+from pycontainer.spec.rules import namespaces
 from tests.unit.spec.samples import BASE, IDS, changed, refusal, with_user
 
 NONE: dict[str, Any] = {"linux.namespaces": []}
@@ -231,15 +231,15 @@ def test_sysctl_of_a_user_namespace() -> None:
 
 def test_sysctl_names_as_sysctl_d() -> None:
     parts = ["net", "ipv4", "conf", "eno2.100", "rp_filter"]
-    assert namespace_rules.sysctl_parts("net.ipv4.conf.eno2/100.rp_filter") == parts
-    assert namespace_rules.sysctl_parts("net/ipv4/conf/eno2.100/rp_filter") == parts
+    assert namespaces.sysctl_parts("net.ipv4.conf.eno2/100.rp_filter") == parts
+    assert namespaces.sysctl_parts("net/ipv4/conf/eno2.100/rp_filter") == parts
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a b", "a\tb", "a:b", "x" * 16, "\u00e9" * 8, "%d"]
 )
 def test_no_device_name(name: str) -> None:
-    assert not namespace_rules.device_name(name)
+    assert not namespaces.device_name(name)
 
 
 @pytest.mark.parametrize(

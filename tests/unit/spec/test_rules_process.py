@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pycontainer import spec
-from pycontainer.errors import ConfigError
+from pycontainer.base.errors import ConfigError
 from tests.unit.spec.samples import BASE, changed, refusal
 
 CORE = {"type": "RLIMIT_CORE", "soft": 1, "hard": 2}

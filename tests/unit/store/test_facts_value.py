@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycontainer.facts import Facts, document, parse_facts, rfc3339_nano
+from pycontainer.state.state import Facts, document, parse_facts, rfc3339_nano
 
 TEXT = st.text().filter(lambda text: text.isprintable())
 FACTS = st.builds(

@@ -12,10 +12,10 @@ from pathlib import Path
 import _cffi_backend
 import pytest
 
-from pycontainer.errors import ContainerError, HostError, StateError
-from pycontainer.facts import Facts
-from pycontainer.process_facts import start_time
-from pycontainer.store import GATE, Entry, Store, check_id, status
+from pycontainer.base.errors import ContainerError, HostError, StateError
+from pycontainer.linux.process import start_time
+from pycontainer.state.state import Facts
+from pycontainer.state.store import GATE, Entry, Store, check_id, status
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_reading_a_state_takes_few_system_calls(store: Store, init: subprocess.P
     extensions = str(Path(_cffi_backend.__file__).parent)
     code = (
         f"import sys; sys.path[:0] = [{str(Path.cwd())!r}, {extensions!r}]\n"
-        "from pycontainer.store import Store, status\n"
+        "from pycontainer.state.store import Store, status\n"
         f"store = Store({store.root!r})\n"
         "sys.stdout.write('MARK'); sys.stdout.flush()\n"
         "with store.open('c1') as entry: status(entry, entry.read_facts())\n"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer import store as store_module
-from pycontainer.errors import StateError
-from pycontainer.facts import Facts
-from pycontainer.store import Store, status
+from pycontainer.base.errors import StateError
+from pycontainer.state import store as store_module
+from pycontainer.state.state import Facts
+from pycontainer.state.store import Store, status
 
 OLD = Facts(id="c1", bundle="/bundle")
 NEW = OLD.replace(phase="created", pid=2**22, start_time=1, annotations={"a": "b" * 9000})

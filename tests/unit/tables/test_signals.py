@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from pycontainer.errors import UsageError
+from pycontainer.base.errors import UsageError
 from pycontainer.tables import signals
 
 

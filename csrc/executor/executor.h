@@ -1,0 +1,146 @@
+/* What the files of the executor share: the plan in memory, its arguments, failure, the channel.
+ *
+ * The executor is started by the shim with one SEQPACKET socket, the channel, to the runtime:
+ *
+ *      runtime                                executor
+ *         | ---- PLAN + plan memfd, slots ---->  |   maps the plan, runs its operations
+ *         | <--- SYNC {operation} -------------  |   at each `sync`; waits
+ *         |      runs its own operations         |
+ *         | ---- GO --------------------------->  |
+ *         | <--- CHILD + pidfd ----------------  |   after `respawn`: who goes on
+ *         | <--- CONSOLE + pty master ---------  |   after `console`
+ *         | <--- LISTENER + seccomp's fd --------  |   of a seccomp filter; waits for GO
+ *         | <--- FAILED {operation, errno} ----  |   and exits with 1; with `find_program` and `exec`
+ *         |                                      |   comes the root's fd, and the exit waits for the
+ *         |                                      |   end of the channel
+ *         | <--- (end of file) ----------------  |   the user's program runs, or nothing does
+ *
+ * `await_start` closes the channel and waits on the gate, a listening socket: a connection that
+ * says 'S' starts the container, and carries FAILED, or its end, as the channel did before.
+ */
+#ifndef EXECUTOR_H
+#define EXECUTOR_H
+
+#include "sys.h"
+#include "plan_ops.h"
+
+enum message {
+    MSG_PLAN = 1,
+    MSG_SYNC,
+    MSG_GO,
+    MSG_CHILD,
+    MSG_CONSOLE,
+    MSG_FAILED,
+    MSG_LISTENER,
+};
+
+#define DETAIL_MAX 1024
+#define MAX_SLOTS 252 /* SCM_MAX_FD, less the plan itself */
+
+struct record {
+    uint32_t kind;
+    uint32_t index;
+    int64_t ints[PLAN_INTS];
+    struct {
+        uint32_t offset;
+        uint32_t length;
+    } texts[PLAN_TEXTS];
+};
+
+struct header {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t records;
+    uint32_t arena;
+    uint64_t total;
+};
+
+struct message_head {
+    uint32_t type;
+    uint16_t kind; /* of the operation, and its number in the whole plan */
+    uint16_t index;
+    int32_t error;
+    uint32_t length;
+};
+
+struct state {
+    const unsigned char *plan;
+    const struct header *header;
+    const struct record *now; /* the operation that runs */
+    int channel;              /* to the runtime, or to `start` after await_start; -1 when closed */
+    int rootfs;               /* O_PATH, from `rootfs` to pivot_root; AT_FDCWD in between never */
+    int over_root;            /* it is attached over the old root, not where it was */
+    int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
+    int slots[MAX_SLOTS];     /* fds that came with the plan */
+    int slot_count;
+    int dir_mask, file_mask;  /* the mounts that hide every masked directory and file, once made */
+    int proc;                 /* a procfs of our own that nobody else can touch */
+    int made_dir;             /* path_make_dir has made the last directory, it was not there */
+    int cwd_entered;
+    int groups_kept; /* the user namespace denies setgroups */
+    char *home;               /* "HOME=..." from passwd, or NULL */
+    const char *program;      /* what find_program found, or NULL */
+    char detail[DETAIL_MAX];
+};
+
+extern struct state ex;
+
+#define INT(op, name) (ex.now->ints[op##_##name])
+#define TEXT(op, name) text_of(op##_##name)
+#define TEXT_LENGTH(op, name) (ex.now->texts[op##_##name].length)
+
+/* main.c */
+/* Run the plan's operation `r`: 0, or a negative errno. */
+int run_operation(const struct record *r);
+const struct record *plan_end(void);
+const char *text_of(int number);
+int slot_fd(int64_t number);
+void *take_memory(size_t size);
+/* Explain a failure beyond its errno: `words` and, unless NULL, the path or name concerned. */
+int because(int error, const char *words, const char *what);
+void say_failed(int error);
+int on_signal(int number, void (*handler)(int));
+
+/* channel.c */
+int channel_send(uint32_t type, int error, const char *text, size_t length, int fd);
+int channel_expect(uint32_t type);
+int channel_receive_plan(int *plan_fd);
+
+/* clone.c */
+struct stack {
+    char bytes[65536] __attribute__((aligned(16)));
+};
+/* Make a child (or, with CLONE_THREAD, a thread) that shares our memory and runs `function`, which
+ * must not return, on `stack`. Its number, or a negative errno. */
+long run_in_clone(uint64_t flags, int *pidfd, struct stack *stack, void (*function)(void *),
+                  void *argument);
+
+/* path.c */
+int path_open(const char *path, int flags);
+int path_open_link(const char *path);
+int path_make_dir(const char *path, int mode);
+int path_plain_dir(const char *path, int mode);
+int path_make_file(const char *path, int mode);
+int path_parent(const char *path, const char **name);
+int proc_handle(void);
+int write_file_at(int dir, const char *path, const char *value, size_t length);
+
+/* mount.c */
+int attach(int tree, int target);
+int clone_tree(int dir, const char *path, int recursive);
+int set_own(int fd, int recursive, int64_t set, int64_t clear);
+
+/* mask.c */
+/* `label` of SELinux for the tmpfs, or "". */
+int hide(int target, const char *label);
+
+/* copyup.c */
+enum { COPY_UP = 1, COPY_UP_OWNER };
+int copy_up(int target, int tree, int owner);
+
+/* one handler an operation: 0, or a negative errno */
+#define DECLARE(number, handler) int handler(void);
+PLAN_HANDLERS(DECLARE)
+#undef DECLARE
+
+#endif

@@ -1,0 +1,112 @@
+"""Explains why the kernel refused a value; loaded only when it did."""
+
+from __future__ import annotations
+
+from errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE, EROFS
+
+from pycontainer.base.errors import HostError, OperationError, os_reason
+from pycontainer.cgroups.files import read_text
+from pycontainer.cgroups.paths import CgroupPaths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cgroups.resources import Write
+
+KIND = "cgroup_write"
+
+
+def missing_controller(write: Write, paths: CgroupPaths) -> HostError:
+    """The error for a limit whose controller the container has no cgroup in."""
+    name = write.controller
+    where = "cgroup v2" if paths.mode == "v2" else "cgroup v1"
+    if paths.mode == "none":
+        return HostError(
+            f"set {write.file}: no cgroup could be created or joined",
+            field=write.field,
+            hint="leave the limit out, or have a cgroup delegated to this user: pycontainer info",
+        )
+    return HostError(
+        f"set {write.file}: {where} has no controller {name!r} mounted here", field=write.field
+    )
+
+
+def write_failed(write: Write, paths: CgroupPaths, error: OSError) -> OperationError:
+    """The error for a refused write: file, value, field, reason, and what to do about it."""
+    number = error.errno or 0
+    directory = paths.directory(write.controller)
+    return OperationError(
+        f"write {write.value!r} to {directory}/{write.file}: {os_reason(number)}",
+        errno=number,
+        kind=KIND,
+        field=write.field,
+        hint=_hint(write, paths, directory, number),
+    )
+
+
+def _hint(write: Write, paths: CgroupPaths, directory: str, number: int) -> str:
+    if number == ENOENT and paths.mode == "v2":
+        if hint := _unavailable(write.controller, directory):
+            return hint
+    if number == ENOENT and write.file.startswith("memory.memsw"):
+        return "the kernel accounts no swap; boot it with swapaccount=1 or leave swap out"
+    if number == ENOENT:
+        return "this kernel has no such control"
+    if number in (EACCES, EPERM) and write.controller == "devices":
+        return "the parent cgroup does not allow the device"
+    if number in (EACCES, EPERM):
+        return "the cgroup is not delegated to this user, or a parent's limit forbids it"
+    if number == EROFS:
+        return "the cgroup file system is mounted read-only"
+    return _value_hint(write, directory, number)
+
+
+def _value_hint(write: Write, directory: str, number: int) -> str:
+    """Why this value, of this file, is not acceptable."""
+    if number == EBUSY and write.controller == "memory":
+        usage = _text(f"{directory}/memory.usage_in_bytes")
+        peak = _text(f"{directory}/memory.max_usage_in_bytes")
+        return f"current usage is {usage} bytes, peak usage {peak} bytes"
+    if write.controller == "cpuset" and number in (EACCES, EINVAL, ERANGE, ENODEV):
+        parent = directory[: directory.rindex("/")]
+        for name in (write.file, write.file + ".effective"):
+            if value := _text(f"{parent}/{name}"):
+                return f"the parent cgroup has {value}"
+        return "no such cpu or memory node"
+    if "rt_" in write.file and number in (EINVAL, EOPNOTSUPP):
+        return "the parent cgroup has no realtime budget left to give"
+    if write.file.startswith("cpu.") and number == EINVAL:
+        return "out of range, or more than the parent cgroup's quota allows"
+    if write.controller in ("blkio", "io") and number == ENODEV:
+        return "there is no such block device"
+    if write.controller in ("blkio", "io") and number in (EOPNOTSUPP, EINVAL, ERANGE):
+        return "out of range, or the device's scheduler does not support it"
+    return ""
+
+
+def _unavailable(controller: str, directory: str) -> str:
+    """Whether the v2 cgroup lacks the controller, in words."""
+    if controller == "cgroup":
+        return ""
+    available = _text(f"{directory}/cgroup.controllers").split()
+    if controller in available:
+        return ""
+    from pycontainer.diagnose.cgroups import not_delegated
+
+    return "; ".join(
+        filter(
+            None,
+            (
+                f"controller {controller!r} is not available here (there are: "
+                f"{', '.join(available) or 'none'})",
+                "it must be delegated by the parent cgroups",
+                not_delegated(controller),
+            ),
+        )
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        return read_text(path).strip()
+    except OSError:
+        return ""

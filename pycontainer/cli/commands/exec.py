@@ -1,0 +1,121 @@
+"""`exec`: one more process in a container; its failures exit with 255, as runc's do."""
+
+from __future__ import annotations
+
+from pycontainer.cli.options import FLAG, NO_LIMIT, NUMBER, NUMBERS, TEXT, TEXTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.base.settings import Settings
+    from pycontainer.cli.options import Arguments
+
+SUMMARY = "run another process in a container"
+USAGE = "exec [options] CONTAINER COMMAND [ARGUMENT...]  |  exec -p FILE CONTAINER"
+WORDS = (1, NO_LIMIT)
+STOP = 1  # what follows the container is the command's
+FAILURE = ("exec failed: ", 255)
+_LAST_ID = 0xFFFFFFFE  # the kernel keeps the next one for "none"
+OPTIONS = (
+    ("tty", "t", FLAG, "", "allocate a terminal"),
+    ("user", "u", TEXT, "UID[:GID]", "run as this user"),
+    ("cwd", "", TEXT, "DIR", "working directory in the container"),
+    ("env", "e", TEXTS, "NAME=VALUE", "set an environment variable"),
+    ("detach", "d", FLAG, "", "do not wait for the process"),
+    ("process", "p", TEXT, "FILE", "take all of it from FILE, the JSON of config.json's process"),
+    ("additional-gids", "g", NUMBERS, "GID", "add a group"),
+    ("cap", "c", TEXTS, "CAP_NAME", "add a capability"),
+    ("no-new-privs", "", FLAG, "", "set or clear (=false) no_new_privs"),
+    ("apparmor", "", TEXT, "PROFILE", "AppArmor profile"),
+    ("process-label", "", TEXT, "LABEL", "SELinux label"),
+    ("cgroup", "", TEXTS, "[CTRL:]PATH", "an existing cgroup below the container's"),
+    ("ignore-paused", "", FLAG, "", "go on even if the container is paused"),
+    ("pid-file", "", TEXT, "FILE", "write the process id to FILE"),
+    ("console-socket", "", TEXT, "PATH", "unix socket that receives the terminal's master end"),
+    ("pidfd-socket", "", TEXT, "PATH", "unix socket that receives a pidfd of the process"),
+    ("preserve-fds", "", NUMBER, "N", "pass N more descriptors, from 3 (after $LISTEN_FDS) on"),
+)
+HELP = """\
+The process gets the container's own settings (user, environment, capabilities ...) unless an
+option says otherwise. Exits with its status, or with 255 when it could not be started.
+
+   pycontainer exec -t mybox sh
+"""
+
+
+def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.base.settings import absolute
+    from pycontainer.cli import find
+    from pycontainer.lifecycle.container import ExecOptions
+
+    target = find(settings, arguments)
+    process = _process(arguments["process"]) if arguments["process"] else None
+    for gid in arguments["additional-gids"]:
+        if gid < 0:
+            from pycontainer.base.errors import UsageError
+
+            raise UsageError(f"additional-gids must be a positive number {gid}")
+    options = ExecOptions(
+        process=process,
+        args=arguments.words[1:],
+        cwd=arguments["cwd"],
+        env=arguments["env"],
+        tty=arguments["tty"],
+        user=_user(arguments["user"]),
+        additional_gids=arguments["additional-gids"],
+        detach=arguments["detach"],
+        pid_file=absolute(arguments["pid-file"]) if arguments["pid-file"] else "",
+        console_socket=arguments["console-socket"],
+        pidfd_socket=arguments["pidfd-socket"],
+        process_label=arguments["process-label"],
+        apparmor=arguments["apparmor"],
+        no_new_privs=arguments["no-new-privs"] if "no-new-privs" in arguments else None,
+        caps=arguments["cap"],
+        preserve_fds=arguments["preserve-fds"],
+        ignore_paused=arguments["ignore-paused"],
+        cgroup=arguments["cgroup"],
+    )
+    if process is None and not options.args:
+        from pycontainer.base.errors import UsageError
+
+        raise UsageError("exec args cannot be empty")
+    return target.exec(options)
+
+
+def _process(path: str) -> dict[str, Any]:
+    """The process document in a file."""
+    from _io import FileIO  # open() would load io, and with it encodings
+
+    from pycontainer.base import jsonfast
+    from pycontainer.base.errors import ConfigError, HostError, os_reason
+
+    try:
+        with FileIO(path) as file:
+            process = jsonfast.loads(file.readall())
+    except OSError as error:
+        raise HostError(f"open {path}: {os_reason(error.errno or 0)}", field="--process") from None
+    except ValueError as error:
+        raise ConfigError(f"parse {path}: {error}") from None
+    if not isinstance(process, dict):
+        raise ConfigError(f"parse {path}: must be an object")
+    return process
+
+
+def _user(text: str) -> str:
+    """The text of -u, once it is certain that it holds numbers (CVE-2026-30892)."""
+    if not text:
+        return ""
+    uid, colon, gid = text.partition(":")
+    _check_number("uid", uid)
+    if colon:
+        _check_number("gid", gid)
+    return text
+
+
+def _check_number(name: str, value: str) -> None:
+    if value.isascii() and value.isdigit() and len(value) <= 10 and int(value) <= _LAST_ID:
+        return
+    from pycontainer.base.errors import UsageError
+
+    raise UsageError(f'bad {name} "{value}": must be a number from 0 to {_LAST_ID}')

@@ -1,0 +1,74 @@
+"""`list`: the containers below --root, as a table or as JSON; one broken state harms no other."""
+
+from __future__ import annotations
+
+from pycontainer.cli.options import FLAG, TEXT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.base.settings import Settings
+    from pycontainer.cli.options import Arguments
+
+SUMMARY = "list containers"
+USAGE = "list [options]"
+WORDS = (0, 0)
+OPTIONS = (
+    ("format", "f", TEXT, "FORMAT", "table (default) or json"),
+    ("quiet", "q", FLAG, "", "print only the ids"),
+)
+HELP = ""
+
+COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
+_WIDTH, _PADDING = 12, 3  # Go's tabwriter as runc sets it up
+
+
+def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.cli.output import emit
+
+    rows = _rows(settings)
+    if arguments["quiet"]:
+        emit("".join(f"{row['id']}\n" for row in rows))
+    elif arguments["format"] in ("", "table"):
+        header = [name.upper() for name in COLUMNS]
+        emit(table([header, *([row.get(name, "") for name in COLUMNS] for row in rows)]))
+    elif arguments["format"] == "json":
+        from pycontainer.base import jsonfast
+
+        emit(jsonfast.dumps(rows or None) + "\n")  # "null" for none: Go's empty slice
+    else:
+        from pycontainer.base.errors import UsageError
+
+        raise UsageError("invalid format option", hint="the formats are table and json")
+    return 0
+
+
+def _rows(settings: Settings) -> list[dict[str, Any]]:
+    import posix
+
+    from pycontainer.base.errors import HostError, os_reason
+    from pycontainer.base.settings import default_root
+    from pycontainer.lifecycle.container import Container
+
+    try:
+        posix.stat(settings.root)
+    except OSError as error:
+        # The default directory may not be there yet; one that was asked for must.
+        if settings.root != default_root(posix.environ)[0]:
+            raise HostError(f"open {settings.root}: {os_reason(error.errno or 0)}") from None
+    return Container.list(settings)
+
+
+def table(rows: list[Any]) -> str:
+    """Columns padded as Go's tabwriter pads them; the last one is not."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [
+        max(_WIDTH, *(len(row[column]) + _PADDING for row in cells))
+        for column in range(len(COLUMNS) - 1)
+    ]
+    lines = []
+    for row in cells:
+        padded = "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        lines.append(padded + row[-1] + "\n")
+    return "".join(lines)

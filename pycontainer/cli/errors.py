@@ -1,0 +1,110 @@
+"""How a command fails: an exception in, one line on stderr and one log record, a status out.
+
+containerd and podman show the last error record of the log, so there is exactly one, complete in
+itself. A traceback is never printed; with --debug its locations go to the log.
+"""
+
+from __future__ import annotations
+
+from pycontainer.base.errors import ContainerError, os_reason
+from pycontainer.base.settings import NAME
+from pycontainer.cli import UnknownCommand, log, runc_errors
+from pycontainer.cli.options import WrongCount, WrongUsage
+from pycontainer.cli.output import emit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.cli import Session
+
+INTERRUPTED_STATUS = 128 + 2
+UNKNOWN_COMMAND_STATUS = 3
+
+
+def report(error: BaseException, session: Session) -> int:
+    """Say what went wrong; returns the exit status."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, WrongUsage):
+        _show_usage(error, session)
+    message, extra = describe(error)
+    prefix = session.prefix
+    if prefix.startswith(NAME):
+        prefix = runc_errors.program() + prefix.removeprefix(NAME)
+    record = ("error", prefix + message, extra)
+    if not isinstance(error, (ContainerError, OSError)):
+        _log_locations(error, session)
+    path = session.path
+    if not path and session.options["log"]:  # failed before that was looked at
+        path = log.place(session.options["log"])
+    as_json = session.options["log-format"] == "json"
+    if path:
+        log.to_stderr(log.one_line(record[1]))
+        log.append(path, as_json, record)
+    else:
+        log.write("", as_json, record)
+    if isinstance(error, UnknownCommand):
+        return UNKNOWN_COMMAND_STATUS
+    return INTERRUPTED_STATUS if isinstance(error, KeyboardInterrupt) else session.status
+
+
+def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
+    """The message for people and the keys for programs."""
+    if isinstance(error, ContainerError):
+        extra: dict[str, Any] = {"code": error.code, "field": error.field, "hint": error.hint}
+        step = getattr(error, "step", -1)
+        if step >= 0:
+            extra["step"] = step
+        extra["errno"] = getattr(error, "errno", 0)
+        text = runc_errors.line(error)
+        return text, {key: value for key, value in extra.items() if value or key == "step"}
+    if isinstance(error, OSError) and error.errno:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        reason = os_reason(error.errno)
+        message = f"{' -> '.join(names)}: {reason}" if names else reason
+        return message, {"code": "host", "errno": error.errno}
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", {"code": "interrupted"}
+    if isinstance(error, ImportError):  # files of ours that are missing, or cannot be read now
+        return f"load {NAME}: {error}", {"code": "host"}
+    if isinstance(error, MemoryError):
+        return "out of memory", {"code": "host"}
+    text = f"internal error: {type(error).__name__}: {error}".removesuffix(": ")
+    return f"{text} (at {_innermost(error)})", {"code": "internal"}
+
+
+def _locations(error: BaseException) -> list[str]:
+    """`file:line in function` of each frame, outermost first."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        name = code.co_filename.rpartition(f"/{NAME}/")[2]
+        places.append(f"{name}:{trace.tb_lineno} in {code.co_name}")
+        trace = trace.tb_next
+    return places
+
+
+def _innermost(error: BaseException) -> str:
+    return (_locations(error) or ["unknown place"])[-1]
+
+
+def _log_locations(error: BaseException, session: Session) -> None:
+    for place in _locations(error):
+        session.debug(f"{type(error).__name__} at {place}")
+
+
+def _show_usage(error: WrongUsage, session: Session) -> None:
+    """runc prints the command's help on stdout when the command line does not parse."""
+    from pycontainer.cli import help
+
+    try:
+        counted = isinstance(error, WrongCount)
+        emit("Incorrect Usage.\n\n" if counted else f"Incorrect Usage: {error}\n\n")
+        if session.command:
+            help.of_command(session.command)
+        else:
+            help.of_program()
+    except (OSError, SystemExit):
+        pass  # stdout is closed: the error itself still goes to stderr and the log

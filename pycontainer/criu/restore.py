@@ -1,0 +1,216 @@
+"""`restore`: a container from the images that `checkpoint` has written, through CRIU.
+
+    reserve the id, make the cgroup, make mount points, bind the root to where CRIU wants it
+    CRIU, already in that cgroup, makes the processes; the first is our child (rst_sibling)
+    "setup-namespaces"   hooks that are due when the namespaces exist
+    "orphan-pts-master"  the terminal's master end
+    "post-restore"       the pid, written down before anything runs
+
+Anything that fails takes everything back, as a failed create does.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer._shim import lib
+from pycontainer.base import jsonfast
+from pycontainer.base.errors import ConfigError, HostError, OperationError, check, os_reason
+from pycontainer.criu import mounts as criu_mounts
+from pycontainer.criu import rpc as wire
+from pycontainer.criu.checkpoint import namespace_key
+from pycontainer.criu.options import DESCRIPTORS, CriuOptions, common, open_directory
+from pycontainer.criu.service import OLDEST, Criu, Service, explained
+from pycontainer.executor.engine import Started
+from pycontainer.lifecycle.create import Creation
+from pycontainer.linux.process import open_pidfd, start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pycontainer.base.settings import Settings
+    from pycontainer.lifecycle.options import CreateOptions
+
+_LOG = "restore.log"
+_ROOT = "criu-root"
+_FIRST_EXTRA_FD = 4  # 3 is the service's socket
+_LSM_SINCE = 31600
+_INHERITED = {"network": "net", "pid": "pid"}  # namespaces of others that CRIU takes as they are
+_JOINED = {"mount": "mnt", "ipc": "ipc", "uts": "uts", "user": "user", "time": "time"}
+
+
+def restore(
+    settings: Settings, container_id: str, create: CreateOptions, options: CriuOptions
+) -> int:
+    """Restore and, unless detached, wait; the exit status, 0 when detached."""
+    criu = Criu(settings)
+    criu.require(OLDEST, "restore")
+    if options.lsm_profile or options.lsm_mount_context:
+        criu.require(_LSM_SINCE, "restore with another LSM label")
+    restoration = _Restoration(settings, container_id, create)
+    attachment = restoration.attachment
+    if attachment.stays and not create.no_subreaper:
+        from pycontainer.lifecycle.foreground import become_subreaper
+
+        become_subreaper()
+    started = restoration.restore(criu, options)
+    restoration.entry.unlock()
+    try:
+        posix.close(started.pidfd)
+        if not attachment.stays:
+            return 0
+        status = attachment.wait(started.pid, reap_all=not create.no_subreaper)
+    finally:
+        attachment.close()
+    from pycontainer.lifecycle.container import Container
+
+    Container(settings, restoration.entry, restoration.facts).delete(force=True)
+    return status
+
+
+class _Restoration(Creation):
+    """A creation whose process comes from images."""
+
+    __slots__ = ("extra_fds", "started")
+
+    def __init__(self, settings: Settings, container_id: str, create: CreateOptions) -> None:
+        super().__init__(settings, container_id, create, gated=False)
+        self.extra_fds: list[int] = []
+        self.started: Started | None = None
+
+    def restore(self, criu: Criu, options: CriuOptions) -> Started:
+        """Make the container; after a failure nothing of it is left."""
+        from pycontainer.state.store import Store
+
+        self.entry = Store(self.settings.root).reserve(self.id)
+        cgroup = None
+        try:
+            self.compile()
+            cgroup = self.cgroup = self._cgroup()
+            self._first_facts()
+            if self.proxied:
+                self._prepare_notify()
+            self.attachment.prepare()
+            self._make_cgroup()
+            criu_mounts.make_places(self.config, self.bundle, self.rootfs)
+            self._ask(criu, options)
+            if self.started is None:
+                raise OperationError("criu restore: no process has come back")
+            self.cgroup.settle(self.cgroup_plan.resources)
+            self.attachment.announce(self.started)
+        except BaseException as error:
+            self._take_back(cgroup, self.started)
+            if isinstance(error, OperationError) and error.message.startswith("criu"):
+                raise explained(error, f"{options.log_directory}/{_LOG}") from None
+            raise
+        return self.started
+
+    def _make_cgroup(self) -> None:
+        resources = self.cgroup_plan.resources
+        self.cgroup.start(resources)
+        warnings = self.cgroup.create(resources, self.settings.rootless)
+        warnings += self.cgroup.apply(resources.writes)
+        warnings += self.cgroup.apply_devices(resources, self.settings.rootless)
+        for warning in warnings:
+            self.settings.log.warning(warning)
+
+    def _ask(self, criu: Criu, options: CriuOptions) -> None:
+        """The request, with the root where CRIU wants it: a mount point below no other mount."""
+        root = self.entry.path(_ROOT)
+        posix.mkdir(root, 0o700)
+        opened = [open_directory(options.images)]
+        if options.work:
+            opened.append(open_directory(options.work, create=True))
+        check(lib.shim_bind(self.rootfs.encode(), root.encode()), f"bind {self.rootfs} to {root}")
+        try:
+            request = self._request(options)
+            request["images_dir_fd"] = opened[0]
+            if options.work:
+                request["work_dir_fd"] = opened[1]
+            request["root"] = root
+            request["inherit_fd"] += self._inherited_stdio(opened[0])
+            service = Service(criu, self.extra_fds)
+            self.cgroup.attach(service.pid)
+            request["cg_root"] = _cgroup_roots(service.pid)
+            service.ask({"type": wire.RESTORE, "opts": request}, self._hear)
+        finally:
+            lib.shim_detach(root.encode())
+            posix.rmdir(root)
+            for fd in (*opened, *self.extra_fds):
+                posix.close(fd)
+
+    def _request(self, options: CriuOptions) -> dict[str, Any]:
+        request = {
+            **common(options, self.config, _LOG),
+            "evasive_devices": True,
+            "rst_sibling": True,
+            "ext_mnt": criu_mounts.restored(
+                self.config, self.bundle, self.rootfs, self.cgroup.paths
+            ),
+            "inherit_fd": [],
+            "join_ns": [],
+        }
+        if request["manage_cgroups_mode"] == wire.CGROUP_MODES["strict"]:
+            # Strict is that none may be there before. CRIU would find the one that we have made.
+            request["manage_cgroups_mode"] = wire.CGROUP_MODES["full"]
+        if options.lsm_profile:
+            request["lsm_profile"] = options.lsm_profile
+        if options.lsm_mount_context:
+            request["lsm_mount_context"] = options.lsm_mount_context
+        for space in (self.config.get("linux") or {}).get("namespaces") or ():
+            kind, path = space["type"], space.get("path")
+            if not path:
+                continue
+            if kind in _INHERITED:
+                number = _FIRST_EXTRA_FD + len(self.extra_fds)
+                self.extra_fds.append(_open_namespace(path))
+                request["inherit_fd"].append({"key": namespace_key(_INHERITED[kind]), "fd": number})
+            elif kind in _JOINED:
+                request["join_ns"].append({"ns": _JOINED[kind], "ns_file": path})
+            else:
+                raise ConfigError(
+                    "criu cannot restore into one that exists", field=f"linux.namespaces: {kind}"
+                )
+        return request
+
+    def _inherited_stdio(self, images: int) -> list[dict[str, Any]]:
+        """Pipes that were stdio are our stdio now."""
+        try:
+            file = posix.open(DESCRIPTORS, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=images)
+        except OSError as error:
+            raise HostError(
+                f"read {DESCRIPTORS} of images: {os_reason(error.errno or 0)}"
+            ) from None
+        try:
+            links = jsonfast.loads(posix.read(file, 65536))
+        except ValueError as error:
+            raise HostError(f"read {DESCRIPTORS} of images: {error}") from None
+        finally:
+            posix.close(file)
+        return [{"key": link, "fd": fd} for fd, link in enumerate(links) if "pipe:" in link]
+
+    def _hear(self, script: str, pid: int, fds: list[int]) -> None:
+        if script == "setup-namespaces":
+            for stage in ("prestart", "createRuntime"):
+                if (self.config.get("hooks") or {}).get(stage):
+                    self._run_hooks(stage, pid)
+        elif script == "orphan-pts-master" and fds:
+            self.attachment.take_console(fds[0])
+        elif script == "post-restore":
+            self.started = Started(pid, open_pidfd(pid, start_time(pid) or 0))
+            self._record("created", pid)
+
+
+def _open_namespace(path: str) -> int:
+    try:
+        return posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(f"open namespace {path}: {os_reason(error.errno or 0)}") from None
+
+
+def _cgroup_roots(pid: int) -> list[dict[str, str]]:
+    """Where the process is in each hierarchy: what the images call their own is there now."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+        lines = [line.rstrip("\n").split(":", 2) for line in file]
+    return [{"ctrl": names, "path": path} for _, names, path in lines]

@@ -1,0 +1,90 @@
+"""Why the host did not let an operation be done, and the command that mends it.
+
+Loaded after a failure. Enters: the plan, the operation, its errno and details. Leaves: a sentence
+for the error, or "" when the host is not to blame. Each cause is looked up on the host, never
+guessed from the errno alone: a wrong advice costs more than none.
+"""
+
+from __future__ import annotations
+
+from errno import EACCES, ECANCELED, EINVAL, ENOSPC, EOVERFLOW, EPERM, EUSERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pycontainer.plan.ops import Op
+
+    Ops = Sequence[Op]
+    Finder = Callable[[Ops, Op, int, str], str]
+
+
+def cause(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    """One sentence with the command that mends it, or ""."""
+    for kinds, numbers, find in _FINDERS:
+        if op.kind in kinds and errno in numbers:
+            try:
+                found = find(ops, op, errno, detail)
+            except OSError:
+                continue  # what cannot be looked at explains nothing
+            if found:
+                return found
+    return ""
+
+
+def _user_namespace(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import namespaces as diagnose_namespaces
+
+    return diagnose_namespaces.refused(op, errno)
+
+
+def _restricted(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    """AppArmor lets the namespace be made, and then forbids all that it is for."""
+    from pycontainer.diagnose import namespaces as diagnose_namespaces
+
+    if not any(other.kind == "unshare" and other.ints[0] & NEWUSER for other in ops):
+        return ""
+    return str(diagnose_namespaces.apparmor() or "")
+
+
+def _id_map(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import id_maps as diagnose_id_maps
+
+    return diagnose_id_maps.refused(op, errno)
+
+
+def _covered(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import mounts as diagnose_mounts
+
+    return diagnose_mounts.refused(op["fstype"].decode())
+
+
+def _locked(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import mounts as diagnose_mounts
+
+    if "locked" in detail or "attributes" in detail:  # which says it all
+        return ""
+    return diagnose_mounts.locked(op["source" if op.kind == "bind" else "path"].decode())
+
+
+def _way(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import paths as diagnose_paths
+
+    return diagnose_paths.closed(ops, op)
+
+
+NEWUSER = 0x10000000
+_NO = (EPERM, EACCES)
+_FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
+    (("clone", "unshare", "respawn"), (EPERM, ENOSPC, EUSERS, EINVAL), _user_namespace),
+    (("id_map",), (EPERM, EINVAL, ECANCELED), _id_map),
+    (("id_map", "setgroups_deny", "become_root", "propagation", "rootfs"), _NO, _restricted),
+    (("mount", "open_source", "bind", "mknod", "loopback_up", "hostname"), _NO, _restricted),
+    (("mount",), (EPERM,), _covered),
+    (("bind", "open_source", "open_tree"), (EINVAL, EPERM), _locked),
+    (
+        ("open_source", "open_tree", "rootfs", "mount", "bind", "mkdir", "mknod", "symlink"),
+        (EACCES, EOVERFLOW),
+        _way,
+    ),
+)

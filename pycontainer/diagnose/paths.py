@@ -1,0 +1,97 @@
+"""Why a path could not be reached or written: which component, for whom, and what opens it."""
+
+from __future__ import annotations
+
+import os
+
+from pycontainer.diagnose.namespaces import Obstacle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pycontainer.plan.ops import Op
+
+_SEARCH, _WRITE = 1, 2
+# Operations that go to a path of the host; the others write below the root file system.
+_SOURCES = {
+    "open_source": "path",
+    "open_tree": "path",
+    "rootfs": "path",
+    "bind": "source",
+    "bind_link": "source",
+}
+
+
+def closed(ops: Sequence[Op], op: Op) -> str:
+    """The component on the way of this operation that is closed, or ""."""
+    ids = (os.geteuid(), os.getegid())
+    inner = _mapped_root(ops)
+    early = op.kind == "bind" and op["slot"] >= 0  # its source has been opened by now
+    if op.kind in _SOURCES and not early:
+        path = op[_SOURCES[op.kind]].decode("utf-8", "surrogateescape")
+        found = unsearchable(path, ids) or (inner and unsearchable(path, inner))
+        if found:
+            return str(found)
+    if inner and op.kind not in ("open_source", "open_tree"):
+        root = next((o["path"].decode() for o in ops if o.kind == "rootfs"), "")
+        return str(unwritable(root, inner) or "") if root else ""
+    return ""
+
+
+def unsearchable(path: str, ids: tuple[int, int]) -> Obstacle | None:
+    """The first directory on the way to `path` that this user and group may not search."""
+    at = ""
+    for part in os.path.realpath(path).split("/")[1:-1]:
+        at += f"/{part}"
+        try:
+            status = os.stat(at)
+        except PermissionError:
+            return None  # the one above was closed already
+        except OSError:
+            return None
+        if not may(status, ids, _SEARCH) and not _by_acl(at, ids):
+            return Obstacle(
+                f"the directory {at} is not searchable for uid {ids[0]} (mode "
+                f"{status.st_mode & 0o7777:04o}, owner {status.st_uid})",
+                f"setfacl -m u:{ids[0]}:x {at} (or: chmod o+x {at})",
+            )
+    return None
+
+
+def _by_acl(path: str, ids: tuple[int, int]) -> bool:
+    """For ourselves the kernel knows best, access control lists and all."""
+    return ids[0] == os.geteuid() and os.access(path, os.X_OK)
+
+
+def may(status: os.stat_result, ids: tuple[int, int], right: int) -> bool:
+    """The mode's answer; capabilities of the host's root are not counted but for root itself."""
+    uid, gid = ids
+    if uid == 0:
+        return True
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
+    return bool(status.st_mode >> shift & right)
+
+
+def unwritable(root: str, ids: tuple[int, int]) -> Obstacle | None:
+    """A root file system in which the container's root can make no mount point."""
+    status = os.stat(root)
+    if may(status, ids, _WRITE):
+        return None
+    return Obstacle(
+        f"the container's root is uid {ids[0]} of the host, who may not write in {root} "
+        f"(owner {status.st_uid}, mode {status.st_mode & 0o7777:04o})",
+        f"sudo chown -R {ids[0]}:{ids[1]} {root}",
+    )
+
+
+def _mapped_root(ops: Sequence[Op]) -> tuple[int, int] | None:
+    """The host's ids of the container's root, when the plan makes its user namespace."""
+    ids = {}
+    for op in ops:
+        if op.kind == "id_map":
+            for line in op["lines"].decode().splitlines():
+                inside, outside, count = map(int, line.split())
+                if inside <= 0 < inside + count:
+                    ids[op["file"]] = outside - inside
+    return (ids[b"uid_map"], ids[b"gid_map"]) if len(ids) == 2 else None

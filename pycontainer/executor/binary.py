@@ -1,0 +1,60 @@
+"""The executor's program, as what the clone executes; and the pid behind a pidfd."""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer._shim import lib
+from pycontainer.base.errors import HostError, check, os_reason
+
+_kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `keep`
+
+
+def keep() -> None:
+    """Make the executor's memfd once for all containers of this process: it is sealed."""
+    global _kept
+    if _kept is None:
+        fd = sealed()
+        found = posix.fstat(fd)
+        _kept = fd, found.st_dev, found.st_ino
+
+
+def sealed() -> int:
+    """The executor as a sealed memfd: what the container runs is never a file of the host."""
+    if _kept is not None and (fd := _again(*_kept)) >= 0:
+        return fd
+    path = __file__.rpartition("/executor/")[0] + "/executor.bin"
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(f"open {path}: {os_reason(error.errno or 0)}", hint="run make") from None
+    try:
+        data = posix.read(fd, posix.fstat(fd).st_size)
+    finally:
+        posix.close(fd)
+    return check(lib.shim_memfd(b"pycontainer", data, len(data), 1), "keep the executor in memory")
+
+
+def _again(fd: int, device: int, inode: int) -> int:
+    """The kept one once more; -1 if somebody has closed it: then it may be any file by now."""
+    try:
+        fd = posix.dup(fd)
+    except OSError:
+        return -1
+    found = posix.fstat(fd)
+    if (found.st_dev, found.st_ino) == (device, inode):
+        return fd
+    posix.close(fd)
+    return -1
+
+
+def pid_of(pidfd: int) -> int:
+    """The number behind a pidfd, as this process's pid namespace counts it."""
+    fd = posix.open(f"/proc/self/fdinfo/{pidfd}", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        for line in posix.read(fd, 4096).splitlines():
+            if line.startswith(b"Pid:") and int(line[4:]) > 0:  # -1: reaped, by somebody else
+                return int(line[4:])
+    finally:
+        posix.close(fd)
+    raise HostError("the process has been reaped by somebody else")

@@ -1,0 +1,77 @@
+"""The engine's operations about a systemd unit, and the ways of a process into a cgroup it may
+not be born in. Each handler gets the run and the operation, and fails as the engine's own do.
+"""
+
+from __future__ import annotations
+
+import posix
+from errno import E2BIG, EACCES, EBADF, EINVAL, EPERM
+
+from pycontainer.base.errors import ContainerError, OperationError
+from pycontainer.linux.process import reap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pycontainer.executor.engine import _Run as Run
+    from pycontainer.plan.ops import Op
+
+FORBIDDEN = (EACCES, EPERM)
+TOO_OLD = (EINVAL, E2BIG, EBADF)  # clone3 before kernel 5.7
+
+
+def clone_otherwise(run: Run, exe: int, flags: int, pidfd: Any, failed: int) -> int:
+    """The clone into the cgroup failed (`failed`: -errno): clone outside of it, and move in.
+
+    Where the way from our own cgroup to the container's leads over one that we may not write, a
+    service manager may still move us.
+    """
+    cgroup = run.around.cgroup
+    if cgroup is None or -failed not in FORBIDDEN + TOO_OLD:
+        return run._check(failed)
+    pid = run._check(run._spawn(exe, flags, -1, pidfd))
+    try:
+        cgroup.attach(pid)
+    except ContainerError:
+        posix.kill(pid, 9)
+        reap(pid)
+        posix.close(pidfd[0])
+        pidfd[0] = -1
+        if -failed in FORBIDDEN:
+            run._check(failed)
+        raise
+    return pid
+
+
+def _unit_start(run: Run, op: Op) -> None:
+    if run.around.resources is not None:
+        run._cgroup().start(run.around.resources)
+
+
+def _unit_settle(run: Run, op: Op) -> None:
+    if run.around.resources is not None:
+        run._cgroup().settle(run.around.resources)
+
+
+def _cgroup_owner(run: Run, op: Op) -> None:
+    try:
+        run._cgroup().delegate(op.ints[0])
+    except OperationError:
+        if not run.around.rootless:
+            raise
+
+
+def _cgroup_delegate(run: Run, op: Op) -> None:
+    from pycontainer.cgroups.delegation import hand_down
+
+    hand_down(run._cgroup(), op.texts[0].decode("utf-8", "surrogateescape"), op.ints[0], run.pid)
+
+
+HANDLERS: dict[str, Callable[[Run, Op], None]] = {
+    "unit_start": _unit_start,
+    "unit_settle": _unit_settle,
+    "cgroup_owner": _cgroup_owner,
+    "cgroup_delegate": _cgroup_delegate,
+}

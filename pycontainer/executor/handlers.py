@@ -1,0 +1,288 @@
+"""What the engine does for few containers: loaded when a plan has one of these operations.
+
+Each handler gets the run and the operation, like the engine's own methods, and fails as they do.
+"""
+
+from __future__ import annotations
+
+import _socket
+import posix
+from errno import ECANCELED
+
+from pycontainer._shim import lib
+from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, HostError, OperationError
+from pycontainer.cgroups.files import read_text
+from pycontainer.executor.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
+from pycontainer.linux.process import end_child, reap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pycontainer.executor.engine import _Run as Run
+    from pycontainer.plan.ops import Op
+
+EXECUTOR = "pycontainer"  # its name (csrc/executor/main.c)
+SETTLED_S = 0.1
+ENDING_MS = 500  # for an executor that is told nothing more
+
+
+def hand_listener_on(run: Run) -> None:
+    """A filter that notifies: its agent gets the descriptor before the program runs, or a hook that
+    is restricted in the same way."""
+    if run.op.kind == "hook" and not run.op["as_program"]:
+        return
+    fd = run._talk().expect(MSG_LISTENER)
+    try:
+        if run.around.listener is not None:
+            run.around.listener(fd, run.pid)
+    finally:
+        posix.close(fd)
+    run.waits = True
+
+
+def executed(pid: int) -> bool:
+    """Whether init, which closed its channel, has become the program, dead though that may be.
+
+    A process takes its new name when the old program is gone. One that the kernel killed within
+    execve(2) still bears the executor's name as a zombie, which it is shortly after.
+    """
+    from time import monotonic, sleep
+
+    deadline = monotonic() + SETTLED_S
+    while True:
+        try:
+            text = read_text(f"/proc/{pid}/stat")
+        except OSError:
+            return False
+        if text[text.index("(") + 1 : text.rindex(")")] != EXECUTOR:
+            return True
+        if text[text.rindex(")") + 2] in "ZX":
+            return False
+        if monotonic() > deadline:
+            return True  # a program of that name
+        sleep(0.001)
+
+
+def obituary(run: Run) -> OperationError:
+    """The executor is gone without a word: killed, most likely for its memory."""
+    try:
+        posix.kill(run.pid, 9)
+    except ProcessLookupError:
+        pass  # reaped by the kernel, where SIGCHLD is ignored
+    status = reap(run.pid)
+    reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
+    hint = ""
+    cgroup = run.around.cgroup
+    # Without memory the executor may not even be executed, and nobody is killed for it.
+    found = cgroup.oom_report(refused=status >> 8 == 126) if cgroup is not None else {}
+    if found:
+        from pycontainer.cgroups.stats.oom import words
+
+        reason += ", " + words(found)
+        hint = "raise linux.resources.memory.limit"
+    elif status & 0x7F == 9 and cgroup is not None and not cgroup.exists():
+        # systemd was quicker, and nobody else has counted.
+        hint = "systemd has removed its cgroup; linux.resources.memory.limit may be too low"
+    run.pid = 0
+    return OperationError(
+        f"{CLIENT_TEXTS['start_failed']}: the container's init died ({reason})", hint=hint
+    )
+
+
+def wrong_namespace(run: Run, op: Op) -> OperationError:
+    """The file is of another type of namespace, or of none."""
+    from pycontainer.tables.namespaces import NAMES_OF_FLAGS
+
+    name = NAMES_OF_FLAGS[op["nstype"]]
+    return OperationError(
+        f"{CLIENT_TEXTS['start_failed']}: {op.texts[0].decode()} is no {name} namespace",
+        step=run.step,
+        total=len(run.plan.ops),
+        field=op.field,
+    )
+
+
+def abandon(run: Run) -> None:
+    """After a failure: no process of the run may stay, not even as a zombie of ours."""
+    if run.pid and any(op.kind == "respawn" for op in run.plan.ops[run.step - 1 :]):
+        _end_child(run)
+    if run.pid:
+        end_child(run.pid)
+
+
+def _end_child(run: Run) -> None:
+    """The executor may have a child that we have not heard of: ours to reap. Nothing more comes
+    from us, so both end; what they still say tells of it."""
+    import select
+
+    from pycontainer.executor import binary
+
+    ours, caught = run._talk().ours, run._talk().caught
+    pidfds = [caught] if caught >= 0 else []
+    end = _socket.socket(fileno=posix.dup(ours))
+    poller = select.poll()
+    poller.register(ours, select.POLLIN)
+    kind = -1
+    end.shutdown(_socket.SHUT_WR)
+    end.close()
+    while kind and poller.poll(ENDING_MS):
+        try:
+            kind, fd = run._talk().receive()
+        except ExecutorFailed:
+            continue
+        if kind == MSG_CHILD:
+            pidfds.append(fd)
+        elif fd >= 0:
+            posix.close(fd)
+    for pidfd in pidfds:
+        try:
+            end_child(binary.pid_of(pidfd))
+        except HostError:
+            pass  # a descriptor of another kind
+        posix.close(pidfd)
+
+
+def _idmap_tree(run: Run, op: Op) -> None:
+    """A source that is attached nowhere yet gets its ids mapped, by a namespace made for it."""
+    slot, recursive = op.ints
+    uids, gids, namespace, _ = op.texts
+    if namespace:
+        space = run._open(namespace, posix.O_RDONLY)
+    else:
+        space = run._check(lib.shim_user_namespace(uids, gids))
+    try:
+        run._check(lib.shim_idmap(run.slots[slot], space, recursive))
+    finally:
+        posix.close(space)
+
+
+def _make_device(run: Run, op: Op) -> None:
+    """A device of the state directory, mounted where there it can be opened. Its name goes with
+    that directory: nothing can be attached that has been unlinked."""
+    slot, mode, number, uid, gid = op.ints
+    directory, name = run.around.gate_dir, f"device-{slot}"
+    path = f"/proc/self/fd/{directory}/{name}".encode()
+    try:
+        device = posix.makedev(number >> 32, number & 0xFFFFFFFF)
+        posix.mknod(name, mode, device, dir_fd=directory)
+        posix.chmod(name, mode & 0o7777, dir_fd=directory)
+        posix.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
+    except PermissionError:  # there is a container around us, which may have the device
+        path = op.texts[0]
+    except OSError as error:
+        raise run.failure(run.step - 1, error.errno or 0, "in the state directory") from None
+    tree = run.slots[slot] = run._check(lib.shim_open_tree(path, 0))
+    run._check(lib.shim_slave(tree))
+
+
+def _net_device(run: Run, op: Op) -> None:
+    """A network device of ours becomes the container's."""
+    from pycontainer.linux import net_devices
+
+    space = run._open(f"/proc/{run.pid}/ns/net".encode(), posix.O_RDONLY)
+    try:
+        net_devices.move(op.texts[0].decode(), op.texts[1].decode(), space)
+    except net_devices.MoveError as error:
+        raise run.failure(run.step - 1, error.errno, error.words) from None
+    finally:
+        posix.close(space)
+
+
+def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
+    """The error for an operation, by its number from 0; what the host has to do with it is asked
+    of the host."""
+    from pycontainer import diagnose
+    from pycontainer.plan import describe
+
+    op = run.plan.ops[index]
+    message, hint = describe.failure(op, errno, detail)
+    return OperationError(
+        f"{CLIENT_TEXTS['start_failed']}: {message}",
+        errno=0 if errno == ECANCELED else errno,
+        step=index + 1,
+        total=len(run.plan.ops),
+        kind=op.kind,
+        field=op.field,
+        hint=diagnose.cause(run.plan.ops, op, errno, detail)
+        or _of_program(run, op, errno, detail)
+        or hint,
+    )
+
+
+def _of_program(run: Run, op: Op, errno: int, detail: str) -> str:
+    """The executor has sent its root directory, and waits until it has been looked at."""
+    if run.channel is None or run.channel.root < 0:
+        return ""
+    from pycontainer.diagnose.program import explain
+
+    found = explain(run.plan.config, run.channel.root, op.kind, errno, detail)
+    return found if run.channel.still_open() else ""
+
+
+def _open_output(run: Run, op: Op) -> None:
+    from pycontainer.lifecycle.hooks import OUTPUT_FLAGS, OUTPUT_MODE
+
+    try:
+        run.slots[op.ints[0]] = posix.open(op.texts[0], OUTPUT_FLAGS, OUTPUT_MODE)
+    except OSError as error:
+        raise run.failure(run.step - 1, error.errno or 0, "") from None
+
+
+def _setgroups_deny(run: Run, op: Op) -> None:
+    run._write(f"/proc/{run.pid}/setgroups", b"deny")
+
+
+def _check_map(run: Run, op: Op) -> None:
+    """The kernel shows ids of the reader's own user namespace, which the config names, too."""
+    file, lines = (text.decode() for text in op.texts)
+    try:
+        shown = read_text(f"/proc/{run.pid}/{file}")
+    except OSError as error:
+        raise run.failure(run.step - 1, error.errno or 0, "") from None
+    if sorted(map(str.split, shown.splitlines())) != sorted(map(str.split, lines.splitlines())):
+        raise ConfigError(
+            "is not what the user namespace that is joined has",
+            field=op.field,
+            clause="config-linux.md#user-namespace-mappings",
+        )
+
+
+def _id_map(run: Run, op: Op) -> None:
+    """The maps of a new user namespace: written here, or by the programs that may."""
+    file, lines = op.texts
+    if not op["helper"]:
+        run._write(f"/proc/{run.pid}/{file.decode()}", lines)
+        return
+    from pycontainer.linux import idmap
+
+    problem = idmap.write(run.pid, file.decode(), lines.decode())
+    if problem:
+        raise run.failure(run.step - 1, ECANCELED, problem)
+
+
+def _placing(run: Run, op: Op) -> None:
+    from pycontainer.executor import cgroup_handlers
+
+    cgroup_handlers.HANDLERS[op.kind](run, op)
+
+
+def _resctrl(run: Run, op: Op) -> None:
+    if run.around.resctrl is not None:
+        run.around.resctrl(run.pid)
+
+
+HANDLERS: dict[str, Callable[[Run, Op], None]] = {
+    "id_map": _id_map,
+    "check_map": _check_map,
+    "setgroups_deny": _setgroups_deny,
+    "idmap_tree": _idmap_tree,
+    "make_device": _make_device,
+    "net_device": _net_device,
+    "resctrl": _resctrl,
+    "unit_start": _placing,
+    "unit_settle": _placing,
+    "cgroup_owner": _placing,
+    "cgroup_delegate": _placing,
+    "open_output": _open_output,
+}

@@ -1,0 +1,368 @@
+"""`create` and `run`: from a bundle to a container whose program waits, or runs.
+
+The one place that knows the order of the big steps: load and validate, reserve the id, compile the
+plan, carry it out, and take everything back when that fails.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer import cgroups, spec
+from pycontainer.base import jsonfast
+from pycontainer.base.errors import ConfigError, ContainerError
+from pycontainer.base.settings import absolute
+from pycontainer.executor import engine
+from pycontainer.lifecycle.stdio import Attachment
+from pycontainer.linux.host import probe
+from pycontainer.linux.process import end_child, start_time
+from pycontainer.plan.cgroup import CgroupPlan
+from pycontainer.plan.create import Inputs, compile_create, mounts_on_host
+from pycontainer.seccomp import seccomp_filter
+from pycontainer.state.state import OCI_VERSION, Facts, rfc3339_nano
+from pycontainer.state.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pycontainer.base.settings import Settings
+    from pycontainer.cgroups.cgroup import Cgroup
+    from pycontainer.executor.engine import Started
+    from pycontainer.lifecycle import sd_notify
+    from pycontainer.lifecycle.options import CreateOptions
+    from pycontainer.plan.builder import Plan
+    from pycontainer.resctrl import group as resctrl_group
+    from pycontainer.seccomp.cache import Filter
+
+
+class Creation:
+    """One container on its way into being."""
+
+    __slots__ = (
+        "annotated",
+        "attachment",
+        "bundle",
+        "cgroup",
+        "cgroup_plan",
+        "config",
+        "driver",
+        "dry",
+        "entry",
+        "facts",
+        "gated",
+        "hooks_ran",
+        "id",
+        "notifies",
+        "notify",
+        "options",
+        "plan",
+        "proxied",
+        "raw",
+        "rdt",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        container_id: str,
+        options: CreateOptions,
+        *,
+        gated: bool,
+        dry: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.id = container_id
+        self.options = options
+        self.gated = gated
+        self.dry = dry
+        self.hooks_ran = False
+        self.notifies = False  # a seccomp agent
+        self.rdt: resctrl_group.Group | None = None
+        self.bundle = absolute(options.bundle)
+        self.config, self.raw = options.document or self._load()
+        self.annotated = _for_crun(self.config)
+        if self.annotated:
+            from pycontainer.lifecycle import annotations as crun_annotations
+
+            crun_annotations.check(self.config)
+        process = self.config.get("process") or {}
+        # Without a process there can be a container; only `start` needs one.
+        if not process.get("args") and ("process" in self.config or not gated):
+            raise ConfigError("is required", field="process.args", clause="runtime.md#create")
+        tty = bool(process.get("terminal")) and not dry
+        self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
+        self._add_environment()
+        self.notify: sd_notify.Proxy | None = None
+        self.proxied = b"NOTIFY_SOCKET" in posix.environ and not dry and options.streams is None
+        if self.proxied:
+            from pycontainer.lifecycle import sd_notify
+
+            self.config = sd_notify.added(self.config, f"{settings.root}/{container_id}")
+
+    def _load(self) -> tuple[dict[str, Any], bytes]:
+        config, raw = spec.load_config(self.options.config or f"{self.bundle}/config.json")
+        if b"RUN_OCI_SECCOMP_RECEIVER" in posix.environ or _for_crun(config):
+            from pycontainer.lifecycle import annotations as crun_annotations
+
+            changed = crun_annotations.with_receiver(config, posix.environ)
+            if changed is not config:  # later commands have no other word of it
+                config, raw = changed, jsonfast.dumps(changed).encode()
+        for warning in spec.validate(config, raw):
+            self.settings.log.warning(warning)
+        return config, raw
+
+    def compile(self) -> Plan:
+        """The plan; touches nothing."""
+        linux = self.config.get("linux") or {}
+        if linux.get("sysctl") and any(s.get("path") for s in linux.get("namespaces") or ()):
+            from pycontainer.lifecycle import host_checks
+
+            host_checks.refuse(linux)
+        host = probe(self.settings.rootless)
+        self.driver = driver = cgroups.driver_of(self.settings)
+        paths = driver.plan_path(self.config, self.id)
+        resources = driver.compile(self.config)
+        self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
+        if self.annotated:
+            from pycontainer.lifecycle import annotations as crun_annotations
+
+            self.cgroup_plan.delegated = crun_annotations.delegated(self.config, paths)
+            resources.warnings += crun_annotations.warnings(self.config, driver.name)
+        filter = self._filter()
+        rdt = linux.get("intelRdt")
+        if rdt is not None:
+            from pycontainer.resctrl import group as resctrl_group
+
+            self.rdt = resctrl_group.group(rdt, self.id)
+        inputs = Inputs(
+            host,
+            self.cgroup_plan,
+            bundle=self.bundle,
+            rootfs=self.rootfs,
+            state=self._state("creating"),
+            filter=filter,
+            gated=self.gated,
+            keyring=not self.options.no_new_keyring,
+            no_pivot=self.options.no_pivot,
+            listen_fds=bool(self.attachment.listen_fds),
+            resctrl=self.rdt.path if self.rdt is not None else "",
+        )
+        self.plan = compile_create(self.config, inputs)
+        self.plan.warnings += resources.warnings
+        return self.plan
+
+    def _filter(self) -> Filter | None:
+        """The one to load: that of the profile, or one that has us asked."""
+        filter = seccomp_filter(self.config, self.settings, cached=not self.dry)
+        self.notifies = filter is not None and filter.notify
+        watch = self.options.watch
+        return filter if watch is None else watch.filter(filter, self.config)
+
+    @property
+    def rootfs(self) -> str:
+        """root.path, relative to the bundle; symlinks are the host's own."""
+        path = (self.config.get("root") or {}).get("path") or ""
+        return absolute(path if path.startswith("/") else f"{self.bundle}/{path}")
+
+    def carry_out(self) -> Started:
+        """Make the container; after a failure nothing of it is left."""
+        self.entry = Store(self.settings.root).reserve(self.id)
+        cgroup: Cgroup | None = None
+        started: Started | None = None
+        try:
+            self.compile()
+            cgroup = self.cgroup = self._cgroup()
+            self._first_facts()
+            if self.proxied:
+                self._prepare_notify()
+            self.attachment.prepare()
+            around = engine.Surroundings(
+                self._record,
+                cgroup=cgroup,
+                resources=self.cgroup_plan.resources,
+                hooks=self._run_hooks,
+                console=self.attachment.take_console,
+                listener=self._listener(),
+                resctrl=self.rdt.enter if self.rdt else None,
+                gate_dir=self.entry.dir_fd,
+                fds=self.attachment.fds,
+                preserve=self.attachment.preserve,
+                rootless=self.settings.rootless,
+            )
+            started = engine.execute(self.plan, around)
+            self.attachment.announce(started)
+            if self.annotated:
+                from pycontainer.lifecycle import annotations as crun_annotations
+
+                crun_annotations.announce(self.config, started)
+        except BaseException as error:
+            self._note_hooks(getattr(error, "step", -1), started)
+            self._take_back(cgroup, started)
+            raise
+        for warning in self.plan.warnings:
+            self.settings.log.warning(warning)
+        return started
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _cgroup(self) -> Cgroup:
+        cgroup = self.driver.cgroup(self.cgroup_plan.paths)
+        cgroup.owner = self.entry.root_path
+        return cgroup
+
+    def _first_facts(self) -> None:
+        self.facts = Facts(
+            id=self.id,
+            oci_version=self.config.get("ociVersion", ""),
+            phase="creating",
+            created=rfc3339_nano(),
+            owner=posix.geteuid(),
+            bundle=self.bundle,
+            rootfs=self.rootfs,
+            cgroup=self.cgroup_plan.paths.to_dict(),
+            annotations=self.config.get("annotations") or {},
+            namespaces={"pid": self._has_pid_namespace()},
+            extra=self._extra(),
+        )
+        self.entry.write_config(self.raw)
+        self.entry.write_facts(self.facts)
+
+    def _prepare_notify(self) -> None:
+        """The directory of the socket; `start` makes the socket of a container that waits."""
+        from pycontainer.lifecycle import sd_notify
+
+        sd_notify.make_directory(self.entry.dir_fd)
+        if not self.gated:
+            self.notify = sd_notify.Proxy(self.settings, self.entry.dir_fd)
+
+    def _extra(self) -> dict[str, Any]:
+        """What later commands must heed; fast_record.py leaves what it does not know to Python."""
+        hooks = self.config.get("hooks") or {}
+        extra: dict[str, Any] = {"hooks": [stage for stage, listed in hooks.items() if listed]}
+        if self.rdt is not None:
+            extra["resctrl"] = self.rdt.facts()
+        if "process" not in self.config:
+            extra["no_process"] = True
+        if mounts_on_host(self.config):
+            extra["mounted"] = True
+        if self.proxied:
+            extra["notify"] = True
+        return extra | {"notifies": True} if self.notifies else extra
+
+    def _has_pid_namespace(self) -> bool:
+        """A pid namespace of its own, new: one that ends with init."""
+        spaces = (self.config.get("linux") or {}).get("namespaces") or ()
+        return any(s["type"] == "pid" and not s.get("path") for s in spaces)
+
+    def _record(self, phase: str, pid: int) -> None:
+        started = start_time(pid) or 0
+        # What could be had of the cgroup is known only now.
+        cgroup = self.cgroup.paths.to_dict()
+        self.facts = self.facts.replace(phase=phase, pid=pid, start_time=started, cgroup=cgroup)
+        self.entry.write_facts(self.facts)
+
+    def _state(self, status: str, pid: int = 0) -> dict[str, Any]:
+        return state_document(
+            self.id, status, pid, self.bundle, self.config.get("annotations") or {}
+        )
+
+    def _run_hooks(self, stage: str, pid: int) -> None:
+        from pycontainer.lifecycle.hooks import run_hooks
+
+        self.hooks_ran = True
+        state = jsonfast.dumps(self._state("creating", pid)).encode()
+        annotations = self.config.get("annotations")
+        run_hooks(
+            stage, self.config["hooks"][stage], state, cwd=self.bundle, annotations=annotations
+        )
+
+    def _listener(self) -> Callable[[int, int], None] | None:
+        """What hands a seccomp listener on when the program does not wait for `start`."""
+        if self.options.watch is not None:
+            return self.options.watch.take
+        if self.gated or not self.notifies:
+            return None
+        from pycontainer.seccomp.agent import messenger
+
+        return messenger(self.config, lambda pid: self._state("created", pid))
+
+    def _note_hooks(self, step: int, started: Started | None) -> None:
+        """After a failure at `step` of the plan: has a hook of the container been reached?"""
+        if not self.hooks_ran and (step > 0 or started is not None):
+            reached = self.plan.ops[: step if started is None else None]
+            self.hooks_ran = any(op.kind == "hook" for op in reached)
+
+    def _add_environment(self) -> None:
+        added = self.attachment.environment()
+        if added:
+            process = self.config.get("process") or {}
+            process = {**process, "env": [*(process.get("env") or ()), *added]}
+            self.config = {**self.config, "process": process}
+
+    def _take_back(self, cgroup: Cgroup | None, started: Started | None) -> None:
+        """Undo what was done; the first failure is the one to be reported."""
+        self.attachment.close()
+        if started is not None:
+            posix.close(started.pidfd)
+            end_child(started.pid)
+        if cgroup is not None and cgroup.made:
+            try:
+                cgroup.kill()
+                cgroup.undo()
+            except ContainerError as error:
+                self.settings.log.warning(f"after the failure: {error}")
+        for connected in (cgroup, getattr(self, "driver", None)):
+            if connected is not None:
+                connected.hang_up()
+        extra = self._extra()
+        if "resctrl" in extra or "mounted" in extra:
+            from pycontainer.lifecycle import host_cleanup
+
+            try:
+                host_cleanup.remove(extra, self.rootfs)
+            except ContainerError as error:
+                self.settings.log.warning(f"after the failure: {error}")
+        if self.hooks_ran:
+            run_poststop(self.config, self._state("stopped"), self.bundle, self.settings)
+        self.entry.remove()
+        self.entry.close()
+
+
+def _for_crun(config: dict[str, Any]) -> bool:
+    """Whether it has an annotation of crun's (annotations.py)."""
+    annotations = config.get("annotations")
+    return type(annotations) is dict and any(n.startswith("run.oci.") for n in annotations)
+
+
+def state_document(
+    container_id: str, status: str, pid: int, bundle: str, annotations: dict[str, str]
+) -> dict[str, Any]:
+    """The state of runtime.md#state, as hooks and `state` give it; no pid when there is none."""
+    document: dict[str, Any] = {"ociVersion": OCI_VERSION, "id": container_id, "status": status}
+    if pid:
+        document["pid"] = pid
+    document["bundle"] = bundle
+    if annotations:
+        document["annotations"] = annotations
+    return document
+
+
+def run_poststop(
+    config: dict[str, Any], state: dict[str, Any], bundle: str, settings: Settings
+) -> None:
+    """poststop hooks: a failure is a warning, runtime.md#lifecycle. In the bundle as the others, or
+    where we are if that is gone."""
+    hooks = (config.get("hooks") or {}).get("poststop")
+    if not hooks:
+        return
+    from pycontainer.lifecycle.hooks import run_hooks_tolerant
+
+    document = jsonfast.dumps(state).encode()
+    cwd = bundle if posix.access(bundle, posix.X_OK) else None
+    annotations = config.get("annotations")
+    lines = run_hooks_tolerant("poststop", hooks, document, cwd=cwd, annotations=annotations)
+    for line in lines:
+        settings.log.warning(line)

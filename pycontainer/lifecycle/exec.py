@@ -1,0 +1,248 @@
+"""`exec`: one more process in a container, by the same plan, engine and executor as its init."""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer import spec
+from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, StateError
+from pycontainer.executor import engine
+from pycontainer.lifecycle.stdio import Attachment
+from pycontainer.linux.host import probe
+from pycontainer.linux.process import alive, end_child
+from pycontainer.plan.exec import EntryInputs, compile_exec
+from pycontainer.seccomp import seccomp_filter
+from pycontainer.tables.namespaces import FILES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pycontainer.cgroups.placement import Placement
+    from pycontainer.executor.engine import Started
+    from pycontainer.lifecycle.container import Container
+    from pycontainer.lifecycle.options import ExecOptions
+
+
+# What a process document that does not say it has from the container, as with runc.
+_INHERITED = (
+    "capabilities", "selinuxLabel", "ioPriority", "scheduler", "execCPUAffinity", "oomScoreAdj",
+)  # fmt: skip
+_NOT_SAID = (None, "")  # {} does say something: no capability at all
+
+
+def run_exec(container: Container, options: ExecOptions) -> int:
+    """Start the process; wait for it unless detached. Its exit status, 0 when detached."""
+    config, attachment = _prepared(container, options)
+    try:
+        kills = container.cgroup.oom_kills()
+        started = _begin(container, config, options, attachment)
+        posix.close(started.pidfd)
+        if not attachment.stays:
+            return 0
+        exit_status = attachment.wait(started.pid, reap_all=False)
+        if exit_status == 128 + 9:
+            container.tell_oom(kills)
+        return exit_status
+    finally:
+        attachment.close()
+
+
+def start_exec(container: Container, options: ExecOptions) -> Started:
+    """Start the process and leave it to the caller, with its pidfd: it is our child."""
+    config, attachment = _prepared(container, options)
+    return _begin(container, config, options, attachment)
+
+
+def _prepared(container: Container, options: ExecOptions) -> tuple[dict[str, Any], Attachment]:
+    """The config with this process, and what connects that with its caller."""
+    _check_status(container, options)
+    config = container.config()
+    process = _process(config, options)
+    attachment = Attachment(options, bool(process.get("terminal")), stays=not options.detach)
+    added = attachment.environment()
+    if added:
+        process = {**process, "env": [*(process.get("env") or ()), *added]}
+    return {**config, "process": process}, attachment
+
+
+def _begin(
+    container: Container, config: dict[str, Any], options: ExecOptions, attachment: Attachment
+) -> Started:
+    attachment.prepare()
+    try:
+        started = _start(container, config, options, attachment)
+    except BaseException:
+        container.cgroup.hang_up()
+        raise
+    try:
+        attachment.announce(started)
+    except BaseException:
+        end_child(started.pid)
+        posix.close(started.pidfd)
+        raise
+    return started
+
+
+def _check_status(container: Container, options: ExecOptions) -> None:
+    now = container.status()
+    if now == "paused" and not options.ignore_paused:
+        raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
+    if now in ("stopped", "creating"):
+        raise StateError(f"cannot exec in a {now} container: {CLIENT_TEXTS['not_running']}")
+
+
+def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
+    """The process document: the caller's own, or the container's with the caller's changes."""
+    if options.process is not None:
+        process, own = options.process, config.get("process") or {}
+        for name in _INHERITED:
+            if own.get(name) and process.get(name) in _NOT_SAID:
+                process = {**process, name: own[name]}
+        mask = (own.get("user") or {}).get("umask")
+        if mask is not None:
+            process = {**process, "user": {"umask": mask, **(process.get("user") or {})}}
+    else:
+        from pycontainer.lifecycle.exec_process import merged
+
+        process = merged(config.get("process") or {}, options)
+    spec.validate_process(process)
+    if not process.get("args"):
+        raise ConfigError("must not be empty", field="process.args")
+    return process
+
+
+def _start(
+    container: Container, config: dict[str, Any], options: ExecOptions, attachment: Attachment
+) -> Started:
+    facts = container.facts
+    # The directory stays the process's own: with init gone, nothing in it opens any more.
+    init = posix.open(f"/proc/{facts.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    try:
+        if not alive(facts.pid, facts.start_time):
+            raise StateError(CLIENT_TEXTS["not_running"])
+        placement = _placement(container, options)
+        later = _enters_later(facts.cgroup, config["process"])
+        spaces = _spaces(config, init)
+        filter = seccomp_filter(config, container.settings)
+        inputs = EntryInputs(
+            probe(container.settings.rootless),
+            container.id,
+            spaces,
+            entrances=_entrances(placement, later),
+            into_cgroup=bool(placement.unified) and not later,
+            filter=filter,
+            listen_fds=bool(attachment.listen_fds),
+            resctrl=(facts.extra.get("resctrl") or {}).get("groups", [""])[0],
+            setgroups=_setgroups(spaces, facts.pid),
+        )
+        plan = compile_exec(config, inputs)
+        for warning in plan.warnings:
+            container.settings.log.warning(warning)
+        around = engine.Surroundings(
+            _nothing,
+            cgroup=_Doorway(container, placement),  # type: ignore[arg-type]
+            console=attachment.take_console,
+            resctrl=_resctrl(facts.extra.get("resctrl")),
+            listener=_listener(container, config) if filter and filter.notify else None,
+            fds=attachment.fds,
+            preserve=attachment.preserve,
+        )
+        return engine.execute(plan, around)
+    finally:
+        posix.close(init)
+
+
+def _enters_later(cgroup: dict[str, Any], process: dict[str, Any]) -> bool:
+    """Nobody can be on other CPUs first who is born in the cgroup; but into a unit of the user's
+    only systemd may move a process, and does so at once (executor/cgroup_handlers.py)."""
+    initial = (process.get("execCPUAffinity") or {}).get("initial")
+    return bool(initial) and not (cgroup.get("unit") or {}).get("user")
+
+
+def _entrances(placement: Placement, unified: bool) -> tuple[str, ...]:
+    """The files that the process enters its cgroups by; the v2 one only if it isn't born there."""
+    files = [f"{path}/tasks" for path in placement.v1]
+    if unified and placement.unified:
+        files.append(f"{placement.unified}/cgroup.procs")
+    return tuple(files)
+
+
+def _resctrl(group: dict[str, Any] | None) -> Callable[[int], None] | None:
+    """What lets the process into the container's resource group."""
+    if not group:
+        return None
+    from pycontainer.resctrl import group as resctrl_group
+
+    return lambda pid: resctrl_group.join(group, pid)
+
+
+def _listener(container: Container, config: dict[str, Any]) -> Callable[[int, int], None]:
+    """What hands a seccomp listener on: with the new process's pid, and the container's state."""
+    from pycontainer.lifecycle.create import state_document
+    from pycontainer.seccomp.agent import messenger
+
+    facts = container.facts
+    state = state_document(
+        container.id, container.status(), facts.pid, facts.bundle, facts.annotations
+    )
+    return messenger(config, lambda pid: state)
+
+
+def _nothing(phase: str, pid: int) -> None:
+    """The store keeps facts about init only."""
+
+
+class _Doorway:
+    """The part of a cgroup that the engine needs to let a process in."""
+
+    __slots__ = ("_container", "_placement")
+
+    def __init__(self, container: Container, placement: Placement) -> None:
+        self._container = container
+        self._placement = placement
+
+    def fd_for_clone(self) -> int:
+        """The v2 directory for clone3, or -1."""
+        return self._placement.clone_fd()
+
+    def attach(self, pid: int) -> None:
+        """Move in a process that could not be born there."""
+        self._container.cgroup.attach(pid)
+
+    def oom_kills(self) -> int:
+        """For an error that says so."""
+        return self._container.cgroup.oom_kills()
+
+    def oom_report(self, refused: bool = False) -> dict[str, Any]:
+        """For that error's words."""
+        return self._container.cgroup.oom_report(refused)
+
+
+def _placement(container: Container, options: ExecOptions) -> Placement:
+    cgroup = container.cgroup
+    if not options.cgroup:
+        moved = cgroup.init_placement(container.facts.pid)
+        if moved is not None:
+            return moved
+    return cgroup.placement(options.cgroup)
+
+
+def _spaces(config: dict[str, Any], init: int) -> list[dict[str, Any]]:
+    """The container's namespaces as init has them, through its open /proc directory."""
+    linux = config.get("linux") or {}
+    return [
+        {"type": entry["type"], "path": f"/proc/self/fd/{init}/ns/{FILES[entry['type']]}"}
+        for entry in linux.get("namespaces") or ()
+    ]
+
+
+def _setgroups(spaces: list[dict[str, Any]], pid: int) -> bool:
+    if not any(entry["type"] == "user" for entry in spaces):
+        return True
+    fd = posix.open(f"/proc/{pid}/setgroups", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        return posix.read(fd, 16).strip() != b"deny"
+    finally:
+        posix.close(fd)

@@ -1,0 +1,151 @@
+"""What connects a container's process with its caller: stdio, terminal, descriptors, pid file.
+
+The same for `create`, `run` and `exec`: where the terminal goes, which descriptors are handed
+down, and who is told the pid.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer.base.errors import HostError, UsageError, os_reason
+from pycontainer.linux.process import open_pidfd, start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.executor.engine import Started
+    from pycontainer.lifecycle.foreground import Signals
+    from pycontainer.lifecycle.options import CreateOptions, ExecOptions
+    from pycontainer.lifecycle.terminal import Terminal
+
+_CONSOLE_NAME = b"/dev/ptmx"
+
+
+class Attachment:
+    """One process's connections. `stays` says that we wait for it in the foreground."""
+
+    __slots__ = ("listen_fds", "options", "preserve", "signals", "stays", "terminal", "tty")
+
+    def __init__(self, options: CreateOptions | ExecOptions, tty: bool, stays: bool) -> None:
+        self.options = options
+        self.tty = tty
+        self.stays = stays
+        self.terminal: Terminal | None = None
+        self.signals: Signals | None = None
+        self.listen_fds = 0
+        if options.streams is None:
+            _check_terminal(tty, stays, options.console_socket)
+            self.listen_fds = _listen_fds()
+        self.preserve = self.listen_fds + options.preserve_fds
+        for fd in range(3, 3 + self.preserve):
+            try:
+                posix.fstat(fd)
+            except OSError:
+                raise UsageError(
+                    f"unable to stat preserved-fd {fd - 3 - self.listen_fds} (of"
+                    f" {options.preserve_fds}): descriptor {fd}: no such file or directory",
+                    hint="--preserve-fds counts open descriptors from 3 on",
+                ) from None
+
+    def environment(self) -> list[str]:
+        """What sd_listen_fds(3) wants in the program's environment, but for LISTEN_PID."""
+        if not self.listen_fds:
+            return []
+        env = posix.environ
+        names = (b"LISTEN_FDS", b"LISTEN_FDNAMES")
+        return [f"{n.decode()}={env[n].decode()}" for n in names if n in env]
+
+    @property
+    def fds(self) -> list[int] | None:
+        """What the process has at 0, 1, 2 and so on; None: what we have there."""
+        return None if self.options.streams is None else self.options.streams.fds
+
+    def prepare(self) -> None:
+        """Before the clone: from here on no signal is lost."""
+        if self.stays:
+            from pycontainer.lifecycle.foreground import block_signals
+
+            self.signals = block_signals()
+
+    def take_console(self, master: int) -> None:
+        """The terminal's master end: to the console socket, to our caller, or to us."""
+        if self.options.streams is not None:
+            self.options.streams.master = posix.dup(master)
+            return
+        if self.options.console_socket:
+            from pycontainer.linux.fd_passing import send_fd
+
+            send_fd(self.options.console_socket, master, _CONSOLE_NAME, "console socket")
+            return
+        from pycontainer.lifecycle.terminal import Terminal
+
+        self.terminal = Terminal(posix.dup(master))
+
+    def announce(self, started: Started) -> None:
+        """Tell the pid to whoever asked for it."""
+        if self.options.pidfd_socket:
+            from pycontainer.linux.fd_passing import send_fd
+
+            pidfd = open_pidfd(started.pid, start_time(started.pid) or 0)
+            if pidfd >= 0:
+                try:
+                    send_fd(self.options.pidfd_socket, pidfd, b"pidfd", "pidfd socket")
+                finally:
+                    posix.close(pidfd)
+        if self.options.pid_file:
+            write_pid_file(self.options.pid_file, started.pid)
+
+    def wait(self, pid: int, reap_all: bool) -> int:
+        """In the foreground until it ends; its exit status."""
+        from pycontainer.lifecycle.foreground import wait_foreground
+
+        assert self.signals is not None
+        if self.terminal is not None:
+            self.terminal.make_raw()
+            self.terminal.resize()
+        return wait_foreground(pid, self.signals, self.terminal, reap_all=reap_all)
+
+    def close(self) -> None:
+        """Give back our terminal and our signals."""
+        if self.terminal is not None:
+            self.terminal.restore()
+        if self.signals is not None:
+            self.signals.release()
+
+
+def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
+    if tty and not stays and not console_socket:
+        raise UsageError(
+            "cannot allocate tty if pycontainer will detach without setting console socket"
+        )
+    if console_socket and (stays or not tty):
+        raise UsageError("cannot use console socket if pycontainer will not detach or allocate tty")
+
+
+def _listen_fds() -> int:
+    """How many descriptors systemd's socket activation has passed to us, sd_listen_fds(3)."""
+    env = posix.environ
+    if env.get(b"LISTEN_PID") != str(posix.getpid()).encode():
+        return 0
+    count = env.get(b"LISTEN_FDS", b"")
+    return int(count) if count.isdigit() else 0
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """All or nothing: whoever sees the file sees the whole number."""
+    directory, _, name = path.rpartition("/")
+    new = f"{directory}/.{name}" if directory else f".{name}"
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_TRUNC | posix.O_CLOEXEC
+    try:
+        try:
+            fd = posix.open(new, flags, 0o666)
+        except FileExistsError:
+            posix.unlink(new)  # left by a crash
+            fd = posix.open(new, flags, 0o666)
+        try:
+            posix.write(fd, str(pid).encode())
+        finally:
+            posix.close(fd)
+        posix.rename(new, path)
+    except OSError as error:
+        raise HostError(f"write pid file {path}: {os_reason(error.errno or 0)}") from None

@@ -1,0 +1,101 @@
+"""What this host and this process can do, probed once and passed in; tests make their own.
+
+The plan depends on the host only through a `Host`, so that a plan can be compiled, printed and
+compared anywhere.
+"""
+
+from __future__ import annotations
+
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ALL_CAPABILITIES = (1 << 41) - 1
+
+
+class Host:
+    """Facts about the host.
+
+    `permitted`: the capabilities of this process, as a mask. `rootless`: this process has no
+    privileges over the host (another user, or a user namespace). `apparmor`, `selinux`: the LSM
+    is there and enabled. `kcore`: /proc/kcore exists. `mounts`: we may open mounts and attach them,
+    in the mount namespace that we are in. `setgroups`: the user namespace that we are in has it.
+    """
+
+    __slots__ = (
+        "apparmor",
+        "gid",
+        "kcore",
+        "mounts",
+        "permitted",
+        "rootless",
+        "selinux",
+        "setgroups",
+        "uid",
+    )
+
+    def __init__(
+        self,
+        *,
+        uid: int = 0,
+        gid: int = 0,
+        rootless: bool = False,
+        permitted: int = ALL_CAPABILITIES,
+        apparmor: bool = False,
+        selinux: bool = False,
+        kcore: bool = True,
+        mounts: bool = True,
+        setgroups: bool = True,
+    ) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.rootless = rootless
+        self.permitted = permitted
+        self.apparmor = apparmor
+        self.selinux = selinux
+        self.kcore = kcore
+        self.mounts = mounts
+        self.setgroups = setgroups
+
+
+def probe(rootless: bool = False) -> Host:
+    """Look at this host: a few system calls."""
+    from pycontainer._shim import ffi, lib
+    from pycontainer.base.errors import check
+
+    permitted = ffi.new("unsigned long *")
+    check(lib.shim_capabilities(permitted), "read our capabilities")
+    return Host(
+        uid=posix.geteuid(),
+        gid=posix.getegid(),
+        rootless=rootless,
+        permitted=permitted[0],
+        apparmor=_says("/sys/module/apparmor/parameters/enabled", b"Y"),
+        selinux=posix.access("/sys/fs/selinux/enforce", posix.F_OK),
+        kcore=posix.access("/proc/kcore", posix.F_OK),
+        mounts=not rootless or _may_mount(lib),
+        setgroups=not rootless or not _says("/proc/self/setgroups", b"d"),  # deny
+    )
+
+
+def _may_mount(lib: Any) -> bool:
+    """Privileges count only over the user namespace that owns our mount namespace."""
+    fd: int = lib.shim_open_tree(b"/", 0)
+    if fd < 0:
+        return False
+    posix.close(fd)
+    return True
+
+
+def _says(path: str, letter: bytes) -> bool:
+    """Whether a file begins with this letter; a file that is not there does not."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return posix.read(fd, 1) == letter
+    finally:
+        posix.close(fd)

@@ -1,0 +1,63 @@
+"""Id maps without privileges: ranges of /etc/subuid and /etc/subgid, by newuidmap and newgidmap.
+
+An ordinary user may map one id, the own one. Every other map is written by two programs of shadow
+(uidmap on Debian), which have the privilege and check it against the two files, subuid(5). Both
+are searched in $PATH, and after that in the places where distributions have them.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pycontainer.linux.process import reap
+from pycontainer.linux.spawn import spawn
+
+PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")  # the last one is NixOS's
+OUTPUT_MAX = 4096  # bytes of what a program says that are kept
+
+
+def write(pid: int, file: str, lines: str) -> str:
+    """Write `lines` to the map `file`, "uid_map" or "gid_map"; what went wrong, or ""."""
+    name = program_of(file)
+    path = find(name)
+    if not path:
+        return f"{name} is not installed"
+    status, said = _run(path, [name, str(pid), *lines.split()])
+    if status == 0:
+        return ""
+    return said or f"{path} ended with status {status}"
+
+
+def program_of(file: str) -> str:
+    """newuidmap for "uid_map", newgidmap for "gid_map"."""
+    return "new" + file.replace("_", "")
+
+
+def find(name: str) -> str:
+    """The program's path, "" when there is none."""
+    search = posix.environ.get(b"PATH", b"").decode("utf-8", "surrogateescape").split(":")
+    for directory in (*search, *PLACES):
+        path = f"{directory}/{name}"
+        if directory.startswith("/") and posix.access(path, posix.X_OK):
+            return path
+    return ""
+
+
+def _run(path: str, argv: list[str]) -> tuple[int, str]:
+    """The exit status, and what the program said, on one line."""
+    reader, writer = posix.pipe()
+    try:
+        try:
+            pid = spawn(path, argv, (0, writer, writer))
+        except OSError as error:
+            return 126, f"run {path}: {posix.strerror(error.errno or 0).lower()}"
+        finally:
+            posix.close(writer)
+        said = b""
+        while len(said) < OUTPUT_MAX and (more := posix.read(reader, OUTPUT_MAX)):
+            said += more
+    finally:
+        posix.close(reader)
+    status = reap(pid)
+    text = " ".join(said.decode("utf-8", "replace").split())
+    return posix.waitstatus_to_exitcode(status), text

@@ -1,0 +1,72 @@
+"""What the root of a user namespace cannot make: devices, and what shows joined namespaces of
+somebody else's. It is made before that user namespace is entered.
+
+Loaded only for a config with a user namespace and one of these.
+"""
+
+from __future__ import annotations
+
+from pycontainer.plan.builder import Sketch
+from pycontainer.plan.devices import node
+from pycontainer.plan.mounts import CGROUPS, OWNED, Mounts, clean, listed, split_data
+from pycontainer.tables.mount_options import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CAP_MKNOD = 1 << 27
+
+
+def make_nodes(sketch: Sketch) -> dict[int, int]:
+    """The slots of listed devices that are made outside as the config says, by their number: with
+    the id that their owner has there.
+
+    Without privileges, or where an owner has no id, it will be the host's device of that path.
+    """
+    slots: dict[int, int] = {}
+    linux, host = sketch.linux, sketch.host
+    if not host.mounts or not host.permitted & CAP_MKNOD:
+        return slots
+    for index, device in enumerate(linux.get("devices") or ()):
+        uid = _outside(device.get("uid") or 0, linux.get("uidMappings"))
+        gid = _outside(device.get("gid") or 0, linux.get("gidMappings"))
+        path = clean(device["path"])
+        if device["type"] == "p" or uid < 0 or gid < 0 or path == "/dev/ptmx":
+            continue
+        slots[index] = slot = sketch.slot()
+        field = f"linux.devices[{index}]"
+        sketch.add("make_device", slot, *node(device), uid, gid, path, field=field)
+    return slots
+
+
+def _outside(number: int, mappings: Sequence[dict[str, int]] | None) -> int:
+    """The host's id of an id in the container; -1 for none."""
+    for row in mappings or ():
+        inside = number - row["containerID"]
+        if 0 <= inside < row["size"]:
+            return row["hostID"] + inside
+    return -1
+
+
+def open_joined(mounts: Mounts) -> None:
+    """What shows a namespace that is joined is made while we have privileges over its owner, which
+    need not be the container's user namespace."""
+    sketch = mounts.sketch
+    for index, mount in enumerate(sketch.config.get("mounts") or ()):
+        fstype, options = mount.get("type") or "", parse(mount.get("options") or ())
+        space = OWNED.get(fstype, ("", ""))[0]
+        if fstype in CGROUPS and mounts.cgroup.layout.mode == "v2":
+            fstype, space = "cgroup2", "cgroup"
+        if space not in sketch.spaces.joined or options.bind or options.remount:
+            continue
+        mounts.opened[index] = slot = sketch.own_slot()
+        sketch.add(
+            "open_fs",
+            slot,
+            options.attr_set,
+            fstype,
+            mount.get("source") or "",
+            listed(split_data(options.data)),
+            field=f"mounts[{index}]",
+        )

@@ -1,0 +1,74 @@
+"""Rules of config.md#mounts."""
+
+from __future__ import annotations
+
+from pycontainer.spec.rules.context import Subject, refuse
+from pycontainer.tables import mount_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_CLAUSE = "config.md#mounts"
+_OPTIONS = "config.md#linux-mount-options"
+_POSIX = "config.md#posix-platform-mounts"
+_BINDS = ("bind", "rbind")
+
+
+def mounts(subject: Subject) -> None:
+    """Each mount by itself: what it needs to be one."""
+    for place, mount in enumerate(subject.config.get("mounts", ())):
+        field = f"mounts[{place}]"
+        destination = mount["destination"]
+        if not destination:
+            refuse(f"{field}.destination", "is empty, must be a path", _CLAUSE)
+        if not destination.startswith("/"):
+            subject.warn(f"{field}.destination", "is relative, which is deprecated; / is assumed")
+        options = mount.get("options", ())
+        if "bind" in options or "rbind" in options:
+            _bind(subject, mount, field)
+        elif not mount.get("type"):
+            if "remount" not in options:
+                hint = "add the option rbind if it is a bind mount"
+                refuse(f"{field}.type", "is required but missing", _POSIX, hint)
+        elif mount["type"] in _BINDS:
+            hint = "only the option bind or rbind makes a bind mount"
+            refuse(f"{field}.type", f"is {mount['type']}, no filesystem", _CLAUSE, hint)
+        if "uidMappings" in mount or "gidMappings" in mount or not _idmap_free(options):
+            _idmap(subject, mount, field)
+
+
+def _idmap_free(options: list[str]) -> bool:
+    return "idmap" not in options and "ridmap" not in options
+
+
+def _bind(subject: Subject, mount: dict[str, Any], field: str) -> None:
+    """A bind mount has a source; a filesystem's own options, which the kernel does not even look
+    at then, are tolerated as other runtimes do."""
+    if not mount.get("source"):
+        refuse(f"{field}.source", "is required for a bind mount but missing", _CLAUSE)
+    data = mount_options.parse(mount["options"]).data
+    if data:
+        subject.warn(f"{field}.options", f"has {', '.join(data)}, which a bind mount ignores")
+
+
+def _idmap(subject: Subject, mount: dict[str, Any], field: str) -> None:
+    """Both mappings or none; none means the container's, which then must be there."""
+    options = mount.get("options", ())
+    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+    if bool(uids) != bool(gids):
+        absent = "gidMappings" if uids else "uidMappings"
+        refuse(f"{field}.{absent}", "is required beside the other mapping but missing", _POSIX)
+    if not uids:
+        if not _idmap_free(options) and "user" not in subject.namespaces:
+            message = "has idmap, but neither mappings nor a user namespace"
+            refuse(f"{field}.options", message, _OPTIONS)
+        if _idmap_free(options):
+            return
+    elif _idmap_free(options):
+        subject.warn(f"{field}.options", "should have idmap or ridmap beside the mappings")
+    if "bind" not in options and "rbind" not in options:
+        refuse(f"{field}.options", "has idmap without bind or rbind", _OPTIONS)
+
+
+RULES = (mounts,)

@@ -1,0 +1,120 @@
+"""Rules of config-linux.md for linux.resources, also used by update."""
+
+from __future__ import annotations
+
+from pycontainer.spec.rules.context import Subject, quote, refuse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_DEVICES = "config-linux.md#allowed-device-list"
+_MEMORY = "config-linux.md#memory"
+_CPU = "config-linux.md#cpu"
+_PIDS = "config-linux.md#pids"
+_BLOCK = "config-linux.md#block-io"
+_RDMA = "config-linux.md#rdma"
+_UNIFIED = "config-linux.md#unified"
+_LIMITS = ("limit", "reservation", "swap", "kernel", "kernelTCP")
+_UNSET = 2**64 - 1  # of swappiness: Docker's -1 as the unsigned number that it has to be
+_THROTTLES = (
+    "throttleReadBpsDevice",
+    "throttleWriteBpsDevice",
+    "throttleReadIOPSDevice",
+    "throttleWriteIOPSDevice",
+)
+
+
+def _part(subject: Subject, name: str) -> Any:
+    return subject.linux["resources"].get(name) or ()
+
+
+def devices(subject: Subject) -> None:
+    """Words of the device cgroup; -1 is accepted for "all", as engines write it."""
+    for place, rule in enumerate(_part(subject, "devices")):
+        field = f"linux.resources.devices[{place}]"
+        if rule.get("type", "a") not in ("a", "b", "c", ""):
+            refuse(f"{field}.type", f"is {quote(rule['type'])}, must be a, b or c", _DEVICES)
+        access = rule.get("access")
+        if access is not None and (not access or access.strip("rwm")):
+            refuse(f"{field}.access", f"is {quote(access)}, must be of r, w and m", _DEVICES)
+        for name in ("major", "minor"):
+            if rule.get(name, 0) < -1:
+                refuse(f"{field}.{name}", f"is {rule[name]}, must not be negative", _DEVICES)
+
+
+def memory(subject: Subject) -> None:
+    """Limits are bytes or -1, and swap counts memory too."""
+    entry = _part(subject, "memory")
+    if not entry:
+        return
+    field = "linux.resources.memory"
+    for name in _LIMITS:
+        if entry.get(name, 0) < -1:
+            refuse(f"{field}.{name}", f"is {entry[name]}, must be bytes or -1", _MEMORY)
+    limit, swap = entry.get("limit", 0), entry.get("swap", 0)
+    if 0 < swap < limit:
+        message = f"is {swap}, below limit {limit}, which it includes"
+        refuse(f"{field}.swap", message, _MEMORY)
+    if 100 < entry.get("swappiness", 0) != _UNSET:
+        refuse(f"{field}.swappiness", f"is {entry['swappiness']}, must be 0 to 100", _MEMORY)
+
+
+def cpu(subject: Subject) -> None:
+    """No burst above the quota; idle is yes or no."""
+    entry = _part(subject, "cpu")
+    if not entry:
+        return
+    field = "linux.resources.cpu"
+    quota, burst = entry.get("quota", 0), entry.get("burst", 0)
+    if quota > 0 and burst > quota:
+        refuse(f"{field}.burst", f"is {burst}, must be at most quota {quota}", _CPU)
+    if entry.get("idle", 0) not in (0, 1):
+        refuse(f"{field}.idle", f"is {entry['idle']}, must be 0 or 1", _CPU)
+    for name in ("cpus", "mems"):
+        if "\n" in entry.get(name, ""):
+            refuse(f"{field}.{name}", "has a line feed", _CPU)
+
+
+def pids(subject: Subject) -> None:
+    """A number of tasks, or -1 for any."""
+    entry = _part(subject, "pids")
+    if entry and entry.get("limit", 0) < -1:
+        refuse("linux.resources.pids.limit", f"is {entry['limit']}, must be at least -1", _PIDS)
+
+
+def block_io(subject: Subject) -> None:
+    """Weights weigh something, throttles have a rate."""
+    entry = _part(subject, "blockIO")
+    if not entry:
+        return
+    field = "linux.resources.blockIO"
+    for place, weight in enumerate(entry.get("weightDevice", ())):
+        if "weight" not in weight and "leafWeight" not in weight:
+            where = f"{field}.weightDevice[{place}]"
+            refuse(where, "must have weight or leafWeight", _BLOCK)
+    for name in _THROTTLES:
+        for place, throttle in enumerate(entry.get(name, ())):
+            if "rate" not in throttle:
+                refuse(f"{field}.{name}[{place}].rate", "is required but missing", _BLOCK)
+
+
+def rdma(subject: Subject) -> None:
+    """Each device has at least one limit."""
+    entry = _part(subject, "rdma")
+    for name in entry:
+        if "hcaHandles" not in entry[name] and "hcaObjects" not in entry[name]:
+            field = f'linux.resources.rdma["{name}"]'
+            refuse(field, "must have hcaHandles or hcaObjects", _RDMA)
+
+
+def unified(subject: Subject) -> None:
+    """Keys are files of the container's own cgroup directory."""
+    entry = _part(subject, "unified")
+    for name in entry:
+        if not name or "/" in name or name in (".", ".."):
+            field = f'linux.resources.unified["{name}"]'
+            refuse(field, "is no file of a cgroup", _UNIFIED)
+
+
+RULES = (devices, memory, cpu, pids, block_io, rdma, unified)
