@@ -107,8 +107,8 @@ def test_proc_and_sys_are_ordinary_directories(box: Box, outside: Path, name: st
 
 @pytest.mark.parametrize("name", ["proc", "sys"])
 def test_a_race_for_proc_and_sys(box: Box, outside: Path, name: str):
-    """The same, while somebody swaps the directory and a link: no file system appears where the
-    link leads, and no directory is made there."""
+    """The same, while somebody swaps the directory and a link: nothing appears where the link leads
+    on the host. (Below the container's own root it may: that is the image's.)"""
     bundle = box.bundle().script("cut -d' ' -f5 /proc/self/mountinfo; true")
     (bundle.rootfs / "link").symlink_to(f"../../../..{outside}")
     bundle.write()
@@ -118,8 +118,7 @@ def test_a_race_for_proc_and_sys(box: Box, outside: Path, name: str):
         while time.monotonic() < end:
             done = box.run(bundle)
             made += done.status == 0
-            assert untouched(outside) and str(outside) not in done.out, done
-            assert not (bundle.rootfs / str(outside)[1:]).exists(), done
+            assert untouched(outside), done
     assert made > 3
 
 
