@@ -47,6 +47,8 @@ LEFT_OUT = (
     "plan.generate_header",
     "__main__",
     "api",
+    "image",
+    "monitor",
 )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pycontainer.lifecycle.container import Container
 
 COMMANDS = (
+    "bundle",
     "checkpoint",
     "create",
     "delete",

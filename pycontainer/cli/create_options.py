@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pycontainer.base.settings import absolute
-from pycontainer.cli.options import FLAG, NUMBER, TEXT
+from pycontainer.cli.options import FLAG, NUMBER, TEXT, TEXTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,28 @@ OPTIONS = (
     ("no-new-keyring", "", FLAG, "", "keep the caller's session keyring"),
     ("preserve-fds", "", NUMBER, "N", "pass N more descriptors, from 3 (after $LISTEN_FDS) on"),
 )
+
+# What `bundle` and `run --image` make of an image.
+IMAGE_OPTIONS = (
+    ("env", "e", TEXTS, "NAME=VALUE", "set a variable; without a value, the caller's"),
+    ("volume", "v", TEXTS, "SRC:DIR[:ro]", "bind a directory or file of the host's"),
+    ("net", "", TEXT, "NETWORK", "none (default) or host"),
+    ("memory", "m", TEXT, "SIZE", "memory limit, like 64M"),
+    ("cpus", "", TEXT, "N", "limit of CPU time, like 1.5"),
+    ("pids", "", NUMBER, "N", "most processes (default 2048; 0: no limit)"),
+    ("user", "u", TEXT, "USER[:GROUP]", "run as this user, by name or number"),
+    ("workdir", "w", TEXT, "DIR", "working directory"),
+    ("hostname", "", TEXT, "NAME", "host name (default: the container's or bundle's name)"),
+    ("entrypoint", "", TEXT, "PROGRAM", "instead of the image's entrypoint and command"),
+    ("read-only", "", FLAG, "", "a read-only root; volumes of the image become tmpfs"),
+    ("tty", "t", FLAG, "", "give it a terminal"),
+    ("cap-add", "", TEXTS, "CAP", "add a capability (ALL: every one)"),
+    ("cap-drop", "", TEXTS, "CAP", "drop a capability (ALL: every one)"),
+    ("no-new-privs", "", FLAG, "", "set-user-ID programs give no privileges"),
+    ("platform", "", TEXT, "OS/ARCH", "which image of several (default: this machine's)"),
+    ("max-size", "", TEXT, "SIZE", "refuse an image that unpacks to more (default 32G)"),
+)
+LAYERS = ("layers", "", TEXT, "DIR", "where shared layers are kept (default: /var/lib/pycontainer)")
 
 
 def create_options(arguments: Arguments) -> CreateOptions:

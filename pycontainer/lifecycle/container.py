@@ -350,7 +350,7 @@ class Container:
             if self.cgroup.exists() and (stay := self.cgroup.kill()):
                 raise self._still_there(stay)
             self.cgroup.delete()
-        if "resctrl" in facts.extra or "mounted" in facts.extra:
+        if "resctrl" in facts.extra or "mounted" in facts.extra or "layer" in facts.extra:
             from pycontainer.lifecycle import host_cleanup
 
             host_cleanup.remove(facts.extra, facts.rootfs)

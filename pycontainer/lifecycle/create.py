@@ -250,6 +250,8 @@ class Creation:
             extra["mounted"] = True
         if self.proxied:
             extra["notify"] = True
+        if self.options.layer:
+            extra["layer"] = self.options.layer
         return extra | {"notifies": True} if self.notifies else extra
 
     def _has_pid_namespace(self) -> bool:
@@ -318,7 +320,7 @@ class Creation:
             if connected is not None:
                 connected.hang_up()
         extra = self._extra()
-        if "resctrl" in extra or "mounted" in extra:
+        if "resctrl" in extra or "mounted" in extra or "layer" in extra:
             from pycontainer.lifecycle import host_cleanup
 
             try:

@@ -1,7 +1,7 @@
 """What few containers leave outside of their namespaces and cgroup, and how it is removed.
 
 `Facts.extra` says what there is: `resctrl`, a resource group; `mounted`, that its mounts are in the
-host's mount namespace. Loaded for such containers only.
+host's mount namespace; `layer`, its directory in the layer store. Loaded for such containers only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def remove(extra: dict[str, Any], rootfs: str) -> None:
     """Remove all of it; the first ContainerError is raised once everything has been tried."""
     failure: ContainerError | None = None
-    for name, remover in (("resctrl", _leave_group), ("mounted", _unmount)):
+    for name, remover in _REMOVERS:
         if extra.get(name):
             try:
                 remover(extra[name], rootfs)
@@ -40,3 +40,13 @@ def _unmount(_: bool, rootfs: str) -> None:
     result = lib.shim_detach(rootfs.encode())
     if result not in (-EINVAL, -ENOENT):  # no mount point: it never came to it
         check(result, f"unmount {rootfs}")
+
+
+def _remove_layer(path: str, rootfs: str) -> None:
+    """Its writable layer, with the config that was made for it."""
+    from pycontainer.linux import namespace_child, trees
+
+    trees.remove(path, namespace_child.ids_of_caller())
+
+
+_REMOVERS = (("resctrl", _leave_group), ("mounted", _unmount), ("layer", _remove_layer))

@@ -28,7 +28,8 @@ class CreateOptions:
     """Options of Container.create and Container.run; the names are those of the command line.
 
     `document` is a config that has been loaded and validated already, with its text; `watch`
-    (seccomp/report.py) notes what the seccomp filter refuses.
+    (seccomp/report.py) notes what the seccomp filter refuses; `layer` is a directory of the layer
+    store (image/store.py) that goes with the container.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class CreateOptions:
         "detach",
         "document",
         "keep",
+        "layer",
         "no_new_keyring",
         "no_pivot",
         "no_subreaper",
@@ -79,6 +81,7 @@ class CreateOptions:
         self.document = document
         self.streams = streams
         self.watch: Watch | None = None
+        self.layer = ""
 
 
 class ExecOptions:

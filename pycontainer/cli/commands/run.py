@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pycontainer.base.errors import UsageError
+from pycontainer.cli.create_options import IMAGE_OPTIONS, LAYERS, create_options
 from pycontainer.cli.create_options import OPTIONS as _CREATE_OPTIONS
-from pycontainer.cli.create_options import create_options
-from pycontainer.cli.options import FLAG, TEXT
+from pycontainer.cli.options import FLAG, NO_LIMIT, TEXT, check_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.base.settings import Settings
     from pycontainer.cli.options import Arguments
+    from pycontainer.lifecycle.options import CreateOptions
 
 SUMMARY = "create and run a container"
-USAGE = "run [options] CONTAINER"
-WORDS = (1, 1)
+USAGE = "run [options] CONTAINER [COMMAND...]"
+WORDS = (1, NO_LIMIT)
+STOP = 2  # what follows the container and a command is the command's
 FAILURE = ("pycontainer run failed: ", 1)
 OPTIONS = (
     *_CREATE_OPTIONS,
@@ -22,6 +24,11 @@ OPTIONS = (
     ("keep", "", FLAG, "", "do not delete the container when it ends"),
     ("no-subreaper", "", FLAG, "", "do not adopt the container's orphaned processes"),
     ("seccomp-report", "", TEXT, "FILE", "write to FILE (- is stderr) what its seccomp refuses"),
+    ("image", "", TEXT, "IMAGE", "a container of this image (see bundle), with a layer of its own"),
+    ("overlay", "", FLAG, "", "write to a layer of its own, not to the bundle's root"),
+    ("keep-layer", "", TEXT, "DIR", "keep that layer in DIR, and go on with what is there"),
+    LAYERS,
+    *((*option[:4], "") for option in IMAGE_OPTIONS),  # shown by `bundle --help`
 )
 HELP = """\
 Exits with the status of the container's program, or 128+n when signal n ended it.
@@ -29,6 +36,8 @@ Exits with the status of the container's program, or 128+n when signal n ended i
    pycontainer run -b mybundle mybox        in the foreground, deleted when it ends
    pycontainer run -d -b mybundle mybox     in the background
    pycontainer run --seccomp-report - -b mybundle mybox     what its profile refuses, and why
+   pycontainer run --image app.tar box1 ls -l       with the options of bundle, like -e and -v
+   pycontainer run --overlay -b mybundle box1       many containers of one bundle
 """
 
 
@@ -36,10 +45,14 @@ def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.cli import named
     from pycontainer.lifecycle.container import Container
 
+    if "image" not in arguments:
+        check_words("run", arguments.words, (1, 1))
     options = create_options(arguments)
     options.detach = arguments["detach"]
     options.keep = arguments["keep"]
     options.no_subreaper = arguments["no-subreaper"]
+    if arguments.values.keys() & _LAYERED:
+        _prepare(settings, arguments, options)
     report = arguments["seccomp-report"]
     if not report:
         return Container.run(settings, named(arguments), options)
@@ -49,3 +62,13 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
     with Watch(report) as options.watch:
         return Container.run(settings, named(arguments), options)
+
+
+_LAYERED = {option[0] for option in OPTIONS[OPTIONS.index(LAYERS) - 3 :]}
+
+
+def _prepare(settings: Settings, arguments: Arguments, options: CreateOptions) -> None:
+    """A bundle for this container alone, of an image or over a bundle."""
+    from pycontainer.cli.layered import prepare
+
+    prepare(settings, arguments, options)

@@ -1,0 +1,268 @@
+"""Layers, unpacked once and shared: in /var/lib/pycontainer, or in a user's data directory.
+
+    layers/HEX/       one layer on top of those below it (its ChainID, image-spec config.md)
+        fs/           what it adds, as overlay's upper directory has it
+        info.json     sizes, and /etc/passwd and /etc/group as they are with this layer on top
+    containers/NAME/  of one container: config.json, rootfs (empty), upper, work, owner.json
+    bundles/HEX.json  a bundle elsewhere that uses layers
+
+A layer is unpacked on an overlay of those below it, in a private mount namespace: so links, missing
+directories and whiteouts mean what they mean in one tree, and the kernel notes the difference. A
+layer is there once it is complete, by a rename. Who needs layers holds the lock `use`, shared,
+until it is written down that it does; gc (image/gc.py) holds it alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pycontainer._shim import lib
+from pycontainer.base.errors import HostError, check, os_reason
+from pycontainer.image import ImageError
+from pycontainer.image.layer import Unpacker
+from pycontainer.image.root import Root
+from pycontainer.image.source import Image, Layer
+from pycontainer.image.streams import Budget, Decompressed
+from pycontainer.linux import namespace_child, trees
+
+NAME_LENGTH = 32  # hexadecimal digits of a ChainID: 128 bits
+VALUE_MAX = 250  # bytes of one option of the mount API: fsconfig(2) takes 256
+APPENDS_LAYERS = (6, 8)  # the Linux whose overlay takes lower directories one by one
+ETC = ("passwd", "group")
+ETC_MAX = 1 << 20
+
+Progress = Callable[[int], None]
+
+
+def default_path() -> str:
+    """Where layers are kept."""
+    if os.geteuid() == 0:
+        return "/var/lib/pycontainer"
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(base, "pycontainer")
+
+
+class Tree:
+    """A root file system made of layers: their directories, the topmost first, and its /etc."""
+
+    def __init__(self, directories: list[str], etc: dict[str, str]) -> None:
+        self.directories = directories
+        self.etc = etc
+
+
+class LayerStore:
+    """The layers below one directory, which is made when it is needed."""
+
+    def __init__(self, path: str = "") -> None:
+        self.path = os.path.abspath(path or default_path())
+        self.ids = namespace_child.ids_of_caller()
+
+    @contextmanager
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
+        """Hold one of the store's locks: "use", "unpack" or "containers"."""
+        try:
+            os.makedirs(f"{self.path}/layers", 0o700, exist_ok=True)
+            fd = os.open(f"{self.path}/{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            reason = os_reason(error.errno or 0)
+            raise HostError(f"make {self.path}: {reason}", hint="--layers DIR") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def tree(self, image: Image, budget: Budget) -> Tree:
+        """The image's layers, unpacked where they are not there. The caller holds "use"."""
+        if image.root:
+            return Tree([image.root], etc_of(image.root))
+        chain, names, layers = "", [], []
+        for layer in image.layers:
+            diff_id = layer.diff_id or _diff_id(layer, budget)
+            chain = diff_id if not chain else _sha256(f"{chain} {diff_id}")
+            names.append(_name(chain))
+            layers.append([layer])
+        if not names:
+            raise ImageError("the image has no layers")
+        if len("".join(f"{self.directory(n)}:" for n in names)) > VALUE_MAX and not appends():
+            # Then the layers cannot be named one by one: they become one.
+            names, layers = [_name(_sha256(f"all {chain}"))], [image.layers]
+        for number, name in enumerate(names):
+            self._ensure(name, names[:number], layers[number], budget)
+        top = json.loads(_read(f"{self.path}/layers/{names[-1]}/info.json"))
+        return Tree([self.directory(name) for name in reversed(names)], top["etc"])
+
+    def directory(self, name: str) -> str:
+        """What a layer adds."""
+        return f"{self.path}/layers/{name}/fs"
+
+    def _ensure(self, name: str, below: list[str], layers: list[Layer], budget: Budget) -> None:
+        final = f"{self.path}/layers/{name}"
+        if os.path.exists(f"{final}/info.json"):
+            os.utime(final)  # when it was used last
+            return
+        with self.lock("unpack"):
+            if os.path.exists(f"{final}/info.json"):
+                return
+            new = f"{self.path}/layers/.new-{secrets.token_hex(8)}"
+            os.makedirs(f"{new}/fs", 0o755)
+            os.chmod(new, 0o711)
+            try:
+                task = lambda: self._unpack(new, below, layers, budget)  # noqa: E731
+                info = namespace_child.run(task, self.ids, mounts=bool(below), failure=ImageError)
+                with open(f"{new}/info.json", "x", encoding="utf-8") as file:
+                    json.dump(info, file)
+                os.rename(new, final)
+            except BaseException:
+                self.remove(new)
+                raise
+
+    def _unpack(
+        self, new: str, below: list[str], layers: list[Layer], budget: Budget
+    ) -> dict[str, Any]:
+        """In the child process: the layers on top of `below`."""
+        target = f"{new}/fs"
+        if below:
+            target = f"{new}/merged"
+            os.makedirs(target)
+            _copy_directory(self.directory(below[-1]), f"{new}/fs")
+            os.makedirs(f"{new}/work")
+            os.chdir(f"{self.path}/layers")  # short names: mount(2) takes one page
+            lower = ":".join(f"{name}/fs" for name in reversed(below))
+            xattr = ",userxattr" if self.ids else ""
+            options = f"lowerdir={lower},upperdir={new}/fs,workdir={new}/work{xattr}"
+            mounted = lib.shim_mount(
+                b"overlay", target.encode(), b"overlay", 0, os.fsencode(options)
+            )
+            check(mounted, f"mount an overlay of {len(below)} layers on {target}")
+        squash = self.ids is not None and self.ids.squash
+        info = unpack(layers, target, budget, squash=squash)
+        if below:
+            check(lib.shim_detach(target.encode()), f"unmount {target}")
+            for name in ("work", "merged"):
+                trees.remove_own(f"{new}/{name}")
+        return info
+
+    def new_container(self, owner: dict[str, Any]) -> str:
+        """A directory for one container's writable layer, which `remove` takes away."""
+        path = f"{self.path}/containers/{secrets.token_hex(8)}"
+        os.makedirs(path, 0o711)
+        for name in ("rootfs", "upper", "work"):
+            os.mkdir(f"{path}/{name}", 0o755)
+        with open(f"{path}/owner.json", "x", encoding="utf-8") as file:
+            json.dump(owner, file)
+        return path
+
+    def pin(self, bundle: str, layers: list[str]) -> None:
+        """Write down that a bundle elsewhere uses layers."""
+        os.makedirs(f"{self.path}/bundles", 0o700, exist_ok=True)
+        name = hashlib.sha256(os.fsencode(bundle)).hexdigest()[:NAME_LENGTH]
+        with open(f"{self.path}/bundles/{name}.json", "w", encoding="utf-8") as file:
+            json.dump({"bundle": bundle, "layers": layers}, file)
+
+    def remove(self, path: str) -> None:
+        """A directory of the store, with files that may belong to other ids of the user's."""
+        trees.remove(path, self.ids)
+
+
+def unpack(layers: list[Layer], target: str, budget: Budget, *, squash: bool) -> dict[str, Any]:
+    """The layers, the lowest first, into a directory; what there is to know about it."""
+    fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        root = Root(fd)
+        unpacker = Unpacker(root, budget, squash=squash)
+        for layer in layers:
+            with layer.open() as file:
+                contents = Decompressed(file, layer.digest, layer.diff_id, budget)
+                unpacker.apply(contents)
+                contents.finish()
+        budget.progress(0)
+        report = unpacker.report
+        return {
+            "files": report.files,
+            "size": report.size,
+            "skipped": report.skipped,
+            "etc": _etc(root),
+        }
+    finally:
+        os.close(fd)
+
+
+def etc_of(path: str) -> dict[str, str]:
+    """/etc/passwd and /etc/group of a root file system, "" without one."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _etc(Root(fd))
+    finally:
+        os.close(fd)
+
+
+def _etc(root: Root) -> dict[str, str]:
+    found = dict.fromkeys(ETC, "")
+    for name in ETC:
+        try:
+            fd = root.open(b"etc/" + name.encode(), os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        with open(fd, "rb") as file:
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                found[name] = file.read(ETC_MAX).decode("utf-8", "replace")
+    return found
+
+
+def appends() -> bool:
+    """Whether overlay takes lower directories one by one (lowerdir+)."""
+    major, minor = os.uname().release.split(".")[:2]
+    digits = "".join(filter(str.isdigit, minor.partition("-")[0]))
+    return (int(major), int(digits or 0)) >= APPENDS_LAYERS
+
+
+def overlay(lower: list[str], directory: str, *, user: bool) -> dict[str, Any]:
+    """The mount of config.json: `lower`, the topmost first, below DIRECTORY/upper."""
+    paths = [*lower, directory]
+    if wrong := [path for path in paths if any(c in path for c in ":,\\") or len(path) > 240]:
+        raise HostError(f"{wrong[0]} is no place for a layer: it has ':', ',' or is too long")
+    if appends() and len(":".join(lower)) > VALUE_MAX:
+        options = [f"lowerdir+={path}" for path in lower]
+    else:
+        options = [f"lowerdir={':'.join(lower)}"]
+    options += [f"upperdir={directory}/upper", f"workdir={directory}/work"]
+    if user:
+        options.append("userxattr")
+    return {"destination": "/", "type": "overlay", "source": "overlay", "options": options}
+
+
+def _copy_directory(source: str, target: str) -> None:
+    """What the root's own directory is, until a layer says otherwise."""
+    found = os.stat(source)
+    os.chown(target, found.st_uid, found.st_gid)
+    os.chmod(target, stat.S_IMODE(found.st_mode))
+    os.utime(target, ns=(found.st_mtime_ns, found.st_mtime_ns))
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _diff_id(layer: Layer, budget: Budget) -> str:
+    """Of a root tar, which nobody has described."""
+    with layer.open() as file:
+        layer.diff_id = Decompressed(file, "", "", Budget(budget.size)).finish()
+    return layer.diff_id
+
+
+def _sha256(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(chain: str) -> str:
+    return chain.partition(":")[2][:NAME_LENGTH]

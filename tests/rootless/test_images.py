@@ -1,0 +1,95 @@
+"""An ordinary user's images: unpacked, run, over shared layers, with the ids that the user has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.rootless.person import FIRST, Person
+from tests.support.images import busybox, entry, image, layer
+
+FILES = layer(
+    entry("data/", uid=1000, gid=50),
+    entry("data/file", "x", uid=1000, gid=50, mode=0o600),
+    entry("data/old", "x"),
+)
+MORE = layer(entry("data/.wh.old"), entry("data/new", "y", uid=1000))
+CONFIG = {"Cmd": ["sh", "-c", "ls -ln /data | tail -n +2 | cut -c1-40; cat /data/new"]}
+
+
+def made(person: Person, **config: object) -> Path:
+    path = image(person.home / "image", busybox(), FILES, MORE, config={**CONFIG, **config})
+    person.own()
+    return path
+
+
+def lines(text: str) -> list[list[str]]:
+    return [line.split()[2:4] + line.split()[-1:] for line in text.splitlines() if " " in line]
+
+
+def test_bundle(person: Person):
+    bundle = person.home / "bundle"
+    person("bundle", made(person), bundle).ok()
+    if person.is_root:  # who may look
+        found = (bundle / "rootfs/data/file").stat()
+        assert (found.st_uid, found.st_gid) == (FIRST + 999, FIRST + 49)
+    done = person("run", "-b", bundle, person.id()).ok()
+    assert [row[:2] for row in lines(done.out)] == [["1000", "50"], ["1000", "0"]]
+    assert done.out.endswith("y")
+
+
+def test_shared_layers(person: Person):
+    source = made(person)
+    for name in ("one", "two"):
+        done = person("run", "--image", source, person.id(name)).ok()
+        assert [row[:2] for row in lines(done.out)] == [["1000", "50"], ["1000", "0"]]
+    store = person.home / ".local/share/pycontainer"
+    assert len(os.listdir(store / "layers")) == 3 and os.listdir(store / "containers") == []
+
+
+def test_as_somebody_in_the_image(person: Person):
+    source = made(person, User="alice", Cmd=["sh", "-c", "id -u; id -G; cat /data/file"])
+    assert person("run", "--image", source, person.id()).ok().out == "1000\n1000 50\nx"
+
+
+def test_what_the_container_wrote_goes_with_it(person: Person):
+    """Files of other ids of the range are not the user's to remove, but their root's."""
+    script = "mkdir /mine; chown 1000 /mine /tmp; chmod 700 /mine; echo x > /mine/file"
+    source = made(person, Cmd=["sh", "-c", script])
+    person("run", "--image", source, person.id()).ok()
+    assert os.listdir(person.home / ".local/share/pycontainer/containers") == []
+    bundle = person.home / "bundle"
+    person("bundle", source, bundle, "--max-size", "1M").fails("--max-size")
+    assert not bundle.exists()
+
+
+def test_gc(person: Person):
+    person("run", "--image", made(person), person.id()).ok()
+    person("gc", "--unused", "0s", "--yes").ok()
+    assert os.listdir(person.home / ".local/share/pycontainer/layers") == []
+
+
+def test_with_one_id(obstructed: Person):
+    """No range: everything is the user's, which is said."""
+    for name in ("subuid", "subgid"):
+        (obstructed.etc / name).write_text("")
+    bundle = obstructed.home / "bundle"
+    done = obstructed("bundle", made(obstructed), bundle).ok()
+    assert "owners other than root" in done.err
+    done = obstructed("run", "-b", bundle, obstructed.id()).ok()
+    assert [row[:2] for row in lines(done.out)] == [["0", "0"], ["0", "0"]]
+
+
+def test_an_id_outside_of_the_range(obstructed: Person):
+    files = layer(entry("a", "x", uid=100000))
+    source = image(obstructed.home / "image", files)
+    obstructed.own()
+    obstructed("bundle", source, obstructed.home / "bundle").fails("subuid")
+
+
+@pytest.mark.parametrize("net", ["none", "host"])
+def test_networks(person: Person, net: str):
+    source = made(person, Cmd=["sh", "-c", "ls /sys/class/net | wc -l; cat /etc/hosts | wc -l"])
+    person("run", "--image", source, "--net", net, person.id()).ok()
