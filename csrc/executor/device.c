@@ -10,10 +10,7 @@ static int bind_over(int source, int dir, const char *name)
     if (made < 0 && made != -EEXIST)
         return made;
     SCOPED_FD target = xopenat(dir, name, O_PATH | O_NOFOLLOW, 0);
-    if (target < 0)
-        return target;
-    return (int)sys5(__NR_move_mount, source, "", target, "",
-                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    return target < 0 ? target : attach(source, target);
 }
 
 int do_mkdir(void)
@@ -27,7 +24,7 @@ int do_mkdir(void)
 static int same_device(int dir, const char *name, int64_t mode, int64_t device)
 {
     struct statx st;
-    int error = xstatx(dir, name, AT_SYMLINK_NOFOLLOW, &st);
+    int error = xstatx(dir, name, AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH), &st);
     if (error)
         return error;
     int64_t has = ((int64_t)st.stx_rdev_major << 32) | st.stx_rdev_minor;
@@ -38,22 +35,37 @@ static int same_device(int dir, const char *name, int64_t mode, int64_t device)
 }
 
 /* mknod(2)'s encoding of a device number, from major << 32 | minor. */
-static long kernel_device(int64_t device)
+long kernel_device(int64_t device)
 {
     uint64_t major = (uint64_t)device >> 32, minor = (uint64_t)device & 0xffffffffu;
     return (long)((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xffull) << 12) |
                   ((major & ~0xfffull) << 32));
 }
 
-static int bind_device(int dir, const char *name, const char *source)
+/* The host's own node, as a mount: the device can be used; the file, which is the host's, not changed. */
+int clone_device(const char *path)
 {
-    SCOPED_FD tree =
-        (int)sys3(__NR_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    SCOPED_FD tree = clone_tree(AT_FDCWD, path, 0);
     if (tree < 0)
-        return because(tree, "open the host's", source);
-    /* The device can be written to all the same; its mode, owner and times are the host's. */
-    int error = set_own(tree, 0, MOUNT_ATTR_RDONLY, 0);
-    return error ? error : bind_over(tree, dir, name);
+        return because(tree, "open the host's", path);
+    int error = set_private(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0);
+    return error ? error : keep(&tree);
+}
+
+static int bind_device(int dir, const char *name, int64_t slot)
+{
+    SCOPED_FD tree = slot >= 0 ? slot_fd(slot) : clone_device(TEXT(MKNOD, source));
+    return tree < 0 ? tree : bind_over(tree, dir, name);
+}
+
+/* By a descriptor: who else is in that directory may have put something of its own in its place. */
+static int give_node(int dir, const char *name)
+{
+    SCOPED_FD fd = xopenat(dir, name, O_PATH | O_NOFOLLOW, 0);
+    int error = fd < 0 ? fd : same_device(fd, "", INT(MKNOD, mode), INT(MKNOD, device));
+    return error ? error
+                 : (int)sys5(__NR_fchownat, fd, "", INT(MKNOD, uid), INT(MKNOD, gid),
+                             AT_EMPTY_PATH);
 }
 
 int do_mknod(void)
@@ -64,21 +76,18 @@ int do_mknod(void)
     if (dir < 0)
         return dir;
     if (INT(MKNOD, bind))
-        return bind_device(dir, name, TEXT(MKNOD, source));
+        return bind_device(dir, name, INT(MKNOD, slot));
     long mask = sys1(__NR_umask, 0);
     int error = (int)sys4(__NR_mknodat, dir, name, mode, kernel_device(device));
     sys1(__NR_umask, mask);
     /* Without CAP_MKNOD over the host, its own node does: the same device, no new right. */
     if (error == -EPERM && TEXT_LENGTH(MKNOD, source))
-        return bind_device(dir, name, TEXT(MKNOD, source));
+        return bind_device(dir, name, -1);
     if (error == -EEXIST)
         return same_device(dir, name, mode, device);
     if (error)
         return error;
-    if (!INT(MKNOD, uid) && !INT(MKNOD, gid))
-        return 0;
-    return (int)sys5(__NR_fchownat, dir, name, INT(MKNOD, uid), INT(MKNOD, gid),
-                     AT_SYMLINK_NOFOLLOW);
+    return INT(MKNOD, uid) || INT(MKNOD, gid) ? give_node(dir, name) : 0;
 }
 
 int do_symlink(void)
@@ -110,10 +119,10 @@ static int open_slave(int master)
 static int mount_console(int slave)
 {
     const char *name;
-    SCOPED_FD tree = (int)sys3(__NR_open_tree, slave, "",
-                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    if (tree < 0)
-        return tree;
+    SCOPED_FD tree = clone_tree(slave, "", 0);
+    int error = tree < 0 ? tree : set_private(tree, 0, 0);
+    if (error)
+        return error;
     SCOPED_FD dir = path_parent("/dev/console", &name);
     return dir < 0 ? dir : bind_over(tree, dir, name);
 }

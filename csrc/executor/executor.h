@@ -73,7 +73,11 @@ struct state {
     int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
     int slots[MAX_SLOTS];     /* fds that came with the plan */
     int slot_count;
-    int dir_mask, file_mask;  /* the mounts that hide every masked directory and file, once made */
+    int own_files;            /* a tmpfs of the container's own, until `rootfs` */
+    int masked_file;          /* the file in it that hides every masked file */
+    int has_masked_file;      /* it is mounted somewhere */
+    int masked_dir;           /* the one read-only tmpfs that hides every masked directory */
+    const char *mask_label;   /* of SELinux for both, or "" */
     int proc;                 /* a procfs of our own that nobody else can touch */
     int made_dir;             /* path_make_dir has made the last directory, it was not there */
     int cwd_entered;
@@ -128,11 +132,17 @@ int write_file_at(int dir, const char *path, const char *value, size_t length);
 /* mount.c */
 int attach(int tree, int target);
 int clone_tree(int dir, const char *path, int recursive);
-int set_own(int fd, int recursive, int64_t set, int64_t clear);
+/* Sets attributes, and nothing that happens below travels to another mount any more. */
+int set_private(int tree, int64_t set, int recursive);
+void fd_path(char *out, int fd);
 
 /* mask.c */
-/* `label` of SELinux for the tmpfs, or "". */
-int hide(int target, const char *label);
+int open_own_files(void);
+int hide(int target);
+
+/* device.c */
+long kernel_device(int64_t device);
+int clone_device(const char *path);
 
 /* copyup.c */
 enum { COPY_UP = 1, COPY_UP_OWNER };

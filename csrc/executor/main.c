@@ -9,7 +9,8 @@
 #include <linux/prctl.h>
 #include <linux/signal.h>
 
-struct state ex = { .channel = -1, .rootfs = -1, .dir_mask = -1, .file_mask = -1, .proc = -1 };
+struct state ex = { .channel = -1, .rootfs = -1, .proc = -1, .own_files = -1,
+                    .masked_file = -EBADF, .masked_dir = -1, .mask_label = "" };
 
 const char *text_of(int number)
 {

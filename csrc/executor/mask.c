@@ -1,14 +1,21 @@
-/* Masks: what stands for files and directories that config.json hides (linux.maskedPaths). */
+/* Files of the container's own that are mounted over others: masks, and device nodes that the
+ * container's root could not make.
+ *
+ * They lie in a tmpfs that nobody else has. What a container does to a mask (chmod, inotify, a mount
+ * over it) must never reach a file of the host, so the host's /dev/null does not serve as one.
+ */
 #include "executor.h"
 
-/* A small tmpfs that nobody sees yet. */
-static int new_tmpfs(const char *inodes, const char *label)
+#define OWN_NODE (-1000) /* in a slot: made, and not yet opened as a mount */
+#define MASK "mask"
+
+static int new_tmpfs(const char *label, const char *inodes, int64_t attributes)
 {
     SCOPED_FD fs = (int)sys2(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (fs < 0)
         return fs;
     int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
-    if (!error)
+    if (!error && inodes)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", inodes, 0);
     if (!error && label[0])
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "context", label, 0);
@@ -16,68 +23,113 @@ static int new_tmpfs(const char *inodes, const char *label)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
     if (error)
         return error;
-    return (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, 0);
+    return (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
 }
 
-/* A file of a mount that is not attached, as a mount. Before Linux 6.15 only what is attached can be
- * cloned: it is, for that moment, over the directory that holds the root, which is private or a
- * slave in the container's mount namespace. */
-static int clone_file(int tree, const char *name)
+static int make_node(const char *name, int64_t mode, int64_t device)
 {
-    int file = clone_tree(tree, name, 0);
-    if (file != -EINVAL)
-        return file;
-    SCOPED_FD place = xopenat(ex.rootfs, "..", O_PATH | O_DIRECTORY, 0);
-    int error = place < 0 ? place : attach(tree, place);
+    long umask = sys1(__NR_umask, 0);
+    int error = (int)sys4(__NR_mknodat, ex.own_files, name, mode, kernel_device(device));
+    sys1(__NR_umask, umask);
+    return error;
+}
+
+/* The file that masks others is a null device: what is written there is gone, as with other runtimes.
+ * Who may not make one uses an empty file, which refuses to be written. */
+int do_own_files(void)
+{
+    ex.mask_label = TEXT(OWN_FILES, label);
+    ex.own_files = new_tmpfs(ex.mask_label, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    if (ex.own_files < 0)
+        return ex.own_files;
+    int error = make_node(MASK, S_IFCHR | 0666, (int64_t)1 << 32 | 3);
+    if (error == -EPERM) {
+        SCOPED_FD fd = xopenat(ex.own_files, MASK, O_CREAT | O_EXCL | O_WRONLY, 0444);
+        error = fd < 0 ? fd : 0;
+    }
+    return error;
+}
+
+/* A device that is bound later, from this slot. Where there is a container around us that forbids to
+ * make it, it is the host's: the device can be used, the file cannot be changed. */
+int do_own_node(void)
+{
+    char name[24];
+    int64_t slot = INT(OWN_NODE, slot), uid = INT(OWN_NODE, uid), gid = INT(OWN_NODE, gid);
+    if (slot < ex.slot_count || slot >= MAX_SLOTS)
+        return -EBADF;
+    put_number(name, slot);
+    int error = make_node(name, INT(OWN_NODE, mode), INT(OWN_NODE, device));
+    if (error == -EPERM) {
+        int tree = clone_device(TEXT(OWN_NODE, path));
+        ex.slots[slot] = tree;
+        return tree < 0 ? tree : 0;
+    }
+    if (!error && (uid || gid))
+        error = (int)sys5(__NR_fchownat, ex.own_files, name, uid, gid, AT_SYMLINK_NOFOLLOW);
+    if (!error)
+        ex.slots[slot] = OWN_NODE;
+    return error;
+}
+
+static int open_slots(void)
+{
+    char name[24];
+    for (int slot = ex.slot_count; slot < MAX_SLOTS; slot++) {
+        if (ex.slots[slot] != OWN_NODE)
+            continue;
+        put_number(name, slot);
+        ex.slots[slot] = clone_tree(ex.own_files, name, 0);
+        if (ex.slots[slot] < 0)
+            return ex.slots[slot];
+    }
+    return 0;
+}
+
+/* Before Linux 6.15 only a mount that is attached can be copied: for a moment it lies on the root,
+ * which is a private mount of ours, and where nothing else has been mounted yet. */
+int open_own_files(void)
+{
+    char path[32];
+    if (ex.own_files < 0)
+        return 0;
+    int error = attach(ex.own_files, ex.rootfs);
     if (error)
         return error;
-    file = clone_tree(tree, name, 0);
-    error = (int)sys1(__NR_fchdir, tree);
+    ex.masked_file = clone_tree(ex.own_files, MASK, 0);
+    error = ex.masked_file < 0 ? ex.masked_file : open_slots();
     if (!error)
-        error = (int)sys2(__NR_umount2, ".", MNT_DETACH);
-    if (!error)
-        error = (int)sys1(__NR_chdir, "/");
-    if (error && file >= 0)
-        xclose(file);
-    return error ? error : file;
+        error = set_private(ex.masked_file, MOUNT_ATTR_RDONLY, 0);
+    fd_path(path, ex.own_files);
+    int left = (int)sys2(__NR_umount2, path, MNT_DETACH);
+    xclose(keep(&ex.own_files));
+    return error ? error : left;
 }
 
-/* What stands for each masked file: a null device of the container's own, or an empty file where
- * none can be made (in a user namespace, without CAP_MKNOD). Never the host's /dev/null: who may
- * change its mode or its owner in here would do so for the host (CVE-2025-31133 is related). */
-static int file_mask(const char *label)
-{
-    SCOPED_FD tree = new_tmpfs("2", label);
-    if (tree < 0)
-        return tree;
-    long mask = sys1(__NR_umask, 0);
-    int error = (int)sys4(__NR_mknodat, tree, "null", S_IFCHR | 0666, 1 << 8 | 3);
-    if (error) {
-        SCOPED_FD empty = xopenat(tree, "null", O_CREAT | O_EXCL | O_RDONLY, 0444);
-        error = empty < 0 ? empty : 0;
-    }
-    sys1(__NR_umask, mask);
-    return error ? error : clone_file(tree, "null");
-}
-
-/* One read-only mask serves every file, and another one every directory: a file system of its own
- * for each would cost the kernel far more than a further mount of the same. */
-int hide(int target, const char *label)
+/* All masked files are one file, and all masked directories one read-only tmpfs: a file system of its
+ * own for each would cost the kernel far more than a second mount of one. */
+int hide(int target)
 {
     struct statx st;
     int error = xstatx(target, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
-    int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
-    int *mask = directory ? &ex.dir_mask : &ex.file_mask, first = *mask < 0;
-    SCOPED_FD tree = !first     ? clone_tree(*mask, "", 0)
-                     : directory ? new_tmpfs("1", label)
-                                 : file_mask(label);
+    int directory = (st.stx_mode & S_IFMT) == S_IFDIR, first = 0;
+    int *mask = directory ? &ex.masked_dir : &ex.masked_file;
+    SCOPED_FD tree = -1;
+    if (directory) {
+        first = *mask < 0;
+        tree = first ? new_tmpfs(ex.mask_label, "1", MOUNT_ATTR_RDONLY) : clone_tree(*mask, "", 0);
+    } else {
+        first = !ex.has_masked_file;
+        tree = first ? keep(mask) : clone_tree(*mask, "", 0);
+        ex.has_masked_file = 1;
+    }
     if (tree < 0)
         return tree;
-    error = set_own(tree, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0);
-    if (!error)
-        error = attach(tree, target);
+    error = attach(tree, target);
+    if (!error) /* on a shared mount it has become shared, too */
+        error = set_private(tree, 0, 0);
     if (!error && first)
         *mask = keep(&tree);
     return error;
@@ -88,5 +140,5 @@ int do_mask(void)
     SCOPED_FD target = path_open(TEXT(MASK, path), O_PATH);
     if (target == -ENOENT || target == -ENOTDIR)
         return 0;
-    return target < 0 ? target : hide(target, TEXT(MASK, label));
+    return target < 0 ? target : hide(target);
 }

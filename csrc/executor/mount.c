@@ -9,10 +9,10 @@
 #include <linux/magic.h>
 
 #define UMOUNT_NOFOLLOW 8
-#define HIDE_WITHOUT 2 /* `optional` of bind: without a source the target is hidden; */
-#define PLAIN_TARGET 3 /* the target has to be a directory, no symlink */
 #define ACCESS_TIME (MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME)
-#define IN_PLACE 2     /* `recursive` of bind: a mount of the host's, in place of a new one */
+
+/* What becomes of bind_host without a source. */
+enum { MISSING_FAILS, MISSING_SKIPPED, MISSING_HIDDEN };
 
 int attach(int tree, int target)
 {
@@ -42,14 +42,11 @@ static int set_attr(int fd, int recursive, int64_t set, int64_t clear)
     return (int)sys5(__NR_mount_setattr, fd, "", flags, &attr, sizeof(attr));
 }
 
-/* What config.json does not ask for hears nothing of its original, and tells it nothing. */
-int set_own(int fd, int recursive, int64_t set, int64_t clear)
+int set_private(int tree, int64_t set, int recursive)
 {
-    struct mount_attr attr = { .attr_set = (uint64_t)set,
-                               .attr_clr = (uint64_t)clear,
-                               .propagation = MS_PRIVATE };
+    struct mount_attr attr = { .attr_set = (uint64_t)set, .propagation = MS_PRIVATE };
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
-    return (int)sys5(__NR_mount_setattr, fd, "", flags, &attr, sizeof(attr));
+    return (int)sys5(__NR_mount_setattr, tree, "", flags, &attr, sizeof(attr));
 }
 
 int clone_tree(int dir, const char *path, int recursive)
@@ -67,7 +64,7 @@ static int clone_source(const char *path, int recursive, int nofollow)
 }
 
 /* mount(2) wants a path: the fd's own, through procfs. */
-static void fd_path(char *out, int fd)
+void fd_path(char *out, int fd)
 {
     static const char prefix[] = "/proc/self/fd/";
     memcpy(out, prefix, sizeof(prefix));
@@ -151,13 +148,14 @@ int do_rootfs(void)
         return tree;
     int error = (int)sys5(__NR_move_mount, tree, "", AT_FDCWD, path,
                           MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS);
-    /* Opened among the host's mounts, it is still told of what happens to the one it is a copy of. */
-    if (!error && slot >= 0 && INT(ROOTFS, parent) == PARENT_PRIVATE)
-        error = classic_mount(NULL, tree, NULL, MS_PRIVATE, NULL);
+    /* Opened among the host's mounts, it is still told of what happens to the one it is a copy of;
+     * without a mount namespace it is even a peer of that one. */
+    if (!error && slot >= 0 && INT(ROOTFS, parent) != PARENT_SLAVE)
+        error = set_private(tree, 0, 0);
     if (error)
         return error;
     ex.rootfs = keep(&tree);
-    return 0;
+    return open_own_files();
 }
 
 /* What the kernel says of a failed fsconfig: lines like "e tmpfs: Unknown parameter 'x'". */
@@ -321,19 +319,36 @@ static int classic_options(int target, char *out, size_t room)
     return 0;
 }
 
+/* A copy of a mount of the host's that config.json does not name: what the container does to it stays
+ * in the container, and nothing is writable but the mount itself where `set` does not say "ro". How
+ * it notes access times is the host's affair. */
+static int clone_host(const char *path, int64_t set)
+{
+    struct file_system host;
+    SCOPED_FD tree = clone_tree(AT_FDCWD, path, 1);
+    int error = tree < 0 ? tree : xfstatfs(tree, &host);
+    if (error)
+        return error;
+    set &= MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+           MOUNT_ATTR_NOSYMFOLLOW;
+    error = set_private(tree, set | MOUNT_ATTR_RDONLY, 1);
+    if (!error && !(set & MOUNT_ATTR_RDONLY) && !(host.flags & MS_RDONLY))
+        error = set_attr(tree, 0, 0, MOUNT_ATTR_RDONLY);
+    return error ? error : keep(&tree);
+}
+
 /* A kernel's own file system that belongs to a namespace of somebody else's is refused with EPERM;
  * the one that we see already shows the same. */
-static int bind_own(const char *fstype)
+static int clone_shown(const char *fstype)
 {
     const char *path = same_text(fstype, "proc")      ? "/proc"
                        : same_text(fstype, "sysfs")   ? "/sys"
                        : same_text(fstype, "cgroup2") ? "/sys/fs/cgroup"
                                                       : "/dev/mqueue";
-    SCOPED_FD tree = clone_tree(AT_FDCWD, path, 1);
+    int tree = clone_host(path, INT(MOUNT, attr_set));
     if (tree < 0)
         return because(-EPERM, "no new one is possible, and there is none to bind at", path);
-    int error = set_own(tree, 1, INT(MOUNT, attr_set) & ~ACCESS_TIME, 0);
-    return error ? error : keep(&tree);
+    return tree;
 }
 
 int do_mount(void)
@@ -353,7 +368,7 @@ int do_mount(void)
     }
     SCOPED_FD tree = new_file_system(target);
     if (tree == -EPERM && INT(MOUNT, or_bind))
-        tree = bind_own(TEXT(MOUNT, fstype));
+        tree = clone_shown(TEXT(MOUNT, fstype));
     if (tree < 0)
         return tree;
     if (INT(MOUNT, copy_up)) {
@@ -380,19 +395,6 @@ static const struct {
 
 #define ST_RELATIME 0x1000
 
-/* 0, or a negative errno. */
-static int told_flags(int fd, int64_t *flags)
-{
-    struct {
-        long type, bsize, counts[5];
-        int id[2];
-        long name_length, fragment, flags, spare[4];
-    } fs;
-    int error = (int)sys2(__NR_fstatfs, fd, &fs);
-    *flags = error ? 0 : fs.flags;
-    return error;
-}
-
 /* The access time setting of a mount, as mount_setattr(2) takes it. */
 static int64_t access_time(int64_t told)
 {
@@ -407,8 +409,9 @@ static int64_t access_time(int64_t told)
  * the file system's, not the mount's, cannot be cleared, and nothing depends on it. */
 static int keep_locked(int tree, int64_t set, int64_t clear)
 {
-    int64_t before, after;
-    int error = told_flags(tree, &before);
+    struct file_system found;
+    int error = xfstatfs(tree, &found);
+    int64_t before = found.flags, after = before;
     if (error)
         return error;
     if (clear & MOUNT_ATTR__ATIME || set & MOUNT_ATTR_NODIRATIME) {
@@ -423,10 +426,13 @@ static int keep_locked(int tree, int64_t set, int64_t clear)
     }
     clear &= ~ACCESS_TIME;
     error = set_attr(tree, 0, 0, clear);
-    if (!error)
-        error = told_flags(tree, &after);
-    else if (error == -EPERM)
-        error = 0, after = before & ~clear; /* the kernel has them locked itself */
+    if (!error) {
+        error = xfstatfs(tree, &found);
+        after = found.flags;
+    } else if (error == -EPERM) { /* the kernel has them locked itself */
+        error = 0;
+        after = before & ~clear;
+    }
     for (size_t i = 0; !error && i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++)
         if (clear & LOCKABLE[i].attr && before & ~after & LOCKABLE[i].told)
             return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
@@ -437,8 +443,6 @@ static int bind_attributes(int tree)
 {
     int64_t set = INT(BIND, attr_set), soft = INT(BIND, soft_clear);
     int64_t clear = INT(BIND, attr_clear);
-    if (INT(BIND, recursive) == IN_PLACE)
-        return set_own(tree, 1, set, clear);
     if (INT(BIND, locked))
         return keep_locked(tree, set, clear);
     int error = set_attr(tree, 0, set, clear | soft);
@@ -473,42 +477,53 @@ static int open_like(const char *target, int tree)
 }
 
 /* What lies on /proc must be one: whoever reads or writes there believes it (CVE-2019-19921). */
-static int check_proc(int tree)
+static int check_proc(int tree, const char *source, const char *target)
 {
-    long buffer[32]; /* struct statfs begins with the magic number */
-    if (!same_text(TEXT(BIND, target), "/proc"))
+    struct file_system found;
+    if (!same_text(target, "/proc"))
         return 0;
-    int error = (int)sys2(__NR_fstatfs, tree, buffer);
-    if (error || buffer[0] == PROC_SUPER_MAGIC)
+    int error = xfstatfs(tree, &found);
+    if (error || found.type == PROC_SUPER_MAGIC)
         return error;
-    return because(-ECANCELED, "cannot be mounted because it is not of type proc:",
-                   TEXT(BIND, source));
+    return because(-ECANCELED, "cannot be mounted because it is not of type proc:", source);
 }
 
 int do_bind(void)
 {
-    const char *source = TEXT(BIND, source);
+    const char *source = TEXT(BIND, source), *where = TEXT(BIND, target);
     int64_t slot = INT(BIND, slot);
     SCOPED_FD tree =
         slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, source, (int)INT(BIND, recursive));
-    if (tree == -ENOENT && INT(BIND, optional) == HIDE_WITHOUT) {
-        SCOPED_FD place = path_make_dir(TEXT(BIND, target), 0755);
-        return place < 0 ? place : hide(place, "");
-    }
-    if (tree == -ENOENT && INT(BIND, optional))
-        return 0;
     if (tree < 0)
         return because(tree, "open the source", source);
-    int error = check_proc(tree);
+    int error = check_proc(tree, source, where);
     if (error)
         return error;
     error = bind_attributes(tree);
     if (error)
         return because(error, "set the mount's attributes of", source);
-    SCOPED_FD target = INT(BIND, optional) == PLAIN_TARGET
-                           ? open_target_dir(TEXT(BIND, target), 1)
-                           : open_like(TEXT(BIND, target), tree);
-    return target < 0 ? target : attach_at(&tree, target, TEXT(BIND, target));
+    SCOPED_FD target = open_like(where, tree);
+    return target < 0 ? target : attach_at(&tree, target, where);
+}
+
+/* What stands in place of a new file system that cannot be: the host's, or one that was opened while
+ * we had the privileges for it. */
+int do_bind_host(void)
+{
+    const char *source = TEXT(BIND_HOST, source), *where = TEXT(BIND_HOST, target);
+    int64_t slot = INT(BIND_HOST, slot), missing = INT(BIND_HOST, missing);
+    SCOPED_FD tree = slot >= 0 ? slot_fd(slot) : clone_host(source, INT(BIND_HOST, attr_set));
+    if (tree == -ENOENT && missing == MISSING_SKIPPED)
+        return 0;
+    if (tree < 0 && !(tree == -ENOENT && missing == MISSING_HIDDEN))
+        return because(tree, "open the source", source);
+    int error = tree < 0 || slot >= 0 ? 0 : check_proc(tree, source, where);
+    if (error)
+        return error;
+    SCOPED_FD target = open_target_dir(where, (int)INT(BIND_HOST, plain_target));
+    if (target < 0)
+        return target;
+    return tree < 0 ? hide(target) : attach_at(&tree, target, where);
 }
 
 enum { SRC_NOFOLLOW = 1, DEST_NOFOLLOW = 2, COPY_SYMLINK = 4 };
@@ -544,16 +559,15 @@ static int copy_link(int source, const char *target)
 /* The target itself, symlink or not; never one of the kernel's own (/proc/self/exe and its like). */
 static int open_unfollowed(const char *target, int directory)
 {
-    long buffer[32]; /* struct statfs begins with the magic number */
+    struct file_system on;
     struct statx st;
     SCOPED_FD fd = path_open_link(target);
     if (fd < 0)
         return because(fd, "open what dest-nofollow takes as it is,", target);
-    int error = (int)sys2(__NR_fstatfs, fd, buffer);
+    int error = xfstatfs(fd, &on);
     if (error)
         return error;
-    if (buffer[0] == PROC_SUPER_MAGIC || buffer[0] == SYSFS_MAGIC ||
-        buffer[0] == DEVPTS_SUPER_MAGIC)
+    if (on.type == PROC_SUPER_MAGIC || on.type == SYSFS_MAGIC || on.type == DEVPTS_SUPER_MAGIC)
         return because(-EPERM, "it must not lie in a file system of the kernel's:", target);
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);
     if (error)
@@ -654,14 +668,14 @@ int do_remount(void)
     if (fd < 0)
         return fd;
     if (INT(REMOUNT, locked)) { /* of the host's, in a user namespace: as a bind (keep_locked) */
-        int64_t told;
-        int error = told_flags(fd, &told);
+        struct file_system found;
+        int error = xfstatfs(fd, &found);
         if (error)
             return error;
         for (size_t i = 0; i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++) {
-            if (told & LOCKABLE[i].told & INT(REMOUNT, ms_clear))
+            if (found.flags & LOCKABLE[i].told & INT(REMOUNT, ms_clear))
                 return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
-            flags |= told & LOCKABLE[i].told; /* statfs(2) and mount(2) have the same numbers */
+            flags |= found.flags & LOCKABLE[i].told; /* statfs(2) and mount(2) have the same numbers */
         }
     }
     return classic_mount(NULL, fd, NULL, flags, data[0] ? data : NULL);
@@ -677,7 +691,9 @@ int do_readonly(void)
     SCOPED_FD tree = clone_tree(target, "", 1);
     if (tree < 0)
         return tree;
-    int error = set_own(tree, 0, MOUNT_ATTR_RDONLY, 0);
+    int error = set_private(tree, 0, 1); /* what is below keeps its other attributes, as with runc */
+    if (!error)
+        error = set_attr(tree, 0, MOUNT_ATTR_RDONLY, 0);
     return error ? error : attach(tree, target);
 }
 

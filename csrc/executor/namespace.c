@@ -38,8 +38,6 @@ int do_respawn(void)
     int64_t flags = INT(RESPAWN, flags) | CLONE_PARENT | CLONE_PIDFD;
     /* The others in there may look into its descriptors. "/" is opened again if need be. */
     xclose(keep(&ex.rootfs));
-    xclose(keep(&ex.dir_mask));
-    xclose(keep(&ex.file_mask));
     long pid = sys5(__NR_clone, flags, 0, &pidfd, 0, 0);
     if (pid < 0)
         return (int)pid;

@@ -133,7 +133,7 @@ static int take_away(const struct mount *m)
     if (error) /* the unmounting must not travel to the host */
         return error;
     error = (int)sys2(__NR_umount2, m->point, MNT_DETACH | UMOUNT_NOFOLLOW);
-    return error == -EINVAL || error == -EPERM ? hide(fd, "") : error;
+    return error == -EINVAL || error == -EPERM ? hide(fd) : error;
 }
 
 int do_hide_host(void)

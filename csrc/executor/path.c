@@ -57,8 +57,8 @@ static int open_existing(char *path, char **rest)
 
 static int is_proc(int dir)
 {
-    long buffer[32]; /* struct statfs begins with the magic number */
-    return !sys2(__NR_fstatfs, dir, buffer) && buffer[0] == PROC_SUPER_MAGIC;
+    struct file_system on;
+    return !xfstatfs(dir, &on) && on.type == PROC_SUPER_MAGIC;
 }
 
 /* A component exists but leads nowhere, so it is a dangling symlink: put its target in its place,
@@ -260,12 +260,12 @@ int proc_handle(void)
             return ex.proc = fd;
     }
     SCOPED_FD fd = xopenat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
-    long buffer[32]; /* struct statfs begins with the magic number */
+    struct file_system on;
     char self[24], number[24];
     if (fd < 0)
         return fd;
-    int error = (int)sys2(__NR_fstatfs, fd, buffer);
-    if (error || buffer[0] != PROC_SUPER_MAGIC)
+    int error = xfstatfs(fd, &on);
+    if (error || on.type != PROC_SUPER_MAGIC)
         return error ? error : because(-EXDEV, "/proc is no procfs", NULL);
     /* Another pid namespace's would call somebody else by our number. */
     long length = sys4(__NR_readlinkat, fd, "self", self, sizeof(self) - 1);

@@ -325,8 +325,8 @@ static void close_the_rest(void)
             xclose(keep(&ex.slots[i]));
     xclose(keep(&ex.rootfs));
     xclose(keep(&ex.proc));
-    xclose(keep(&ex.dir_mask));
-    xclose(keep(&ex.file_mask));
+    xclose(keep(&ex.masked_dir));
+    xclose(keep(&ex.masked_file));
 }
 
 /* Connections that close without a word only ask whether we still wait. */

@@ -132,6 +132,18 @@ static inline int xstatx(int fd, const char *path, int flags, struct statx *out)
     return (int)sys5(__NR_statx, fd, path, flags, STATX_BASIC_STATS, out);
 }
 
+/* struct statfs, as 64-bit machines have it. */
+struct file_system {
+    long type, block, blocks, blocks_free, blocks_available, files, files_free, id, name, fragment;
+    long flags; /* of the mount and of the file system: MS_RDONLY ... */
+    long spare[4];
+};
+
+static inline int xfstatfs(int fd, struct file_system *out)
+{
+    return (int)sys2(__NR_fstatfs, fd, out);
+}
+
 /* A seccomp filter may forbid to exit; it cannot forbid to crash. */
 static inline _Noreturn void xexit(int status)
 {

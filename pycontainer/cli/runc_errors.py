@@ -237,7 +237,7 @@ OPERATIONS: Rows = (
         'filesystem "{0}" must be mounted on ordinary directory',
     ),
     (
-        r"mount|bind",
+        r"mount|bind|bind_host",
         r"^(?:mount|r?bind) (?:\S+ )?(\S+) on (\S+?):?(?: |$)",
         'error mounting "{0}" to rootfs at "{1}"',
     ),

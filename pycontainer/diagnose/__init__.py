@@ -64,7 +64,7 @@ def _locked(ops: Ops, op: Op, errno: int, detail: str) -> str:
 
     if "locked" in detail or "attributes" in detail:  # which says it all
         return ""
-    return diagnose_mounts.locked(op["source" if op.kind == "bind" else "path"].decode())
+    return diagnose_mounts.locked(op["path" if op.kind.startswith("open") else "source"].decode())
 
 
 def _way(ops: Ops, op: Op, errno: int, detail: str) -> str:
@@ -79,11 +79,18 @@ _FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
     (("clone", "unshare", "respawn"), (EPERM, ENOSPC, EUSERS, EINVAL), _user_namespace),
     (("id_map",), (EPERM, EINVAL, ECANCELED), _id_map),
     (("id_map", "setgroups_deny", "become_root", "propagation", "rootfs"), _NO, _restricted),
-    (("mount", "open_source", "bind", "mknod", "loopback_up", "hostname"), _NO, _restricted),
-    (("mount",), (EPERM,), _covered),
-    (("bind", "open_source", "open_tree"), (EINVAL, EPERM), _locked),
     (
-        ("open_source", "open_tree", "rootfs", "mount", "bind", "mkdir", "mknod", "symlink"),
+        ("mount", "open_source", "bind", "bind_host", "mknod", "loopback_up", "hostname"),
+        _NO,
+        _restricted,
+    ),
+    (("mount",), (EPERM,), _covered),
+    (("bind", "bind_host", "open_source", "open_tree"), (EINVAL, EPERM), _locked),
+    (
+        (
+            *("open_source", "open_tree", "rootfs", "mount", "bind", "bind_host"),
+            *("mkdir", "mknod", "symlink"),
+        ),
         (EACCES, EOVERFLOW),
         _way,
     ),

@@ -19,6 +19,7 @@ _SOURCES = {
     "open_tree": "path",
     "rootfs": "path",
     "bind": "source",
+    "bind_host": "source",
     "bind_link": "source",
 }
 
@@ -27,7 +28,9 @@ def closed(ops: Sequence[Op], op: Op) -> str:
     """The component on the way of this operation that is closed, or ""."""
     ids = (os.geteuid(), os.getegid())
     inner = _mapped_root(ops)
-    early = op.kind == "bind" and op["slot"] >= 0  # its source has been opened by now
+    early = (
+        op.kind in ("bind", "bind_host") and op["slot"] >= 0
+    )  # its source has been opened by now
     if op.kind in _SOURCES and not early:
         path = op[_SOURCES[op.kind]].decode("utf-8", "surrogateescape")
         found = unsearchable(path, ids) or (inner and unsearchable(path, inner))

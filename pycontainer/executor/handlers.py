@@ -157,25 +157,6 @@ def _idmap_tree(run: Run, op: Op) -> None:
         posix.close(space)
 
 
-def _make_device(run: Run, op: Op) -> None:
-    """A device of the state directory, mounted where there it can be opened. Its name goes with
-    that directory: nothing can be attached that has been unlinked."""
-    slot, mode, number, uid, gid = op.ints
-    directory, name = run.around.gate_dir, f"device-{slot}"
-    path = f"/proc/self/fd/{directory}/{name}".encode()
-    try:
-        device = posix.makedev(number >> 32, number & 0xFFFFFFFF)
-        posix.mknod(name, mode, device, dir_fd=directory)
-        posix.chmod(name, mode & 0o7777, dir_fd=directory)
-        posix.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
-    except PermissionError:  # there is a container around us, which may have the device
-        path = op.texts[0]
-    except OSError as error:
-        raise run.failure(run.step - 1, error.errno or 0, "in the state directory") from None
-    tree = run.slots[slot] = run._check(lib.shim_open_tree(path, 0))
-    run._check(lib.shim_slave(tree))
-
-
 def _net_device(run: Run, op: Op) -> None:
     """A network device of ours becomes the container's."""
     from pycontainer.linux import net_devices
@@ -277,7 +258,6 @@ HANDLERS: dict[str, Callable[[Run, Op], None]] = {
     "check_map": _check_map,
     "setgroups_deny": _setgroups_deny,
     "idmap_tree": _idmap_tree,
-    "make_device": _make_device,
     "net_device": _net_device,
     "resctrl": _resctrl,
     "unit_start": _placing,

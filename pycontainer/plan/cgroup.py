@@ -9,15 +9,7 @@ from __future__ import annotations
 
 from pycontainer.cgroups.mounts import mount_entries
 from pycontainer.plan.builder import Sketch
-from pycontainer.plan.mounts import IN_PLACE
-from pycontainer.tables.mount_options import (
-    ACCESS_TIME,
-    ATTR_ATIME,
-    ATTR_NODEV,
-    ATTR_NOEXEC,
-    ATTR_NOSUID,
-    ATTR_RDONLY,
-)
+from pycontainer.tables.mount_options import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
 from pycontainer.tables.namespaces import CLONE_NEWCGROUP
 
 TYPE_CHECKING = False
@@ -120,11 +112,7 @@ class CgroupPlan:
                 _mount(sketch, "cgroup", place, attributes, data.split(","), field)
             elif host_dir:
                 lost = int(sketch.host.rootless)  # without privilege there may be none
-                # A user namespace may not change how a mount of the host's notes access times.
-                times = ACCESS_TIME if sketch.spaces.user else 0
-                changed, reset = attributes & ~times, options.attr_clr & ATTR_ATIME & ~times
-                values = (-1, IN_PLACE, changed, reset, 0, lost, 0, host_dir, place)
-                sketch.add("bind", *values, field=field)
+                sketch.add("bind_host", -1, attributes, 0, lost, host_dir, place, field=field)
             else:
                 sketch.add("mkdir", 0o755, place, field=field)
             for link in links:

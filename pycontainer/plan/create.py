@@ -94,7 +94,7 @@ def _deny_setgroups(sketch: Sketch) -> None:
     sketch.spaces.setgroups = host.setgroups and not alone
 
 
-def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> dict[int, int]:
+def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     """Up to the point where the process is in its cgroup and namespaces; the slots of devices."""
     entrances = inputs.cgroup.prepare(sketch)
     gate = sketch.slot() if inputs.gated else -1
@@ -111,13 +111,13 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> dict[int, int]:
     if sketch.host.mounts:
         mounts.open_sources("open_tree", sketch.slot)
         root.open("open_tree", sketch.slot)
-    nodes = _devices(sketch)
     joined = namespaces.open_joined(sketch)
     process.own_oom_score(sketch)
     inputs.cgroup.join(sketch, entrances)
     process.all_cpus(sketch)
     if inputs.keyring:
         process.key_label(sketch)
+    nodes = _own_nodes(sketch)
     _enter(sketch, mounts, root, joined)
     namespaces.check_maps(sketch)
     if namespaces.respawns(sketch):
@@ -128,16 +128,26 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> dict[int, int]:
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.state['id']}")
     namespaces.identity(sketch)
+    _own_files(sketch, inputs)
     _rootfs(sketch, inputs, root)
     return nodes
 
 
-def _devices(sketch: Sketch) -> dict[int, int]:
-    if not sketch.spaces.user or not sketch.linux.get("devices"):
+def _own_nodes(sketch: Sketch) -> devices.Slots:
+    """Devices are made before a user namespace forbids it."""
+    if not sketch.spaces.user:
         return {}
     from pycontainer.plan import outer_userns
 
     return outer_userns.make_nodes(sketch)
+
+
+def _own_files(sketch: Sketch, inputs: Inputs) -> None:
+    """What may be needed to hide a file of the host."""
+    hides = sketch.linux.get("maskedPaths") or inputs.no_pivot
+    alone = sketch.spaces.user or sketch.host.rootless
+    if (hides or alone) and all(item.kind != "own_files" for item in sketch.ops):
+        sketch.add("own_files", sketch.linux.get("mountLabel") or "")
 
 
 def _enter(sketch: Sketch, mounts: Mounts, root: Root, joined: dict[str, int]) -> None:
@@ -206,7 +216,7 @@ def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:
     sketch.add("rootfs", root.slot, parent, int(over), root.path, field="root.path")
 
 
-def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: dict[int, int]) -> None:
+def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Slots) -> None:
     """Everything that is mounted and made below the root, hooks in between, and the pivot."""
     mounts.compile()
     devices.compile_devices(sketch, mounts.on_dev, nodes)
@@ -222,13 +232,12 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: dict[int, 
     _sysctls(sketch)
     for index, path in enumerate(sketch.linux.get("readonlyPaths") or ()):
         sketch.add("readonly", clean(path), field=f"linux.readonlyPaths[{index}]")
-    label = sketch.linux.get("mountLabel") or ""
-    # Of a path that is listed twice, one mask.
-    masked = {
-        clean(path): index for index, path in enumerate(sketch.linux.get("maskedPaths") or ())
-    }
-    for path, index in masked.items():
-        sketch.add("mask", path, label, field=f"linux.maskedPaths[{index}]")
+    masked: set[str] = set()
+    for index, path in enumerate(sketch.linux.get("maskedPaths") or ()):
+        path = clean(path)
+        if path not in masked:
+            masked.add(path)
+            sketch.add("mask", path, field=f"linux.maskedPaths[{index}]")
     _pivot(sketch, inputs)
 
 

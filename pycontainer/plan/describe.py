@@ -180,6 +180,13 @@ def _bind(op: Op) -> str:
     return f"{kind} {_text(op, 'source')} on {_text(op, 'target')}{suffix}"
 
 
+def _bind_host(op: Op) -> str:
+    words = _attributes(op["attr_set"])
+    kind = "rbind" if op["slot"] < 0 else "mount"
+    suffix = f" ({words})" if words else ""
+    return f"{kind} {_text(op, 'source')} on {_text(op, 'target')}{suffix}"
+
+
 def _bind_link(op: Op) -> str:
     words = [name for name, bit in mount_options.LINKS.items() if op["links"] & bit]
     return f"{_bind(op)} [{', '.join(words)}]" if words else _bind(op)
@@ -197,8 +204,9 @@ def _mount_attr(op: Op) -> str:
 def _mknod(op: Op) -> str:
     mode, device = op["mode"], op["device"]
     kind = {0o020000: "c", 0o060000: "b", 0o010000: "p"}[mode & 0o170000]
-    made = op.kind == "make_device"
-    verb = f"bind {_text(op, 'source')} on" if not made and op["bind"] else "mknod"
+    verb = "mknod"
+    if op.kind == "mknod" and op["bind"]:
+        verb = "bind its node on" if op["slot"] >= 0 else f"bind {_text(op, 'source')} on"
     owner = f" {op['uid']}:{op['gid']}" if op["uid"] or op["gid"] else ""
     number = "" if kind == "p" else f" {device >> 32}:{device & 0xFFFFFFFF}"
     return f"{verb} {_text(op, 'path')} {kind}{number} {mode & 0o7777:04o}{owner}"
@@ -257,7 +265,6 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "cgroup_devices": lambda op: f"restrict devices: {_text(op, 'rules')}",
     "open_cgroup": lambda op: f"open {_text(op, 'path')}",
     "open_tree": lambda op: f"open the mount source {_text(op, 'path')}",
-    "make_device": lambda op: f"outside of the container, {_mknod(op)}",
     "idmap_tree": lambda op: (
         f"map the ids of {_text(op, 'path')}"
         + (" and below" if op["recursive"] else "")
@@ -324,10 +331,13 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "own_oom_score": lambda op: f"set oom_score_adj to {op['value']}, if we may",
     "open_source": lambda op: f"open the mount source {_text(op, 'path')}",
     "open_fs": lambda op: f"make a {_text(op, 'fstype')} of what was joined",
+    "own_files": lambda op: "make a file system for the container's own masks and devices",
+    "own_node": lambda op: f"in the container's own file system, {_mknod(op)}",
     "rootfs": lambda op: f"use {_text(op, 'path')} as root",
     "mount": _mount,
     "bind": _bind,
     "bind_link": _bind_link,
+    "bind_host": _bind_host,
     "unmount": lambda op: f"unmount {_text(op, 'target')}",
     "finish": lambda op: "end",
     "mount_attr": _mount_attr,

@@ -6,17 +6,15 @@ from _stat import S_IFBLK, S_IFCHR, S_IFIFO
 
 from pycontainer.plan.builder import Sketch
 from pycontainer.plan.mounts import clean
-from pycontainer.tables.mount_options import (
-    ATTR_NODEV,
-    ATTR_NOEXEC,
-    ATTR_NOSUID,
-    ATTR_RDONLY,
-    parse,
-)
+from pycontainer.tables.mount_options import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    # Of devices that are made before the user namespace is entered, by path (the defaults) or by
+    # their number in linux.devices.
+    Slots = dict[str | int, int]
 
 # config-linux.md#default-devices: path, major, minor
 DEFAULT_DEVICES = (
@@ -35,7 +33,6 @@ SYMLINKS = (
     ("/proc/self/fd/2", "/dev/stderr", 0),
 )
 _PTMX = "/dev/ptmx"
-_LIKE_A_NODE = (ATTR_NOSUID | ATTR_NOEXEC, ATTR_NODEV | ATTR_RDONLY)  # of its mount: set, clear
 _TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
 
 
@@ -46,17 +43,18 @@ def node(device: dict[str, Any]) -> tuple[int, int]:
     return mode, device.get("major", 0) << 32 | device.get("minor", 0)
 
 
-def compile_devices(sketch: Sketch, bound: set[str], slots: dict[int, int]) -> None:
+def compile_devices(sketch: Sketch, bound: set[str], slots: Slots) -> None:
     """All devices and symlinks, unless the config binds a /dev of its own; what it has `bound` to
     places in there stays (/dev/urandom on /dev/random, say). `slots` are of those made outside."""
-    if _dev_is_bound(sketch):
+    if dev_is_bound(sketch):
         return
     named = bound | {clean(device["path"]) for device in sketch.linux.get("devices") or ()}
     bind = int(sketch.spaces.user)
     for path, major, minor in DEFAULT_DEVICES:
         if path not in named:
             number = major << 32 | minor
-            sketch.add("mknod", S_IFCHR | 0o666, number, 0, 0, bind, path, path)
+            slot = slots.get(path, -1)
+            sketch.add("mknod", S_IFCHR | 0o666, number, 0, 0, bind, slot, path, path)
     _listed(sketch, bind, bound, slots)
     for target, path, replace in SYMLINKS:
         sketch.add("symlink", replace, target, path)
@@ -66,7 +64,7 @@ def compile_devices(sketch: Sketch, bound: set[str], slots: dict[int, int]) -> N
         sketch.add("symlink", 1, "pts/ptmx", _PTMX)
 
 
-def _listed(sketch: Sketch, bind: int, bound: set[str], slots: dict[int, int]) -> None:
+def _listed(sketch: Sketch, bind: int, bound: set[str], slots: Slots) -> None:
     for index, device in enumerate(sketch.linux.get("devices") or ()):
         path = clean(device["path"])
         if path == _PTMX:  # the link to the container's own takes its place: engines list it, too
@@ -74,9 +72,6 @@ def _listed(sketch: Sketch, bind: int, bound: set[str], slots: dict[int, int]) -
         if path in bound:
             continue
         field = f"linux.devices[{index}]"
-        if index in slots:
-            sketch.add("bind", slots[index], 0, *_LIKE_A_NODE, 0, 0, 0, path, path, field=field)
-            continue
         pipe = device["type"] == "p"  # which takes no privilege, and is nobody else's
         mode, number = node(device)
         sketch.add(
@@ -86,13 +81,15 @@ def _listed(sketch: Sketch, bind: int, bound: set[str], slots: dict[int, int]) -
             device.get("uid") or 0,
             device.get("gid") or 0,
             int(bind and not pipe),
+            slots.get(index, -1),
             path,
             "" if pipe else path,
             field=field,
         )
 
 
-def _dev_is_bound(sketch: Sketch) -> bool:
+def dev_is_bound(sketch: Sketch) -> bool:
+    """True when /dev is a directory of the host's, which has its own devices."""
     return any(
         clean(mount["destination"]) == "/dev" and parse(mount.get("options") or ()).bind
         for mount in sketch.config.get("mounts") or ()

@@ -6,7 +6,6 @@ from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.plan import mount_checks
 from pycontainer.plan.builder import Sketch
 from pycontainer.tables.mount_options import (
-    ACCESS_TIME,
     ATTR_NODEV,
     ATTR_NOEXEC,
     ATTR_NOSUID,
@@ -32,11 +31,8 @@ if TYPE_CHECKING:
 # stay as they are (path_mount() in the kernel).
 _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
 CGROUPS = ("cgroup", "cgroup2")
-_PLAIN_TARGET = 3  # `optional` of bind, as csrc/executor/mount.c has it
+_HIDDEN = 2  # `missing` of bind_host, as csrc/executor/mount.c has it
 _PLAIN_DIRECTORY = ("proc", "sysfs")
-# `recursive` of bind: a mount of the host's that stands in for a new one. All that is below it gets
-# the attributes, too, and none of it is a peer of the host's.
-IN_PLACE = 2
 # File systems that show a namespace, whose owner must be the mounter's user namespace; and where
 # the one that shows the host's is.
 OWNED = {
@@ -180,9 +176,9 @@ class Mounts:
         elif options.bind:
             self._bind(index, mount, target, options)
         elif index in self.opened:  # it shows a namespace of another owner's
-            plain = _PLAIN_TARGET if mount["type"] in _PLAIN_DIRECTORY else 0
-            values = (self.opened[index], 0, 0, 0, 0, plain, 0, mount["type"], target)
-            self.sketch.add("bind", *values, field=field)
+            plain = int(mount["type"] in _PLAIN_DIRECTORY)
+            values = (self.opened[index], 0, plain, 0, mount["type"], target)
+            self.sketch.add("bind_host", *values, field=field)
         elif self._is_cgroup(mount.get("type")):
             self.cgroup.mount(self.sketch, target, options, index)
         else:
@@ -226,7 +222,6 @@ class Mounts:
             options.attr_set,
             options.attr_clr,
             soft,
-            0,
             int(self.sketch.spaces.user),
             self._source(mount, field),
             target,
@@ -251,8 +246,8 @@ class Mounts:
             options.attr_set,
             options.attr_clr,
             _RESET & ~asked if asked else 0,
-            options.links,
             int(self.sketch.spaces.user),
+            options.links,
             self._source(mount, field),
             target,
             bind_options.changes(options),
@@ -275,11 +270,11 @@ class Mounts:
     ) -> None:
         fstype = mount_checks.fstype(mount, field)
         space, path = OWNED.get(fstype, ("", ""))
+        plain = int(fstype in _PLAIN_DIRECTORY)
         if space and self.sketch.spaces.user and not self.sketch.spaces.has(space):
-            hide = 2 if fstype == "mqueue" else 0  # a host may have it nowhere
-            flags = options.attr_set & ~ACCESS_TIME
-            values = (-1, IN_PLACE, flags, 0, 0, hide, 0, path, target)
-            self.sketch.add("bind", *values, field=field)
+            missing = _HIDDEN if fstype == "mqueue" else 0  # a host may have it nowhere
+            values = (-1, options.attr_set, plain, missing, path, target)
+            self.sketch.add("bind_host", *values, field=field)
             return
         attributes, sb_flags = options.attr_set, options.sb_set
         classic = options.ms_set if options.classic else 0
@@ -289,14 +284,13 @@ class Mounts:
             sb_flags = tuple([name for name in sb_flags if name != "ro"])
         data = self._mapped_only(fstype, split_data(options.data))
         data += self._label(fstype, data, bool(options.classic))
-        keep_mode = fstype == "tmpfs" and not any(o.startswith("mode=") for o in data)
         self.sketch.add(
             "mount",
             classic,
             attributes,
-            int(fstype in _PLAIN_DIRECTORY),
+            plain,
             _copy_up(data) if options.tmpcopyup else 0,
-            int(keep_mode),
+            int(fstype == "tmpfs" and not _has_mode(data)),
             int(self._may_be_foreign(fstype, space)),
             fstype,
             mount.get("source") or "",
@@ -337,6 +331,10 @@ def clean(path: str) -> str:
 def _copy_up(data: list[str]) -> int:
     """2 when the new root gets the owner of the directory too, 1 when the options name one."""
     return 1 if any(option.startswith(("uid=", "gid=")) for option in data) else 2
+
+
+def _has_mode(data: list[str]) -> bool:
+    return any(option.startswith("mode=") for option in data)
 
 
 def _is_mapped(gid: int, mappings: Sequence[dict[str, int]]) -> bool:

@@ -6,8 +6,10 @@ Loaded only for a config with a user namespace and one of these.
 
 from __future__ import annotations
 
+from _stat import S_IFCHR
+
 from pycontainer.plan.builder import Sketch
-from pycontainer.plan.devices import node
+from pycontainer.plan.devices import DEFAULT_DEVICES, dev_is_bound, node
 from pycontainer.plan.mounts import CGROUPS, OWNED, Mounts, clean, listed, split_data
 from pycontainer.tables.mount_options import parse
 
@@ -15,28 +17,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pycontainer.plan.devices import Slots
+
 CAP_MKNOD = 1 << 27
 
 
-def make_nodes(sketch: Sketch) -> dict[int, int]:
-    """The slots of listed devices that are made outside as the config says, by their number: with
-    the id that their owner has there.
+def make_nodes(sketch: Sketch) -> Slots:
+    """The slots of the container's own device nodes. Those of the config have the ids that their
+    owners have outside; the defaults are, as with runc, the host's root's. The file that masks
+    others is made with them.
 
     Without privileges, or where an owner has no id, it will be the host's device of that path.
     """
-    slots: dict[int, int] = {}
+    slots: Slots = {}
     linux, host = sketch.linux, sketch.host
     if not host.mounts or not host.permitted & CAP_MKNOD:
         return slots
+    uids, gids = linux.get("uidMappings"), linux.get("gidMappings")
+    sketch.add("own_files", linux.get("mountLabel") or "")
+    if dev_is_bound(sketch):
+        return slots
+    for path, major, minor in DEFAULT_DEVICES:
+        slots[path] = slot = sketch.own_slot()
+        sketch.add("own_node", slot, S_IFCHR | 0o666, major << 32 | minor, 0, 0, path)
     for index, device in enumerate(linux.get("devices") or ()):
-        uid = _outside(device.get("uid") or 0, linux.get("uidMappings"))
-        gid = _outside(device.get("gid") or 0, linux.get("gidMappings"))
+        uid, gid = _outside(device.get("uid") or 0, uids), _outside(device.get("gid") or 0, gids)
         path = clean(device["path"])
         if device["type"] == "p" or uid < 0 or gid < 0 or path == "/dev/ptmx":
             continue
-        slots[index] = slot = sketch.slot()
+        slots[index] = slot = sketch.own_slot()
         field = f"linux.devices[{index}]"
-        sketch.add("make_device", slot, *node(device), uid, gid, path, field=field)
+        sketch.add("own_node", slot, *node(device), uid, gid, path, field=field)
     return slots
 
 

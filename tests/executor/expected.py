@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 
@@ -11,10 +12,15 @@ from tests.executor.steps import (
     BOTH_EMPTY,
     CLONED,
     EMPTY,
-    HIDE_WITHOUT,
-    IN_PLACE,
+    HIDDEN,
     NEWUSER,
+    NODEV,
+    NOEXEC,
     NOFOLLOW,
+    NOSUID,
+    NOSYMFOLLOW,
+    PRIVATE,
+    RDONLY,
     RECURSIVE,
     attach,
     cloned,
@@ -24,7 +30,6 @@ from tests.executor.steps import (
     members,
     new_file,
     new_proc,
-    own,
     parent_of,
     root,
     send,
@@ -133,9 +138,46 @@ def rootfs(walk: Walk) -> None:
         walk.want("move_mount", Fd(f"tree:{path}"), "", -100, path, 0x14)
     else:
         walk.want("move_mount", Fd(f"slot:{walk['slot']}"), "", -100, path, 0x14)
-        if walk["parent"] == 1:
-            call = walk.want("mount", None, ..., None, 1 << 18, None)
-            _through(walk, call, root("/").name)
+        if walk["parent"] != 2:
+            private(walk, root("/"))
+    if walk.next_is("move_mount", "tree:fs:tmpfs"):
+        _open_own_files(walk)
+
+
+def private(walk: Walk, tree: Fd, recursive: bool = False, **attributes: int) -> None:
+    flags = EMPTY | (RECURSIVE if recursive else 0)
+    walk.want("mount_setattr", tree, "", flags, members(propagation=PRIVATE, **attributes))
+
+
+def own_files(walk: Walk) -> None:
+    walk.label = walk["label"]
+    _tmpfs(walk, walk.label, "", NOSUID | NOEXEC)
+    walk.want("umask", 0)
+    made = walk.want("mknodat", Fd("tree:fs:tmpfs"), "mask", 0o20666, 0x103, fails=("EPERM",))
+    walk.want("umask", 0o22)
+    if not made.ok:
+        walk.want("openat", Fd("tree:fs:tmpfs"), "mask", ..., 0o444)
+
+
+def own_node(walk: Walk) -> None:
+    name, device = str(walk["slot"]), walk["device"]
+    number = (device >> 32) << 8 | device & 0xFFFFFFFF
+    walk.want("umask", 0)
+    walk.want("mknodat", Fd("tree:fs:tmpfs"), name, walk["mode"], number)
+    walk.want("umask", 0o22)
+    if walk["uid"] or walk["gid"]:
+        walk.want("fchownat", Fd("tree:fs:tmpfs"), name, walk["uid"], walk["gid"], 0x100)
+
+
+def _open_own_files(walk: Walk) -> None:
+    """Each file as a mount of its own; that of all of them goes again."""
+    attach(walk, "fs:tmpfs", "/")
+    while walk.next_is("open_tree", "tree:fs:tmpfs"):
+        tree = walk.want("open_tree", Fd("tree:fs:tmpfs"), ..., CLONED)
+        name = tree.text(1) or ""
+        walk.fds.names[tree.result] = "tree:mask" if name == "mask" else f"slot:{name}"
+    private(walk, Fd("tree:mask"), attr_set=RDONLY)
+    walk.want("umount2", ..., 2)
 
 
 def open_source(walk: Walk) -> None:
@@ -190,16 +232,9 @@ def bind(walk: Walk) -> None:
     tree = f"tree:{source}" if slot < 0 else f"slot:{slot}"
     if slot < 0:
         flags = CLONED | (RECURSIVE if walk["recursive"] else 0)
-        missing = ("ENOENT",) if walk["optional"] else ()
-        if not walk.want("open_tree", -100, source, flags, fails=missing).ok:
-            if walk["optional"] == HIDE_WITHOUT:
-                directories(walk, walk["target"])
-                hide(walk, walk["target"])
-            return
+        walk.want("open_tree", -100, source, flags)
     first, clear = walk["attr_set"], walk["attr_clear"] | walk["soft_clear"]
-    if walk["recursive"] == IN_PLACE:
-        own(walk, tree.removeprefix("tree:"), RECURSIVE, attr_set=first, attr_clr=clear)
-    elif walk["locked"]:
+    if walk["locked"]:
         locked(walk, tree)
     elif first or clear:
         attributes = members(attr_set=first, attr_clr=clear)
@@ -211,6 +246,24 @@ def bind(walk: Walk) -> None:
     directories(walk, walk["target"])
     new_file(walk, walk["target"])
     walk.want("move_mount", Fd(tree), "", root(walk["target"]), "", BOTH_EMPTY)
+
+
+def bind_host(walk: Walk) -> None:
+    source, target, slot = walk["source"], walk["target"], walk["slot"]
+    tree = Fd(f"tree:{source}" if slot < 0 else f"slot:{slot}")
+    if slot < 0:
+        missing = ("ENOENT",) if walk["missing"] else ()
+        if not walk.want("open_tree", -100, source, CLONED | RECURSIVE, fails=missing).ok:
+            if walk["missing"] == HIDDEN:
+                directories(walk, target)
+                hide(walk, target)
+            return
+        kept = walk["attr_set"] & (RDONLY | NOSUID | NODEV | NOEXEC | NOSYMFOLLOW)
+        private(walk, tree, True, attr_set=kept | RDONLY)
+        if not kept & RDONLY and not os.statvfs(source).f_flag & os.ST_RDONLY:
+            walk.want("mount_setattr", tree, "", EMPTY, members(attr_clr=RDONLY))
+    directories(walk, target)
+    walk.want("move_mount", tree, "", root(target), "", BOTH_EMPTY)
 
 
 def mount_attr(walk: Walk) -> None:
@@ -234,7 +287,8 @@ def readonly(walk: Walk) -> None:
     if not walk.resolves(path).ok:
         return
     walk.want("open_tree", root(path), "", CLONED | RECURSIVE | EMPTY)
-    own(walk, f"root:{path}", attr_set=1)
+    private(walk, Fd(f"tree:root:{path}"), True)
+    walk.want("mount_setattr", Fd(f"tree:root:{path}"), "", EMPTY, members(attr_set=1))
     attach(walk, f"root:{path}", path)
 
 
@@ -244,34 +298,25 @@ def mask(walk: Walk) -> None:
 
 
 def hide(walk: Walk, path: str) -> None:
-    tmpfs, file = "fs:tmpfs", "/fs:tmpfs/null"
+    """By the one file or the one directory that hides all others."""
+    tree = "mask"
     if walk.next_is("fsopen"):
-        walk.want("fsopen", "tmpfs", 1)
-        walk.want("fsconfig", Fd(tmpfs), 1, "nr_blocks", "1", 0)
-        inodes = walk.want("fsconfig", Fd(tmpfs), 1, "nr_inodes", ..., 0).text(3)
-        if walk.op["arguments"].get("label"):
-            walk.want("fsconfig", Fd(tmpfs), 1, "context", walk["label"], 0)
-        walk.want("fsconfig", Fd(tmpfs), 6, None, None, 0)
-        walk.want("fsmount", Fd(tmpfs), 1, 0)
-        tree = tmpfs
-        if inodes == "2":
-            tree = file
-            null_file(walk, f"tree:{tmpfs}")
-    else:
-        tree = file if walk.next_is("open_tree", f"tree:{file}") else tmpfs
-        walk.want("open_tree", Fd(f"tree:{tree}"), "", CLONED | EMPTY)
-    own(walk, tree, attr_set=0xB)  # read-only, nosuid, noexec
+        tree = "fs:tmpfs"
+        _tmpfs(walk, walk.label, "1", RDONLY)
+    elif walk.next_is("open_tree"):
+        call = walk.want("open_tree", ..., "", CLONED | EMPTY)
+        tree = walk.fds[call.number(0)].removeprefix("tree:")
+        if tree not in ("mask", "fs:tmpfs"):
+            raise walk.wrong(f"{tree} hides {path}")
     attach(walk, tree, path)
+    private(walk, Fd(f"tree:{tree}"))
 
 
-def null_file(walk: Walk, tmpfs: str) -> None:
-    """What stands for a masked file: a null device, or an empty file where none can be made."""
-    walk.want("umask", 0)
-    node = walk.want("mknodat", Fd(tmpfs), "null", 0o20666, 0x103, fails=("EPERM",))
-    if not node.ok:
-        walk.want("openat", Fd(tmpfs), "null", 0x800C0, 0o444)
-    walk.want("umask", 0o22)
-    walk.want("open_tree", Fd(tmpfs), "null", CLONED)
+def _tmpfs(walk: Walk, label: str, inodes: str, attributes: int) -> None:
+    walk.want("fsopen", "tmpfs", 1)
+    options = ["nr_blocks=1", *[f"nr_inodes={inodes}"] * bool(inodes)]
+    configured(walk, "fs:tmpfs", options + [f"context={label}"] * bool(label))
+    walk.want("fsmount", Fd("fs:tmpfs"), 1, attributes)
 
 
 def label_file(walk: Walk) -> None:
@@ -322,10 +367,13 @@ def mkdir(walk: Walk) -> None:
 def mknod(walk: Walk) -> None:
     parent, name = parent_of(walk, walk["path"])
     if walk["bind"]:
-        walk.want("open_tree", -100, walk["source"], CLONED)
-        own(walk, walk["source"], attr_set=1)
+        tree = f"slot:{walk['slot']}"
+        if walk["slot"] < 0:
+            tree = f"tree:{walk['source']}"
+            walk.want("open_tree", -100, walk["source"], CLONED)
+            private(walk, Fd(tree), attr_set=RDONLY | NOSUID | NOEXEC)
         new_file(walk, walk["path"])
-        attach(walk, walk["source"], walk["path"])
+        walk.want("move_mount", Fd(tree), "", root(walk["path"]), "", BOTH_EMPTY)
         return
     major, minor = walk["device"] >> 32, walk["device"] & 0xFFFFFFFF
     device = () if walk["mode"] & 0o170000 == 0o010000 else ((major << 8) | minor,)
@@ -333,7 +381,7 @@ def mknod(walk: Walk) -> None:
     made = walk.want("mknodat", parent, name, walk["mode"], *device, fails=("EEXIST",))
     walk.want("umask", 0o22)
     if made.ok and (walk["uid"] or walk["gid"]):
-        walk.want("fchownat", parent, name, walk["uid"], walk["gid"], 0x100)
+        walk.want("fchownat", root(walk["path"]), "", walk["uid"], walk["gid"], EMPTY)
 
 
 def symlink(walk: Walk) -> None:
@@ -351,6 +399,7 @@ def console(walk: Walk) -> None:
         walk.want("ioctl", Fd("root:/dev/pts/ptmx"), 0x5414, size.__eq__)
     if walk["mount"]:
         walk.want("open_tree", Fd("slave"), "", CLONED | EMPTY)
+        private(walk, Fd("tree:slave"))
         new_file(walk, "/dev/console")
         attach(walk, "slave", "/dev/console")
     send(walk, 5)
@@ -424,7 +473,8 @@ EXPECTED: dict[str, Check] = {
         for check in (
             cgroup_join, setns, unshare, respawn, become_root, own_oom_score, setsid,
             keyring, loopback_up, hostname, domainname, sysctl, self_write, propagation, rootfs,
-            open_source, open_fs, mount, bind, mount_attr, mount_propagation, remount, readonly,
+            own_files, own_node, open_source, open_fs, mount, bind, bind_host, mount_attr,
+            mount_propagation, remount, readonly,
             mask, label_file, pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink,
             console, control_terminal,
             reopen_null, sync, hook, await_start,

@@ -93,6 +93,7 @@ class Lab:
         """Operations below the root, then `script` in it."""
         begin = [
             op("propagation", RSLAVE, "/"),
+            make("own_files"),
             make("rootfs", parent=1, path=str(self.root)),
         ]
         return [*begin, *ops, *[op("pivot_root")] * pivot, *shell(script)]
@@ -103,7 +104,7 @@ class Lab:
 
     def inside(self, *ops: Op, script: str = "exit 0", **options: Any) -> Outcome:
         """Run operations in the root, then `script`."""
-        return self.run([*self.tree()[:2], op("pivot_root"), *ops, *shell(script)], **options)
+        return self.run([*self.tree()[:3], op("pivot_root"), *ops, *shell(script)], **options)
 
     def run(
         self,

@@ -14,10 +14,10 @@ CLONED = 0x80001  # OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
 RECURSIVE = 0x8000
 NOFOLLOW = 0x100  # AT_SYMLINK_NOFOLLOW
 NEWUSER = 0x10000000
-HIDE_WITHOUT = 2  # `optional` of bind
-IN_PLACE = 2  # `recursive` of bind
+HIDDEN = 2  # `missing` of bind_host
+RDONLY, NOSUID, NODEV, NOEXEC, NOSYMFOLLOW = 1, 2, 4, 8, 0x200000
+PRIVATE = 1 << 18
 ACCESS_TIME = 0xF0  # MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME
-PRIVATE = 0x40000  # MS_PRIVATE
 CAPABILITIES = 41
 
 
@@ -58,12 +58,6 @@ def new_file(walk: Walk, path: str) -> None:
 
 def attach(walk: Walk, tree: str, target: str) -> None:
     walk.want("move_mount", Fd(f"tree:{tree}"), "", root(target), "", BOTH_EMPTY)
-
-
-def own(walk: Walk, tree: str, flags: int = 0, **attributes: int) -> None:
-    """A clone that config.json does not ask for is no peer of its original."""
-    wanted = members(propagation=PRIVATE, **attributes)
-    walk.want("mount_setattr", Fd(f"tree:{tree}"), "", EMPTY | flags, wanted)
 
 
 def locked(walk: Walk, tree: str) -> None:

@@ -92,7 +92,7 @@ def test_wild_texts_are_refused(good: bytes):
 
 def test_a_text_must_end_where_it_says(good: bytes):
     """No string may run into its neighbour."""
-    at = HEADER + 8 + 8 * MAX_INTS + 4
+    at = HEADER + 2 * RECORD + 8 + 8 * MAX_INTS + 4  # the path of `rootfs`
     (length,) = struct.unpack_from("<I", good, at)
     refused(
         good[:at] + struct.pack("<I", length - 1 if length > 1 else length + 1) + good[at + 4 :]
@@ -171,4 +171,4 @@ def test_more_slots_than_there_are(lab: Lab):
 
 def test_a_plan_without_an_end(lab: Lab):
     """A plan that runs out of operations is an error too."""
-    assert lab.run(lab.tree()[:3]).errno == EPROTO
+    assert lab.run(lab.tree()[:4]).errno == EPROTO

@@ -356,7 +356,6 @@ UNSEEN = {
     ("setns", "path"),  # a slot stands for it
     ("cgroup_join", "path"),
     ("mknod", "source"),  # only a fallback
-    ("mask", "label"),  # of the first directory only
     ("mount", "ms_flags"),  # asks for another way to mount
     ("bind", "attr_clear"),  # its bit is among those of soft_clear
 }
@@ -365,7 +364,7 @@ UNSEEN = {
 def _altered(op: dict[str, Any]) -> list[dict[str, Any]]:
     """The operation with one argument changed, for each argument that the kernel sees."""
     unseen = {
-        "slot", "optional", "make", "plain_target", "copy_up", "what",
+        "slot", "missing", "make", "plain_target", "copy_up", "what",
         "soft_clear", "type", "replace", "or_bind", "locked", "ms_clear",
     }  # fmt: skip
     result = []

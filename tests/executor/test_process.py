@@ -98,7 +98,7 @@ def test_a_passwd_behind_a_symlink(lab: Lab):
 def found(lab: Lab, name: str, search: str = "/bin"):
     return lab.run(
         [
-            *lab.tree()[:3],
+            *lab.tree()[:4],
             make("find_program", name=name, search=search),
             make("exec", args=joined([name, "-c", "echo ran"]), env=joined(["PATH=/bin"])),
         ]
@@ -222,7 +222,7 @@ def test_a_working_directory_outside_is_refused(lab: Lab):
     for fd in range(3, 30):
         for path in (f"/proc/self/fd/{fd}", f"/proc/self/fd/{fd}/..{lab.outside}"):
             steps = [make("enter_cwd", make=1, path=path), make("chdir", path=path)]
-            ended = lab.run([*plan[:4], *steps, *lab.tree(script="ls; ls ../..")[-2:]])
+            ended = lab.run([*plan[:5], *steps, *lab.tree(script="ls; ls ../..")[-2:]])
             assert "treasure" not in ended.out and "outside" not in ended.out, (path, ended)
 
 
@@ -238,7 +238,7 @@ def test_a_sysctl_goes_to_the_real_proc(lab: Lab):
     look = mount("proc", "/tmp", plain_target=0)
     script = "cat /proc/sys/net/ipv4/ip_forward; cat /tmp/sys/net/ipv4/ip_forward"
     assert lab.below(look, step, script=script, flags=SPACES | NEWNET).ok() == "fake1\n"
-    assert lab.run([*lab.tree()[:3], step, *lab.tree()[-2:]], flags=SPACES | NEWNET).ok() == ""
+    assert lab.run([*lab.tree()[:4], step, *lab.tree()[-2:]], flags=SPACES | NEWNET).ok() == ""
     assert (fake / "ip_forward").read_text() == "fake"
 
 

@@ -37,7 +37,7 @@ class Walk:
         self.fds = Descriptors()
         self.op: dict[str, Any] = {"step": 0, "operation": "start", "arguments": {}}
         self.plan: list[dict[str, Any]] = []
-        self.masked = ""
+        self.label = ""  # of masks
         self.proc = False
         self.cwd = ""
         self.gate = 1 << 32  # the slot that the plan has and this run has not

@@ -70,8 +70,8 @@ def mount_lines(text: str) -> list[str]:
         fstype, source, super_options = rest.split(" ", 2)
         super_options = re.sub(r",(inode64|size=\d\d+k|nr_inodes=\d+)", "", super_options)
         kind = f"{fstype} {source} {super_options}"
-        if root == "/null":  # ours is the host's, which no image can replace (CVE-2025-31133)
-            options = kind = "hidden by a null device"
+        if root in ("/null", "/mask"):  # ours is read-only, and of another file system
+            root = options = kind = "hidden by a null device"
         lines.append(f"{target} is {root} {options} {' '.join(tags)} - {kind}")
     return sorted(lines)
 

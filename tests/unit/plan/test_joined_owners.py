@@ -42,7 +42,7 @@ def test_it_is_made_while_its_owner_may(kind: str):
     assert kinds.index("open_fs") < kinds.index("unshare")
     if kind != "pid":  # there the clone begins
         assert kinds.index("setns") < kinds.index("open_fs")
-    (bound,) = [op for op in compiled.of_kind(plan, "bind") if op.field == opened.field]
+    (bound,) = [op for op in compiled.of_kind(plan, "bind_host") if op.field == opened.field]
     assert bound["slot"] == opened["slot"]
     mounted = {op["fstype"].decode() for op in compiled.of_kind(plan, "mount")}
     assert SHOWN[kind] not in mounted

@@ -18,8 +18,8 @@ def sample(kind: str) -> Op:
     special = {
         "propagation": (1 << 18, "/x"),
         "mount_propagation": (1 << 18, "/x"),
-        "mknod": (0o20666, 1 << 32 | 3, 0, 0, 0, "/dev/null", ""),
-        "make_device": (1, 0o20666, 1 << 32 | 3, 0, 0, "/dev/null"),
+        "mknod": (0o20666, 1 << 32 | 3, 0, 0, 0, -1, "/dev/null", ""),
+        "own_node": (1, 0o20666, 1 << 32 | 3, 0, 0, "/dev/null"),
         "user": (1, 2, 0, b"\1\0\0\0"),
     }
     if kind == "scheduler":
