@@ -301,6 +301,10 @@ def fill_standard_descriptors() -> None:
             posix.fstat(fd)
         except OSError:
             posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
+            if fd == 1:
+                from pycontainer.cli import output
+
+                output.note_closed()
 
 
 def _leave(status: int) -> NoReturn:

@@ -7,8 +7,21 @@ import posix
 BROKEN_PIPE_STATUS = 128 + 13  # as if SIGPIPE had ended us, which Python ignores
 
 
+_EBADF = 9
+_closed = False
+
+
+def note_closed() -> None:
+    """The caller has closed stdout: what takes its place must not swallow a command's output."""
+    global _closed
+    _closed = True
+
+
 def emit(text: str) -> None:
-    """Write text to stdout. When the reader is gone the command ends, quietly."""
+    """Write text to stdout. When the reader is gone the command ends, quietly; OSError when it
+    cannot be written."""
+    if _closed:
+        raise OSError(_EBADF, "", "write to stdout")
     data = text.encode("utf-8", "surrogateescape")
     try:
         while data:

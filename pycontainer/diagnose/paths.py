@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pycontainer.plan.ops import Op
 
 _SEARCH, _WRITE = 1, 2
+_SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 libx32 proc sbin sys usr".split())
 # Operations that go to a path of the host; the others write below the root file system.
 _SOURCES = {
     "open_source": "path",
@@ -54,10 +55,13 @@ def unsearchable(path: str, ids: tuple[int, int]) -> Obstacle | None:
         except OSError:
             return None
         if not may(status, ids, _SEARCH) and not _by_acl(at, ids):
+            remedy = f"setfacl -m u:{ids[0]}:x {at} (or: chmod o+x {at})"
+            if status.st_uid != os.geteuid():
+                remedy = "use a path that this user may search"
             return Obstacle(
                 f"the directory {at} is not searchable for uid {ids[0]} (mode "
                 f"{status.st_mode & 0o7777:04o}, owner {status.st_uid})",
-                f"setfacl -m u:{ids[0]}:x {at} (or: chmod o+x {at})",
+                remedy,
             )
     return None
 
@@ -81,10 +85,27 @@ def unwritable(root: str, ids: tuple[int, int]) -> Obstacle | None:
     status = os.stat(root)
     if may(status, ids, _WRITE):
         return None
+    remedy = "use a root file system of that user's, or make the mount point there beforehand"
+    if _is_own(root, status):
+        remedy = f"sudo chown -R {ids[0]}:{ids[1]} {root}"
     return Obstacle(
         f"the container's root is uid {ids[0]} of the host, who may not write in {root} "
         f"(owner {status.st_uid}, mode {status.st_mode & 0o7777:04o})",
-        f"sudo chown -R {ids[0]}:{ids[1]} {root}",
+        remedy,
+    )
+
+
+def _is_own(path: str, status: os.stat_result) -> bool:
+    """Whether a directory is the caller's, and neither a home nor the system's: only such a one may
+    a hint ask to give away."""
+    parts = os.path.realpath(path).split("/")[1:]
+    home = os.path.realpath(os.path.expanduser("~"))
+    return (
+        status.st_uid == os.geteuid()
+        and len(parts) > 1
+        and parts[0] not in _SYSTEM
+        and not (parts[0] == "home" and len(parts) == 2)
+        and not f"{home}/".startswith("/" + "/".join(parts) + "/")
     )
 
 

@@ -270,15 +270,15 @@ class Container:
         """Send a signal to init, or to `all` processes; StateError once it has stopped."""
         facts = self.facts
         if all:
-            if self.cgroup.signal_all(signal) == 0 and not self._signal_without_cgroup(signal):
-                raise StateError(CLIENT_TEXTS["not_running"])
+            reached = self.cgroup.signal_all(signal) > 0 or self._signal_without_cgroup(signal)
         elif signal == SIGKILL and self._is_scattered():
-            if not self._signal_without_cgroup(signal):
-                raise StateError(CLIENT_TEXTS["not_running"])
-        elif not self._signal_init(signal):
+            reached = self._signal_without_cgroup(signal)
+        else:
+            reached = self._signal_init(signal)
+            if signal == SIGKILL and not self._own_pids():  # nobody else ends what init leaves
+                reached = self.cgroup.signal_all(signal) > 0 or reached
+        if not reached:
             raise StateError(CLIENT_TEXTS["not_running"])
-        elif signal == SIGKILL and not self._own_pids():
-            self.cgroup.signal_all(signal)  # nobody else ends what init leaves behind
         if signal == SIGKILL and facts.cgroup and self._frozen():
             self.cgroup.thaw()  # on v1 a frozen process does not even die
 

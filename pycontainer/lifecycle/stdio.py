@@ -120,6 +120,14 @@ def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
         )
     if console_socket and (stays or not tty):
         raise UsageError("cannot use console socket if pycontainer will not detach or allocate tty")
+    if tty and stays and not any(map(posix.isatty, range(3))):
+        try:
+            posix.close(posix.open("/dev/tty", posix.O_RDWR | posix.O_NOCTTY))
+        except OSError as error:
+            raise UsageError(
+                f"open /dev/tty: {os_reason(error.errno or 0)}",
+                hint="process.terminal is true, and neither stdin, stdout nor stderr is a terminal",
+            ) from None
 
 
 def _listen_fds() -> int:

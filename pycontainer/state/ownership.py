@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import _stat
 import posix
+from errno import EACCES, EIO, EPERM, EROFS
 
-from pycontainer.base.errors import HostError
+from pycontainer.base.errors import HostError, os_reason
 from pycontainer.base.settings import in_user_namespace
 
 _OTHERS_WRITE = _stat.S_IWGRP | _stat.S_IWOTH
@@ -91,3 +92,11 @@ def _of_somebody_else(path: str, owner: int) -> HostError:
 
 def _writable(path: str) -> HostError:
     return HostError(f"use {path}: other users may write to it", hint=_HINT)
+
+
+def path_error(verb: str, path: str, error: OSError) -> HostError:
+    """What the kernel says of a path of the state directory; to an ordinary user, what to set."""
+    denied = error.errno in (EACCES, EPERM, EROFS)
+    unset = denied and posix.geteuid() != 0 and b"XDG_RUNTIME_DIR" not in posix.environ
+    hint = "set $XDG_RUNTIME_DIR to a directory of the user, or give --root" if unset else ""
+    return HostError(f"{verb} {path}: {os_reason(error.errno or EIO)}", hint=hint)

@@ -30,9 +30,9 @@ from posix import O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_TRUNC
 from time import monotonic, sleep
 
 from pycontainer._shim import lib
-from pycontainer.base.errors import CLIENT_TEXTS, DamagedState, HostError, StateError, os_reason
+from pycontainer.base.errors import CLIENT_TEXTS, DamagedState, StateError
 from pycontainer.linux.process import alive
-from pycontainer.state.ownership import check_entry, check_root, read_checked
+from pycontainer.state.ownership import check_entry, check_root, path_error, read_checked
 from pycontainer.state.state import Facts, parse_facts
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             pass  # what follows fails in its own way
         except OSError as error:
-            raise _host_error("open", self.root, error) from None
+            raise path_error("open", self.root, error) from None
 
     def reserve(self, container_id: str) -> Entry:
         """Make the directory and lock it; StateError when there is such a container already.
@@ -108,7 +108,7 @@ class Store:
             except FileNotFoundError:  # a `remove` was faster
                 continue
             except OSError as error:
-                raise _host_error("open", path, error) from None
+                raise path_error("open", path, error) from None
             taken = not entry.try_lock()
             if taken or entry.is_current():
                 if not taken and not entry.exists():
@@ -127,7 +127,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             raise StateError(CLIENT_TEXTS["does_not_exist"]) from None
         except OSError as error:
-            raise _host_error("open", path, error) from None
+            raise path_error("open", path, error) from None
 
     def ids(self) -> list[str]:
         """The ids of all containers, sorted; none when the root does not exist."""
@@ -137,7 +137,7 @@ class Store:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _host_error("list", self.root, error) from None
+            raise path_error("list", self.root, error) from None
         return sorted(
             name
             for name in names
@@ -167,7 +167,7 @@ class Store:
             make_directories(self.root, 0o711)
             self._make_directory(path)
         except OSError as error:
-            raise _host_error("create", path, error) from None
+            raise path_error("create", path, error) from None
 
 
 class Entry:
@@ -280,7 +280,7 @@ class Entry:
         except FileNotFoundError:
             raise StateError(CLIENT_TEXTS["does_not_exist"]) from None
         except OSError as error:
-            raise _host_error("read", self.path(FACTS), error) from None
+            raise path_error("read", self.path(FACTS), error) from None
         try:
             facts = parse_facts(data)
             if facts.id != self.id:
@@ -299,7 +299,7 @@ class Entry:
         try:
             return self.read(CONFIG)
         except OSError as error:
-            raise _host_error("read", self.path(CONFIG), error) from None
+            raise path_error("read", self.path(CONFIG), error) from None
 
     def write_config(self, raw: bytes) -> None:
         """Keep the bundle's config, byte for byte."""
@@ -323,7 +323,7 @@ class Entry:
                 posix.close(fd)
             posix.rename(new, name, src_dir_fd=self.dir_fd, dst_dir_fd=self.dir_fd)
         except OSError as error:
-            raise _host_error("write", self.path(name), error) from None
+            raise path_error("write", self.path(name), error) from None
 
     def gate_closed(self) -> bool:
         """True while an init waits behind start.sock: status created."""
@@ -341,21 +341,21 @@ class Entry:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise _host_error("remove", self.path(FACTS), error) from None
+            raise path_error("remove", self.path(FACTS), error) from None
         self.clear()
         try:
             posix.rmdir(self.root_path)
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise _host_error("remove", self.root_path, error) from None
+            raise path_error("remove", self.root_path, error) from None
 
     def clear(self) -> None:
         """Remove everything inside; never follows a symlink or enters another file system."""
         try:
             _clear(self.dir_fd, posix.fstat(self.dir_fd).st_dev, _DEEPEST)
         except OSError as error:
-            raise _host_error("empty", self.root_path, error) from None
+            raise path_error("empty", self.root_path, error) from None
 
 
 def make_directories(path: str, mode: int) -> None:
@@ -371,7 +371,7 @@ def make_directories(path: str, mode: int) -> None:
         make_directories(parent, 0o755)
         make_directories(path, mode)
     except OSError as error:
-        raise _host_error("create", path, error) from None
+        raise path_error("create", path, error) from None
 
 
 def _clear(dir_fd: int, device: int, levels: int) -> None:
@@ -393,7 +393,3 @@ def _clear(dir_fd: int, device: int, levels: int) -> None:
         finally:
             posix.close(inner)
         posix.rmdir(name, dir_fd=dir_fd)
-
-
-def _host_error(verb: str, path: str, error: OSError) -> HostError:
-    return HostError(f"{verb} {path}: {os_reason(error.errno or errno.EIO)}")

@@ -54,6 +54,9 @@ def intel_rdt(subject: Subject) -> None:
             refuse(f"linux.intelRdt.{name}", f"is {quote(line)}, must be one line", _RDT)
 
 
+_NODES_MAX = 1024  # include/linux/numa.h, the most that any configuration allows
+
+
 def memory_policy(subject: Subject) -> None:
     """Modes with and without nodes, set_mempolicy(2)."""
     policy = subject.linux.get("memoryPolicy")
@@ -66,6 +69,9 @@ def memory_policy(subject: Subject) -> None:
     nodes = ranges(policy.get("nodes", ""))
     if nodes is None:
         message = f"is {quote(policy['nodes'])}, must be memory nodes like 0-3,7"
+        refuse(f"{field}.nodes", message, _POLICY)
+    if nodes and max(high for _, high in nodes) >= _NODES_MAX:
+        message = f"is {quote(policy['nodes'])}, must be below {_NODES_MAX} (MAX_NUMNODES)"
         refuse(f"{field}.nodes", message, _POLICY)
     if nodes and mode in _WITHOUT_NODES:
         refuse(f"{field}.nodes", f"must be empty with {mode}", _POLICY)

@@ -124,12 +124,19 @@ def io_priority(subject: Subject) -> None:
         refuse("process.ioPriority.priority", f"is {level}, must be from 0 to 7", _LINUX)
 
 
+_CPUS_MAX = 8192  # the most that any configuration of Linux allows
+
+
 def affinity(subject: Subject) -> None:
     """Both are lists of CPUs; the schema knows only which characters they have."""
     for name, text in subject.process.get("execCPUAffinity", {}).items():
-        if name in ("initial", "final") and ranges(text) is None:
-            field = f"process.execCPUAffinity.{name}"
+        if name not in ("initial", "final"):
+            continue
+        field, cpus = f"process.execCPUAffinity.{name}", ranges(text)
+        if cpus is None:
             refuse(field, f"is {quote(text)}, must be CPUs like 0-3,7", _LINUX)
+        if any(high >= _CPUS_MAX for _, high in cpus):
+            refuse(field, f"is {quote(text)}, must be below {_CPUS_MAX} (NR_CPUS)", _LINUX)
 
 
 RULES = (

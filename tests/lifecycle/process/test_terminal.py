@@ -178,9 +178,23 @@ def test_exec_in_the_foreground_of_a_terminal(box: Box, pyc: Runtime):
 
 def test_a_terminal_whose_output_is_a_pipe(box: Box, pyc: Runtime):
     bundle = with_terminal(box.bundle().script("seq 20000; exit 3"))
-    done = box.run(bundle)
+    master, slave = pty.openpty()
+    try:
+        done = box.run(bundle, stdin=slave)
+    finally:
+        os.close(master)
+        os.close(slave)
     assert done.status == 3
     assert done.out.split() == [str(n) for n in range(1, 20001)]
+    box.empty()
+
+
+def test_a_terminal_that_nobody_has(box: Box):
+    """Nothing could be typed, and no end of the input could be told: as runc, no container."""
+    bundle = with_terminal(box.bundle("/bin/sh"))
+    for runtime in box.both():
+        done = runtime("run", "-b", bundle, box.id(), start_new_session=True)
+        done.fails("open /dev/tty: no such device or address")
     box.empty()
 
 
