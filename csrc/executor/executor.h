@@ -94,8 +94,6 @@ extern struct state ex;
 #define TEXT_LENGTH(op, name) (ex.now->texts[op##_##name].length)
 
 /* main.c */
-/* Run the plan's operation `r`: 0, or a negative errno. */
-int run_operation(const struct record *r);
 const struct record *plan_end(void);
 const char *text_of(int number);
 int slot_fd(int64_t number);
@@ -118,6 +116,23 @@ struct stack {
  * must not return, on `stack`. Its number, or a negative errno. */
 long run_in_clone(uint64_t flags, int *pidfd, struct stack *stack, void (*function)(void *),
                   void *argument);
+
+/* filter.c */
+/* What a seccomp filter (of `length` bytes) answers to this call: SECCOMP_RET_* with its data. */
+uint32_t filter_answer(const void *filter, size_t length, long number, const uint64_t args[6]);
+
+/* seccomp.c */
+/* Whether the next filter of the plan is going to refuse this execve: its errno, or 0. */
+int refused_by_filter(const char *path, const char **args, const char **env);
+/* Start the helper if the next filter of the plan makes it necessary. */
+int prepare_filter(void);
+/* End this process, whatever the filter allows, and unless `silent` report the failure. */
+_Noreturn void end_failed(int error, int silent);
+void forget_helper(void);
+
+/* process.c */
+/* $LISTEN_PID of the program for which all has been prepared, if it has that. */
+void number_listen_pid(void);
 
 /* path.c */
 int path_open(const char *path, int flags);

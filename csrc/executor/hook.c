@@ -63,12 +63,17 @@ struct new_hook {
 
 /* What is left of the plan restricts the program, and this process as well. A scheduling policy is
  * not among it: where it comes so late, it is one that no child inherits. */
-static int restrict_as_program(void)
+static int restrict_as_program(const struct new_hook *hook)
 {
-    int error = 0;
-    for (const struct record *r = ex.now; !error && r < plan_end(); r++)
-        if (r->kind == OP_RLIMIT || r->kind == OP_SECCOMP)
-            error = run_operation(r);
+    int error = refused_by_filter(hook->path, hook->args, hook->env);
+    for (ex.now++; !error && ex.now < plan_end(); ex.now++) {
+        if (ex.now->kind == OP_RLIMIT)
+            error = do_rlimit();
+        else if (ex.now->kind == OP_SECCOMP_PREPARE)
+            error = prepare_filter();
+        else if (ex.now->kind == OP_SECCOMP)
+            error = do_seccomp();
+    }
     return error;
 }
 
@@ -89,10 +94,13 @@ static void become_hook(void *argument)
     for (int fd = 0; fd < 3; fd++)
         sys3(__NR_dup3, hook->stdio[fd], fd, 0);
     keep_stdio_only();
-    hook->error = INT(HOOK, as_program) ? restrict_as_program() : (int)sys1(__NR_fchdir, ex.rootfs);
+    hook->error = INT(HOOK, as_program) ? restrict_as_program(hook)
+                                        : (int)sys1(__NR_fchdir, ex.rootfs);
     if (!hook->error)
         hook->error = (int)sys3(__NR_execve, hook->path, hook->args, hook->env);
-    xexit(127);
+    if (!hook->error) /* a filter may answer that */
+        hook->error = -EPERM;
+    end_failed(hook->error, 1);
 }
 
 static int spawn(struct hook_run *run, const int *stdio)
@@ -112,6 +120,7 @@ static int spawn(struct hook_run *run, const int *stdio)
     }
     run->pid = run_in_clone(CLONE_VFORK | CLONE_PIDFD, &run->pidfd, &stack, become_hook, &hook);
     ex.now = now;
+    forget_helper();
     if (run->pid < 0)
         return (int)run->pid;
     if (hook.error) {

@@ -43,6 +43,7 @@ int do_respawn(void)
         return (int)pid;
     if (pid == 0) {
         xclose(keep(&ex.proc)); /* it showed the old pid namespace */
+        number_listen_pid();
         return channel_expect(MSG_GO);
     }
     int error = channel_send(MSG_CHILD, 0, NULL, 0, pidfd);

@@ -376,22 +376,57 @@ int do_finish(void)
     xexit(0);
 }
 
-int do_exec(void)
+static char listen_pid[32] = "LISTEN_PID=";
+static const char **program_args, **program_env;
+
+void number_listen_pid(void)
 {
-    static char listen_pid[32] = "LISTEN_PID=";
-    const char **args = pointer_list(TEXT(EXEC, args), TEXT_LENGTH(EXEC, args), 0);
-    const char **env = pointer_list(TEXT(EXEC, env), TEXT_LENGTH(EXEC, env), 2);
-    if (!args || !env)
+    if (program_args)
+        put_number(listen_pid + 11, sys0(__NR_getpid));
+}
+
+static int prepare_program(void)
+{
+    program_args = pointer_list(TEXT(EXEC, args), TEXT_LENGTH(EXEC, args), 0);
+    program_env = pointer_list(TEXT(EXEC, env), TEXT_LENGTH(EXEC, env), 2);
+    if (!program_args || !program_env)
         return -ENOMEM;
     size_t at = 0;
-    while (env[at])
+    while (program_env[at])
         at++;
     if (ex.home)
-        env[at++] = ex.home;
+        program_env[at++] = ex.home;
     if (INT(EXEC, listen_pid)) { /* sd_listen_fds(3) wants the number that the program sees */
-        put_number(listen_pid + 11, sys0(__NR_getpid));
-        env[at++] = listen_pid;
+        number_listen_pid();
+        program_env[at++] = listen_pid;
     }
-    const char *program = ex.program ? ex.program : args[0];
-    return because((int)sys3(__NR_execve, program, args, env), "exec", program);
+    if (!ex.program)
+        ex.program = program_args[0];
+    return 0;
+}
+
+/* All that comes before a filter, so that `exec` is one system call. */
+int do_seccomp_prepare(void)
+{
+    const struct record *now = ex.now;
+    ex.now = plan_end() - 1; /* `exec`, in an error, too */
+    if (ex.now->kind != OP_EXEC)
+        return -EPROTO;
+    int error = prepare_program();
+    if (error)
+        return error;
+    ex.now = now;
+    error = refused_by_filter(ex.program, program_args, program_env);
+    if (!error)
+        return prepare_filter();
+    ex.now = plan_end() - 1;
+    return because(error, "exec", ex.program);
+}
+
+int do_exec(void)
+{
+    int error = program_args ? 0 : prepare_program();
+    if (!error)
+        error = (int)sys3(__NR_execve, ex.program, program_args, program_env);
+    return because(error ? error : -EPERM, "exec", ex.program); /* a filter may answer 0 */
 }

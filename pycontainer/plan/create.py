@@ -314,8 +314,4 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     # As with runc, these are the program's company: its environment is theirs, too.
     bare = [entry for entry in env if entry != "HOME="]
     hooks.container(sketch, "startContainer", dict(inputs.state, status="created"), bare)
-    process.late_scheduler(sketch, filter)
-    process.limits(sketch)
-    if filter:
-        process.seccomp(sketch, filter)
-    process.execute(sketch, env, inputs.listen_fds)
+    process.become_program(sketch, filter, env, inputs.listen_fds)

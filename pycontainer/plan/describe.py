@@ -117,7 +117,6 @@ def _list(op: Op, name: str) -> list[str]:
 
 _BINARY = {
     ("seccomp", "filter"),
-    ("seccomp", "scheduler"),
     ("user", "groups"),
     ("scheduler", "attr"),
     ("memory_policy", "nodes"),
@@ -379,6 +378,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "home": lambda op: f"find HOME of uid {op['uid']} in /etc/passwd",
     "find_program": lambda op: f"find program {_text(op, 'name')}",
     "await_start": lambda op: "wait for start",
+    "seccomp_prepare": lambda op: "prepare all that comes after the seccomp filter",
     "seccomp": _seccomp,
     "exec": lambda op: f"exec {' '.join(_list(op, 'args'))}",
 }

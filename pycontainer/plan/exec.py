@@ -121,8 +121,4 @@ def _process(sketch: Sketch, inputs: EntryInputs, respawns: bool) -> None:
         filter = process.appear(sketch, filter, sets, keeps)
     else:
         process.session(sketch)
-    process.late_scheduler(sketch, filter)
-    process.limits(sketch)
-    if filter:
-        process.seccomp(sketch, filter)
-    process.execute(sketch, env, inputs.listen_fds)
+    process.become_program(sketch, filter, env, inputs.listen_fds)

@@ -129,7 +129,8 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "find_program": (CONTAINER, (), ("name", "search")),
     "await_start": (CONTAINER, ("slot",), ()),
     "rlimit": (CONTAINER, ("resource", "soft", "hard"), ("type",)),
-    "seccomp": (CONTAINER, ("flags",), ("filter", "scheduler")),
+    "seccomp_prepare": (CONTAINER, (), ()),
+    "seccomp": (CONTAINER, ("flags",), ("filter",)),
     "exec": (CONTAINER, ("listen_pid",), ("args", "env")),
     "finish": (CONTAINER, (), ()),
 }

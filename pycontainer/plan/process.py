@@ -134,13 +134,18 @@ def scheduling(sketch: Sketch) -> None:
         scheduling.compile_fields(sketch, _schedules_late(sketch))
 
 
-def late_scheduler(sketch: Sketch, filter: Filter | None) -> None:
-    """A policy that no child inherits is set when no child of ours comes any more, which with a
-    `filter` that notifies is its own operation's business."""
-    if _schedules_late(sketch) and not (filter and filter.notify):
+def become_program(sketch: Sketch, filter: Filter | None, env: list[str], listen_pid: bool) -> None:
+    """The last operations: what restricts the program, and nothing of ours, and its execve."""
+    if filter:
+        sketch.add("seccomp_prepare", field="linux.seccomp")
+    if _schedules_late(sketch):  # a policy that no child inherits, and that may forbid to have any
         from pycontainer.plan import scheduling
 
         scheduling.scheduler(sketch)
+    limits(sketch)
+    if filter:
+        seccomp(sketch, filter)
+    execute(sketch, env, listen_pid)
 
 
 def _schedules_late(sketch: Sketch) -> bool:
@@ -157,12 +162,7 @@ def kept(sketch: Sketch, filter: Filter | None) -> int:
 
 def seccomp(sketch: Sketch, filter: Filter) -> None:
     """linux.seccomp, seccomp(2)."""
-    attr = b""
-    if filter.notify and _schedules_late(sketch):
-        from pycontainer.plan import scheduling
-
-        attr = scheduling.attributes(sketch)
-    sketch.add("seccomp", filter.flags, filter.bpf, attr, field="linux.seccomp")
+    sketch.add("seccomp", filter.flags, filter.bpf, field="linux.seccomp")
 
 
 def appear(
@@ -174,6 +174,7 @@ def appear(
     Who may trace it would get what is kept: so the filter comes first, if it lets the rest be done.
     """
     if filter and filter.lets_enter and keeps == CAP_SYS_ADMIN:
+        sketch.add("seccomp_prepare", field="linux.seccomp")
         seccomp(sketch, filter)
         capabilities(sketch, sets, 0)
         filter = None

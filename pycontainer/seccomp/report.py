@@ -187,8 +187,8 @@ class Watch:
 
 
 def answer_to(profile: dict[str, Any], syscall: str) -> tuple[str, int]:
-    """What a profile says to a call, whatever its arguments: (field, errno). ("", 0) when it lets
-    it through, kills the process, or looks at arguments."""
+    """What a profile says to a call, whatever its arguments: (field, errno), EPERM for a signal.
+    ("", 0) when it lets it through, asks somebody, or looks at arguments."""
     from pycontainer._shim import lib
     from pycontainer.seccomp.cache import compile
     from pycontainer.seccomp.compiler import resolve
@@ -198,9 +198,10 @@ def answer_to(profile: dict[str, Any], syscall: str) -> tuple[str, int]:
         return "", 0
     known = data_of(resolve(0, syscall), lib.shim_seccomp_native_arch(), {})
     answer = verdict(filter.bpf, known)
-    if answer < 0 or answer & _ACTION != _ERRNO:
+    if answer < 0 or answer & _ACTION not in (*_KILLS, _TRAP, _ERRNO):
         return "", 0
-    return _field(profile, syscall, [0] * 6), answer & _DATA
+    number = answer & _DATA if answer & _ACTION == _ERRNO else 0
+    return _field(profile, syscall, [0] * 6), number or errno.EPERM
 
 
 def _field(profile: dict[str, Any], name: str, arguments: list[int]) -> str:

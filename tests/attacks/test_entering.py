@@ -83,8 +83,8 @@ FILTERS: dict[str, dict[str, Any] | None] = {
         "defaultAction": "SCMP_ACT_ERRNO",
         "syscalls": [
             {
-                "names": [*simulate.CALLS, *"exit brk mmap munmap mprotect arch_prctl poll"
-                " set_tid_address set_robust_list rseq getrandom openat open read stat lstat fstat"
+                "names": [*simulate.CALLS, *"exit write brk mmap munmap arch_prctl poll"
+                " mprotect set_tid_address set_robust_list rseq getrandom open read stat lstat fstat"
                 " newfstatat statx getuid geteuid getgid setgid setuid getppid fcntl dup2 access"
                 " readlink readlinkat rt_sigaction rt_sigprocmask clock_gettime kill ptrace wait4"
                 " nanosleep clock_nanosleep uname lseek writev readv exit_group".split()],

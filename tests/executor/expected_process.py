@@ -97,7 +97,7 @@ def capabilities(walk: Walk) -> None:
 
 
 def only_looks(walk: Walk) -> None:
-    """`home` and `find_program` change nothing."""
+    """`home`, `find_program` and `seccomp_prepare` change nothing."""
 
 
 def seccomp(walk: Walk) -> None:
@@ -120,6 +120,7 @@ EXPECTED: dict[str, Check] = {
     "exec": execute,
     "home": only_looks,
     "find_program": only_looks,
+    "seccomp_prepare": only_looks,
     **{
         check.__name__: check
         for check in (

@@ -53,5 +53,6 @@ def test_hooks(lab: Lab, built: None):
 
 def test_a_listener(lab: Lab, built: None):
     """The thread that hands it over, in a hook and in the program's process."""
-    done = lab.inside(hook("exit 0"), load(NOTIFY, NEW_LISTENER), script="exit 3")
+    prepare = make("seccomp_prepare")
+    done = lab.inside(hook("exit 0"), prepare, load(NOTIFY, NEW_LISTENER), script="exit 3")
     assert done.status == 3 and not done.kind, repr(done)

@@ -45,7 +45,7 @@ def test_a_program_with_a_deadline(box, agent):
     assert box.run(bundle).ok().out.split()[40] == "6"
     assert agent.connections == [1]
     bundle.process["scheduler"]["runtime"] = 1  # nobody gets less than a microsecond
-    box.run(bundle).fails("set its scheduler", "invalid argument")
+    box.run(bundle).fails("setting scheduler", "invalid argument")
 
 
 @pytest.mark.parametrize("no_new_privs", [True, False])
