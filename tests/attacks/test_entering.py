@@ -84,10 +84,10 @@ FILTERS: dict[str, dict[str, Any] | None] = {
         "syscalls": [
             {
                 "names": [*simulate.CALLS, *"exit write brk mmap munmap arch_prctl poll"
-                " mprotect set_tid_address set_robust_list rseq getrandom open read stat lstat fstat"
+                " mprotect set_tid_address set_robust_list rseq getrandom read stat lstat fstat"
                 " newfstatat statx getuid geteuid getgid setgid setuid getppid fcntl dup2 access"
                 " readlink readlinkat rt_sigaction rt_sigprocmask clock_gettime kill ptrace wait4"
-                " nanosleep clock_nanosleep uname lseek writev readv exit_group".split()],
+                " open nanosleep clock_nanosleep uname lseek writev readv exit_group".split()],
                 "action": "SCMP_ACT_ALLOW",
             }
         ],

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pycontainer.plan import seccomp
+from pycontainer.seccomp import cache
 from tests.executor.test_seccomp_filter import call, load
 from tests.support.runtimes import CHECKOUT
 from tests.unit.seccomp import bpf
@@ -95,7 +95,7 @@ def kernels_answer(program: bytes, args: tuple[int, ...]) -> int:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        loaded = load(seccomp.Filter(program, 0, False, (), ()))
+        loaded = load(cache.Filter(program, 0, False, (), ()))
         result = call(GETPPID, *args) if loaded == 0 else 10000 - loaded
         os.write(writer, struct.pack("=q", result))
         os._exit(0)
@@ -133,7 +133,7 @@ def test_profiles(answer: Answer):
     ]  # fmt: skip
     profile = {"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [
         *rules, {"names": ["write", "execve"], "action": "SCMP_ACT_ALLOW"}]}  # fmt: skip
-    program = seccomp.compile(profile).bpf
+    program = cache.compile(profile).bpf
     numbers = [110, 102, 104, 39, 32, 3, 0, 1, 59, 231, 257, 0x40000001]
     seen = set()
     for number in numbers:
