@@ -132,7 +132,9 @@ class Runtime:
 
     def list(self) -> States:
         """The states of all containers."""
-        return [State.of(row) for row in core.Container.list(self.settings)]
+        from pycontainer.lifecycle.list import rows
+
+        return [State.of(row) for row in rows(self.settings)]
 
     def delete(self, container_id: str, *, force: bool = False) -> None:
         """Delete by id, see Container.delete; `force` also removes one whose state is damaged, and

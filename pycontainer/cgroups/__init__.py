@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.cgroups.layout import Layout
     from pycontainer.cgroups.paths import CgroupPaths
-    from pycontainer.cgroups.resources import ResourcePlan
+    from pycontainer.cgroups.resources.writes import ResourcePlan
     from pycontainer.cgroups.systemd.manager import Manager
 
 
@@ -134,7 +134,7 @@ class NoDriver(Driver):
 
     def compile(self, config: dict) -> ResourcePlan:
         """Nothing to write; a warning names the limits that do not hold."""
-        from pycontainer.cgroups.resources import ResourcePlan
+        from pycontainer.cgroups.resources.writes import ResourcePlan
 
         plan = super().compile(config)
         asked = sorted({field for names in plan.fields().values() for field in names})

@@ -11,18 +11,26 @@ import posix
 from errno import EINVAL, ENOENT
 
 from pycontainer.base.errors import HostError, OperationError, os_reason
-from pycontainer.cgroups.files import WRITE, processes, read_text, write_text
+from pycontainer.cgroups.files import processes
 from pycontainer.cgroups.paths import CgroupPaths
+from pycontainer.linux.files import WRITE, read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol
 
     from pycontainer.base.steps import Transaction
     from pycontainer.cgroups.layout import Layout
     from pycontainer.cgroups.placement import Placement
-    from pycontainer.cgroups.resources import ResourcePlan, Write
+    from pycontainer.cgroups.resources.writes import ResourcePlan, Write
+
+    class Placeholder(Protocol):
+        """A process that does nothing until it is ended."""
+
+        pid: int
+
+        def end(self) -> None: ...
 
 
 class Cgroup:
@@ -53,8 +61,11 @@ class Cgroup:
 
         return creation.create(self, plan, rootless)
 
-    def start(self, plan: ResourcePlan) -> None:
-        """Have the service manager make its part, where there is one (systemd/manager.py)."""
+    def start(self, plan: ResourcePlan, placeholder: Callable[[], Placeholder]) -> None:
+        """Have the service manager make its part, where there is one (systemd/manager.py).
+
+        A scope needs a process when it starts: `placeholder` starts one.
+        """
 
     def settle(self, plan: ResourcePlan) -> None:
         """The container's first process is inside: its placeholder may go (systemd/scope.py)."""
@@ -155,7 +166,7 @@ class Cgroup:
 
     def write(self, controller: str, file: str, value: str) -> None:
         """Write one file of the cgroup; OperationError when the kernel refuses."""
-        from pycontainer.cgroups.resources import Write
+        from pycontainer.cgroups.resources.writes import Write
 
         self.apply((Write(controller, file, value),))
 

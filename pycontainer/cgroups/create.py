@@ -12,13 +12,14 @@ import posix
 from errno import EACCES, EEXIST, ENOENT, EPERM, EROFS
 
 from pycontainer.base.errors import HostError, OperationError, StateError, os_reason
-from pycontainer.cgroups.files import processes, read_text, write_text
+from pycontainer.cgroups.files import processes
+from pycontainer.linux.files import read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.cgroups.paths import CgroupPaths
-    from pycontainer.cgroups.resources import ResourcePlan, Write
+    from pycontainer.cgroups.resources.writes import ResourcePlan, Write
 
 NO_PRIVILEGE = (EPERM, EACCES, EROFS)
 
@@ -37,7 +38,8 @@ def create(
         _mark(cgroup, cgroup.paths.all_directories())
         if not lost and cgroup.paths.mode != "none":
             return []
-        return _go_without(cgroup, plan, rootless, lost)
+        cgroup.paths, warnings = go_without(cgroup.paths, plan, rootless, lost)
+        return warnings
     except BaseException:
         cgroup.undo()
         raise
@@ -239,18 +241,12 @@ def _settle_type(directories: list[str], plan: ResourcePlan | None) -> None:
 # -- without privilege ---------------------------------------------------------------------
 
 
-def go_without(paths: CgroupPaths, plan: ResourcePlan, rootless: bool) -> list[str]:
-    """Where no cgroup is mounted at all: a warning, or HostError if the config asks for one."""
-    from pycontainer.cgroups.cgroup import Cgroup
-
-    return _go_without(Cgroup(paths), plan, rootless, {})
-
-
-def _go_without(
-    cgroup: Cgroup, plan: ResourcePlan | None, rootless: bool, lost: dict[str, int]
-) -> list[str]:
-    """Drop the hierarchies that could not be had, unless the config asks for them."""
-    paths = cgroup.paths
+def go_without(
+    paths: CgroupPaths, plan: ResourcePlan | None, rootless: bool, lost: dict[str, int]
+) -> tuple[CgroupPaths, list[str]]:
+    """Drop the hierarchies that could not be had (`lost`: directory to errno), or all where none is
+    mounted: the paths that are left, and warnings. HostError if the config asks for one of them.
+    """
     directory, number = next(iter(lost.items()), ("", 0))
     if paths.explicit and lost:
         error = _failed(directory, number)
@@ -264,16 +260,16 @@ def _go_without(
             field=FIELD if paths.explicit else "linux.resources",
             hint=f"leave the limits out; {_why(paths)}",
         )
-    cgroup.paths = paths.without(set(lost))
-    if cgroup.paths.mode == "none":
+    left = paths.without(set(lost))
+    if left.mode == "none":
         without = "the container runs without a cgroup of its own (no limits, no pause)"
-        return [f"{without}: {reason}"]
+        return left, [f"{without}: {reason}"]
     names = sorted(name or "unified" for name, path in paths.directories.items() if path in lost)
-    return [f"the container has no cgroup of {', '.join(names)}: {reason}"]
+    return left, [f"the container has no cgroup of {', '.join(names)}: {reason}"]
 
 
 def _why(paths: CgroupPaths) -> str:
-    from pycontainer.diagnose.cgroups import none_to_be_had
+    from pycontainer.cgroups.errors import none_to_be_had
 
     return str(none_to_be_had(paths.mode))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pycontainer.base.errors import OperationError, os_reason
 from pycontainer.cgroups.create import _enable, _make, _mark
-from pycontainer.cgroups.files import read_text, write_text
+from pycontainer.linux.files import read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,18 +1,27 @@
-"""Explains why the kernel refused a value; loaded only when it did."""
+"""Why the kernel refused a value, or a cgroup, and what helps; loaded only when it did."""
 
 from __future__ import annotations
 
+import os
 from errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE, EROFS
 
 from pycontainer.base.errors import HostError, OperationError, os_reason
-from pycontainer.cgroups.files import read_text
+from pycontainer.base.obstacle import Obstacle
 from pycontainer.cgroups.paths import CgroupPaths
+from pycontainer.linux.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pycontainer.cgroups.resources import Write
+    from pycontainer.cgroups.resources.writes import Write
 
 KIND = "cgroup_write"
+DELEGATE = (
+    "sudo mkdir -p /etc/systemd/system/user@.service.d && "
+    "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | "
+    "sudo tee /etc/systemd/system/user@.service.d/delegate.conf && "
+    "sudo systemctl daemon-reload (then log in again)"
+)
+UNIFIED = "boot with systemd.unified_cgroup_hierarchy=1"
 
 
 def missing_controller(write: Write, paths: CgroupPaths) -> HostError:
@@ -90,8 +99,6 @@ def _unavailable(controller: str, directory: str) -> str:
     available = _text(f"{directory}/cgroup.controllers").split()
     if controller in available:
         return ""
-    from pycontainer.diagnose.cgroups import not_delegated
-
     return "; ".join(
         filter(
             None,
@@ -110,3 +117,34 @@ def _text(path: str) -> str:
         return read_text(path).strip()
     except OSError:
         return ""
+
+
+def none_to_be_had(mode: str) -> Obstacle:
+    """Why no cgroup could be made, by the host's mode."""
+    if mode == "none":
+        return Obstacle("no cgroups are mounted here", "sudo mount -t cgroup2 none /sys/fs/cgroup")
+    if os.geteuid() == 0:
+        return Obstacle("the outer container has them read-only, or gives no rights over them")
+    if mode != "v2":
+        return Obstacle("only cgroup v2 can be delegated to an ordinary user", UNIFIED)
+    if bus():
+        return Obstacle(
+            "this cgroup is not yours, but your own systemd manager can make one",
+            "pycontainer --systemd-cgroup ...",
+        )
+    return Obstacle(
+        "no cgroup is delegated to you, and your own systemd manager does not run",
+        f"sudo loginctl enable-linger {os.geteuid()} (then: pycontainer --systemd-cgroup ...)",
+    )
+
+
+def not_delegated(controller: str) -> str:
+    """What gives an ordinary user this controller; "" for root."""
+    usual = controller in ("cpu", "cpuset", "io", "memory", "pids")
+    return f"to mend it: {DELEGATE}" if os.geteuid() != 0 and usual else ""
+
+
+def bus() -> str:
+    """The socket of the caller's own systemd manager, "" without one."""
+    path = f"/run/user/{os.geteuid()}/bus"
+    return path if os.path.exists(path) else ""

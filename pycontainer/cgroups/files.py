@@ -1,35 +1,10 @@
-"""Reads and writes the small files of cgroupfs with as few system calls as possible."""
+"""The children and the processes of a cgroup's directory."""
 
 from __future__ import annotations
 
 import posix
 
-READ = posix.O_RDONLY | posix.O_CLOEXEC
-WRITE = posix.O_WRONLY | posix.O_CLOEXEC
-
-
-def read_text(path: str) -> str:
-    """The whole file; OSError as the kernel gives it."""
-    fd = posix.open(path, READ)
-    try:
-        data = posix.read(fd, 65536)
-        if len(data) < 4096:  # seq_file hands out at most a page at a time: this was all
-            return data.decode("utf-8", "replace")
-        chunks = [data]
-        while data := posix.read(fd, 65536):
-            chunks.append(data)
-        return b"".join(chunks).decode("utf-8", "replace")
-    finally:
-        posix.close(fd)
-
-
-def write_text(path: str, value: str) -> None:
-    """One write(2) of `value`; OSError as the kernel gives it. Creates nothing."""
-    fd = posix.open(path, WRITE)
-    try:
-        posix.write(fd, value.encode("utf-8", "surrogatepass"))
-    finally:
-        posix.close(fd)
+from pycontainer.linux.files import read_text
 
 
 def subdirectories(path: str) -> list[str]:

@@ -10,6 +10,12 @@ from __future__ import annotations
 
 import posix
 
+from pycontainer.linux.files import read_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 CGROUP_ROOT = "/sys/fs/cgroup"
 
 # The v1 controllers that a container joins; other named hierarchies (openrc, elogind) belong to
@@ -65,9 +71,7 @@ class Hierarchy:
             return self.mountpoint
         if posix.access(self.mountpoint + own, posix.F_OK):
             return self.mountpoint + own
-        from pycontainer.cgroups import mountinfo
-
-        return mountinfo.own_directory(self)
+        return _visible_directory(self)
 
 
 class Layout:
@@ -107,7 +111,7 @@ def parse_membership(text: str) -> list[tuple[tuple[str, ...], str]]:
 def probe(prefix: str = "") -> Layout:
     """Look at the host once. `prefix` is put before /proc and /sys, for tests."""
     try:
-        entries = parse_membership(_read(prefix + "/proc/self/cgroup"))
+        entries = parse_membership(read_text(prefix + "/proc/self/cgroup"))
     except OSError:
         return Layout("none", ())
     root = prefix + CGROUP_ROOT
@@ -117,9 +121,7 @@ def probe(prefix: str = "") -> Layout:
         return Layout("v2", (Hierarchy((), root, own, prefix),))
     found, missing = _usual_mounts(entries, root, prefix)
     if missing or not found:
-        from pycontainer.cgroups import mountinfo
-
-        found = mountinfo.complete(entries, found, prefix)
+        found = complete(entries, found, prefix)
     return Layout(_mode(found), tuple(found))
 
 
@@ -153,12 +155,71 @@ def _mode(found: list[Hierarchy]) -> str:
     return "v2" if v2 else "none"
 
 
-def _read(path: str) -> str:
-    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+# -- hierarchies that are not where they usually are ----------------------------------------
+
+# proc_pid_mountinfo(5): `id parent major:minor root mountpoint options [tags] - type source super`
+# (file system type, root of the mount, mount point, super block options)
+Mount = tuple[str, str, str, tuple[str, ...]]
+
+
+def mounts(prefix: str = "") -> list[Mount]:
+    """The cgroup and cgroup2 mounts of this mount namespace, in mount order."""
+    found = []
     try:
-        chunks = []
-        while chunk := posix.read(fd, 65536):
-            chunks.append(chunk)
-        return b"".join(chunks).decode("utf-8", "surrogateescape")
-    finally:
-        posix.close(fd)
+        text = read_text(prefix + "/proc/self/mountinfo")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        left, separator, right = line.partition(" - ")
+        fields = left.split(" ")
+        tail = right.split(" ")
+        if separator and len(fields) >= 5 and tail[0] in ("cgroup", "cgroup2"):
+            options = tuple(tail[2].split(",")) if len(tail) > 2 else ()
+            found.append((tail[0], _unescape(fields[3]), prefix + _unescape(fields[4]), options))
+    return found
+
+
+def complete(
+    entries: Iterable[tuple[tuple[str, ...], str]], found: list[Hierarchy], prefix: str = ""
+) -> list[Hierarchy]:
+    """`found` plus every hierarchy of `entries` that mountinfo shows somewhere else."""
+    known = {hierarchy.controllers for hierarchy in found}
+    table = mounts(prefix)
+    result = list(found)
+    for controllers, own in entries:
+        if controllers in known or not V1_CONTROLLERS.issuperset(controllers):
+            continue
+        mount = _mount_of(controllers, table)
+        if mount:
+            result.append(Hierarchy(controllers, mount[2], own, prefix))
+    return result
+
+
+def _visible_directory(hierarchy: Hierarchy) -> str:
+    """This process's cgroup below a mount that shows only a part of the hierarchy."""
+    root = "/"
+    for mount in mounts(hierarchy.prefix):
+        if mount[2] == hierarchy.mountpoint:
+            root = mount[1]
+    root = root.rstrip("/")
+    if hierarchy.own == root or hierarchy.own.startswith(root + "/"):
+        return (hierarchy.mountpoint + hierarchy.own[len(root) :]).rstrip("/")
+    # Outside of what the mount shows: its top is the nearest place that we can reach.
+    return hierarchy.mountpoint
+
+
+def _mount_of(controllers: tuple[str, ...], table: list[Mount]) -> Mount | None:
+    for mount in table:
+        if controllers:
+            if mount[0] == "cgroup" and set(controllers).issubset(mount[3]):
+                return mount
+        elif mount[0] == "cgroup2":
+            return mount
+    return None
+
+
+def _unescape(text: str) -> str:
+    """Undo the kernel's octal escapes of blank, tab, newline and backslash."""
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text

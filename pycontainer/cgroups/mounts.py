@@ -7,8 +7,10 @@ is bound; co-mounted controllers get a symbolic link each. On v2 it is one mount
 
 from __future__ import annotations
 
-from pycontainer.cgroups.layout import Layout
-from pycontainer.cgroups.paths import CgroupPaths
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.cgroups.layout import Layout
+    from pycontainer.cgroups.paths import CgroupPaths
 
 # (name of the directory, data of the cgroup mount, the container's directory on the host, links)
 MountEntry = tuple[str, str, str, tuple[str, ...]]

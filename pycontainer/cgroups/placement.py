@@ -12,8 +12,8 @@ import posix
 from errno import EINVAL, ENOENT, ENOTDIR
 
 from pycontainer.base.errors import OperationError, StateError, os_reason
-from pycontainer.cgroups.files import WRITE, read_text, write_text
 from pycontainer.cgroups.paths import CgroupPaths
+from pycontainer.linux.files import WRITE, read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

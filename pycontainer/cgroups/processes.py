@@ -13,8 +13,9 @@ from errno import EBUSY, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP, EPERM, ESRCH
 from time import monotonic, sleep
 
 from pycontainer.base.errors import OperationError, os_reason
-from pycontainer.cgroups.files import processes, read_text, subdirectories, write_text
+from pycontainer.cgroups.files import processes, subdirectories
 from pycontainer.cgroups.paths import CgroupPaths
+from pycontainer.linux.files import read_text, write_text
 
 SIGKILL = 9
 FIRST_DELAY_S = 0.0002

@@ -8,8 +8,8 @@ the part that it leaves out. What is done before a refusal is taken back by the 
 from __future__ import annotations
 
 from pycontainer.base.steps import attempt_each
-from pycontainer.cgroups.files import read_text
-from pycontainer.cgroups.resources import ResourcePlan, Write
+from pycontainer.cgroups.resources.writes import ResourcePlan, Write
+from pycontainer.linux.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,9 +1,5 @@
-"""The command line: argv in, an exit status out; one file per command, loaded when it is called.
-
-A command file has SUMMARY, USAGE, HELP (texts), OPTIONS (its table), WORDS (how many it takes,
-least and most), STOP (words after which nothing is an option), FAILURE (prefix of its error
-messages, exit status of its failures), STATE (whether it uses the state directory) and
-`run(settings, arguments) -> int`. What differs from DEFAULTS is all that a file states.
+"""The command line: argv in, an exit status out; one file per command (commands/),
+loaded when it is called.
 """
 
 from __future__ import annotations
@@ -13,11 +9,10 @@ import sys
 
 from pycontainer.base.errors import UsageError, os_reason
 from pycontainer.base.settings import NAME, Log, Settings, absolute, default_root
+from pycontainer.cli.commands import load, trait
 from pycontainer.cli.options import (
-    FLAG,
+    GLOBALS,
     HELP,
-    NO_LIMIT,
-    TEXT,
     Arguments,
     check_words,
     parse,
@@ -31,49 +26,6 @@ if TYPE_CHECKING:
     from pycontainer.cli.trace import Trace
     from pycontainer.lifecycle.container import Container
 
-COMMANDS = (
-    "bundle",
-    "checkpoint",
-    "create",
-    "delete",
-    "events",
-    "exec",
-    "features",
-    "gc",
-    "info",
-    "kill",
-    "list",
-    "mounts",
-    "pause",
-    "plan",
-    "ps",
-    "restore",
-    "resume",
-    "run",
-    "spec",
-    "start",
-    "state",
-    "update",
-)
-
-GLOBALS = (
-    ("root", "", TEXT, "DIR", "state directory (default: /run/pycontainer)"),
-    ("log", "", TEXT, "FILE", "append errors to FILE, journald:ID or syslog:ID, too"),
-    ("log-format", "", TEXT, "FORMAT", "text (default) or json"),
-    ("log-level", "", TEXT, "LEVEL", "what to log: error, warning (default) or debug"),
-    ("debug", "", FLAG, "", "log what happens"),
-    ("trace", "", TEXT, "FILE", "write a timeline of the command, for chrome://tracing"),
-    ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups (cgroupsPath slice:prefix:name)"),
-    ("cgroup-manager", "", TEXT, "MANAGER", "cgroupfs (default), systemd, or disabled: no cgroup"),
-    ("rootless", "", TEXT, "WHEN", "ignore cgroup permission errors: true, false, auto (default)"),
-    ("criu", "", TEXT, "PATH", ""),
-    ("version", "v", FLAG, "", "print the version"),
-    ("V", "", FLAG, "", ""),
-    HELP,
-)
-
-DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True}
-
 MANAGERS = ("cgroupfs", "systemd", "disabled")
 LEVELS = ("error", "warning", "debug")
 _ROOTLESS = {
@@ -81,13 +33,6 @@ _ROOTLESS = {
     **dict.fromkeys(("true", "t", "1"), True),
     **dict.fromkeys(("false", "f", "0"), False),
 }
-
-
-class UnknownCommand(UsageError):
-    """No command of that name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"No help topic for '{name}'", hint=f'"{NAME} help" lists the commands')
 
 
 class Session(Log):
@@ -175,7 +120,7 @@ def execute(argv: list[str], session: Session) -> int:
     command = load(name)
     arguments = Arguments((*command.OPTIONS, HELP))
     try:
-        parse(rest[1:], (arguments, options), _trait(command, "STOP"))
+        parse(rest[1:], (arguments, options), trait(command, "STOP"))
     except UsageError:
         if not arguments["help"]:
             raise
@@ -189,21 +134,12 @@ def execute(argv: list[str], session: Session) -> int:
         from pycontainer.cli.trace import Trace
 
         session.trace = Trace(absolute(options["trace"]))
-    settings = _settings(session, _trait(command, "STATE"))
+    settings = _settings(session, trait(command, "STATE"))
     # Not the options: --env may carry a secret.
     session.debug(f"{NAME} {name} {' '.join(arguments.words[:1])}".rstrip())
-    session.prefix, session.status = _trait(command, "FAILURE")
+    session.prefix, session.status = trait(command, "FAILURE")
     status: int = command.run(settings, arguments)
     return status
-
-
-def load(name: str) -> Any:
-    """The module of a command."""
-    if name not in COMMANDS:
-        raise UnknownCommand(name)
-    module = f"{__name__}.commands.{name}"
-    __import__(module)
-    return sys.modules[module]
 
 
 def named(arguments: Arguments) -> str:
@@ -218,10 +154,6 @@ def find(settings: Settings, arguments: Arguments) -> Container:
     from pycontainer.lifecycle.container import Container
 
     return Container.load(settings, named(arguments))
-
-
-def _trait(command: Any, name: str) -> Any:
-    return getattr(command, name, DEFAULTS[name])
 
 
 def _tell(rest: list[str], options: Arguments) -> int:

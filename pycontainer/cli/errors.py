@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pycontainer.base.errors import ContainerError, os_reason
 from pycontainer.base.settings import NAME
-from pycontainer.cli import UnknownCommand, log, runc_errors
+from pycontainer.cli import log, runc_errors
+from pycontainer.cli.commands import UnknownCommand
 from pycontainer.cli.options import WrongCount, WrongUsage
 from pycontainer.cli.output import emit
 

@@ -6,8 +6,8 @@ import posix
 
 from pycontainer import __version__
 from pycontainer.base.settings import NAME, default_root
-from pycontainer.cli import COMMANDS, GLOBALS, load
-from pycontainer.cli.options import FLAG, HELP, NUMBERS, TEXTS
+from pycontainer.cli.commands import COMMANDS, load
+from pycontainer.cli.options import FLAG, GLOBALS, HELP, NUMBERS, TEXTS
 from pycontainer.cli.output import emit
 from pycontainer.cli.runc_errors import program
 from pycontainer.spec.default_config import SPEC_VERSION

@@ -26,6 +26,21 @@ NUMBERS = "numbers"  # repeatable, and may be negative
 
 NO_LIMIT = -1
 HELP: Option = ("help", "h", FLAG, "", "show this help")
+GLOBALS: Table = (
+    ("root", "", TEXT, "DIR", "state directory (default: /run/pycontainer)"),
+    ("log", "", TEXT, "FILE", "append errors to FILE, journald:ID or syslog:ID, too"),
+    ("log-format", "", TEXT, "FORMAT", "text (default) or json"),
+    ("log-level", "", TEXT, "LEVEL", "what to log: error, warning (default) or debug"),
+    ("debug", "", FLAG, "", "log what happens"),
+    ("trace", "", TEXT, "FILE", "write a timeline of the command, for chrome://tracing"),
+    ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups (cgroupsPath slice:prefix:name)"),
+    ("cgroup-manager", "", TEXT, "MANAGER", "cgroupfs (default), systemd, or disabled: no cgroup"),
+    ("rootless", "", TEXT, "WHEN", "ignore cgroup permission errors: true, false, auto (default)"),
+    ("criu", "", TEXT, "PATH", ""),
+    ("version", "v", FLAG, "", "print the version"),
+    ("V", "", FLAG, "", ""),
+    HELP,
+)
 
 _DEFAULTS = {FLAG: False, TEXT: "", NUMBER: 0}
 # As Go's strconv.ParseBool.

@@ -107,8 +107,10 @@ class _Restoration(Creation):
         return self.started
 
     def _make_cgroup(self) -> None:
+        from pycontainer.executor.cgroup_handlers import Placeholder
+
         resources = self.cgroup_plan.resources
-        self.cgroup.start(resources)
+        self.cgroup.start(resources, Placeholder)
         warnings = self.cgroup.create(resources, self.settings.rootless)
         warnings += self.cgroup.apply(resources.writes)
         warnings += self.cgroup.apply_devices(resources, self.settings.rootless)

@@ -33,6 +33,6 @@ _HINTS = {
 
 def hint(op: Op, errno: int, detail: str) -> str:
     """The sentence, or ""."""
-    if detail and errno != ENOENT:
+    if op.kind in ("find_program", "hook") or (detail and errno != ENOENT):
         return ""
     return _HINTS.get((op.kind, errno)) or _HINTS.get(("", errno), "")

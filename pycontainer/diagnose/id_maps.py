@@ -7,7 +7,8 @@ import pwd
 import stat
 from errno import ECANCELED, EINVAL
 
-from pycontainer.diagnose.namespaces import Obstacle, apparmor, filtered, read
+from pycontainer.base.obstacle import Obstacle
+from pycontainer.diagnose.namespaces import apparmor, filtered, read
 from pycontainer.linux import idmap
 
 TYPE_CHECKING = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pycontainer.diagnose.namespaces import Obstacle, read
+from pycontainer.base.obstacle import Obstacle
+from pycontainer.diagnose.namespaces import read
 
 # Types that the kernel mounts in a user namespace (FS_USERNS_MOUNT), as of Linux 6.12.
 ALLOWED = (

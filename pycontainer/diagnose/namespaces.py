@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from errno import EINVAL, ENOSPC, EUSERS
 
+from pycontainer.base.obstacle import Obstacle
 from pycontainer.tables.namespaces import NAMES_OF_FLAGS
 
 TYPE_CHECKING = False
@@ -28,19 +29,6 @@ _LIMITS = {
     "cgroup": "cgroup",
     "time": "time",
 }
-
-
-class Obstacle:
-    """What stands in the way, and the command that removes it ("" when there is no one command)."""
-
-    __slots__ = ("command", "problem")
-
-    def __init__(self, problem: str, command: str = "") -> None:
-        self.problem = problem
-        self.command = command
-
-    def __str__(self) -> str:
-        return f"{self.problem}; to mend it: {self.command}" if self.command else self.problem
 
 
 def refused(op: Op, errno: int) -> str:

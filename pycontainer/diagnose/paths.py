@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pycontainer.diagnose.namespaces import Obstacle
+from pycontainer.base.obstacle import Obstacle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

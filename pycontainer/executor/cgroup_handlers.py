@@ -7,7 +7,11 @@ from __future__ import annotations
 import posix
 from errno import E2BIG, EACCES, EBADF, EINVAL, EPERM
 
-from pycontainer.base.errors import ContainerError, OperationError
+from pycontainer._shim import ffi, lib
+from pycontainer.base.errors import ContainerError, OperationError, check
+from pycontainer.executor import binary
+from pycontainer.executor.channel import Channel
+from pycontainer.linux.files import write_text
 from pycontainer.linux.process import reap
 
 TYPE_CHECKING = False
@@ -45,9 +49,50 @@ def clone_otherwise(run: Run, exe: int, flags: int, pidfd: Any, failed: int) -> 
     return pid
 
 
+class Placeholder:
+    """An executor without a plan, to start a scope with: it waits at its channel, and exits when
+    that closes."""
+
+    __slots__ = ("_channel", "pid")
+
+    def __init__(self) -> None:
+        self._channel = Channel()
+        exe = binary.sealed()
+        pidfd = ffi.new("int *")
+        try:
+            self.pid = check(
+                lib.shim_spawn(exe, self._channel.theirs, 0, -1, 0, pidfd),
+                "start a process for the scope",
+            )
+            posix.close(pidfd[0])
+            self._survive()
+        except BaseException:
+            self._channel.close()
+            raise
+        finally:
+            self._channel.drop_theirs()
+            posix.close(exe)
+
+    def _survive(self) -> None:
+        """Not to be the one that the kernel kills when the limit is too small for init."""
+        try:
+            write_text(f"/proc/{self.pid}/oom_score_adj", "-1000")
+        except OSError:
+            pass  # without privilege it takes its chance
+
+    def end(self) -> None:
+        """Gone when this returns."""
+        try:
+            posix.kill(self.pid, 9)
+            posix.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass  # somebody killed, or reaped, it before us
+        self._channel.close()
+
+
 def _unit_start(run: Run, op: Op) -> None:
     if run.around.resources is not None:
-        run._cgroup().start(run.around.resources)
+        run._cgroup().start(run.around.resources, Placeholder)
 
 
 def _unit_settle(run: Run, op: Op) -> None:

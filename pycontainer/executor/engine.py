@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycontainer.cgroups.cgroup import Cgroup
-    from pycontainer.cgroups.resources import ResourcePlan
+    from pycontainer.cgroups.resources.writes import ResourcePlan
     from pycontainer.plan.builder import Plan
 
 CLONE_NEWPID = 0x20000000

@@ -11,8 +11,8 @@ from errno import ECANCELED
 
 from pycontainer._shim import lib
 from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, HostError, OperationError
-from pycontainer.cgroups.files import read_text
 from pycontainer.executor.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
+from pycontainer.linux.files import read_text
 from pycontainer.linux.process import end_child, reap
 
 TYPE_CHECKING = False
@@ -174,12 +174,12 @@ def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
     """The error for an operation, by its number from 0; what the host has to do with it is asked
     of the host."""
     from pycontainer import diagnose
+    from pycontainer.diagnose.hints import hint
     from pycontainer.plan import describe
 
     op = run.plan.ops[index]
-    message, hint = describe.failure(op, errno, detail)
     return OperationError(
-        f"{CLIENT_TEXTS['start_failed']}: {message}",
+        f"{CLIENT_TEXTS['start_failed']}: {describe.failure(op, errno, detail)}",
         errno=0 if errno == ECANCELED else errno,
         step=index + 1,
         total=len(run.plan.ops),
@@ -187,7 +187,7 @@ def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
         field=op.field,
         hint=diagnose.cause(run.plan.ops, op, errno, detail)
         or _of_program(run, op, errno, detail)
-        or hint,
+        or hint(op, errno, detail),
     )
 
 
@@ -202,7 +202,7 @@ def _of_program(run: Run, op: Op, errno: int, detail: str) -> str:
 
 
 def _open_output(run: Run, op: Op) -> None:
-    from pycontainer.lifecycle.hooks import OUTPUT_FLAGS, OUTPUT_MODE
+    from pycontainer.linux.spawn import OUTPUT_FLAGS, OUTPUT_MODE
 
     try:
         run.slots[op.ints[0]] = posix.open(op.texts[0], OUTPUT_FLAGS, OUTPUT_MODE)

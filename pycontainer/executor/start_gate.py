@@ -7,20 +7,16 @@ one message why it could not.
 from __future__ import annotations
 
 import posix
-from _struct import Struct
 from errno import ECANCELED, ECONNREFUSED, ECONNRESET, EINTR, ENOENT
 
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import CLIENT_TEXTS, OperationError, StateError, check
+from pycontainer.executor.channel import HEAD, MSG_FAILED, MSG_GO, MSG_LISTENER, ROOM, is_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-_HEAD = Struct("<IHHiI")  # as in executor.h: type, kind, operation, errno, length
-_MSG_FAILED = 6
-_ROOM = 4096
 
 
 def open_gate(dir_fd: int, name: str) -> int:
@@ -50,14 +46,12 @@ def hear(
     try:
         early = b""
         if listener is not None:
-            from pycontainer.seccomp.agent import answer as answer_agent
-
-            early = answer_agent(connection, listener)
+            early = _hand_listeners_on(connection, listener)
         answer, root = _read(connection, early)
-        if len(answer) >= _HEAD.size:
-            message, kind, _, errno, length = _HEAD.unpack_from(answer)
-            if message == _MSG_FAILED:
-                detail = answer[_HEAD.size :][:length].decode("utf-8", "replace")
+        if len(answer) >= HEAD.size:
+            message, kind, _, errno, length = HEAD.unpack_from(answer)
+            if message == MSG_FAILED:
+                detail = answer[HEAD.size :][:length].decode("utf-8", "replace")
                 error = _failure(kind, errno, detail)
                 if root >= 0 and config is not None:
                     error.hint = _hint(connection, config(), root, error, detail)
@@ -68,13 +62,30 @@ def hear(
         posix.close(connection)
 
 
+def _hand_listeners_on(connection: int, tell: Callable[[int], None]) -> bytes:
+    """At the gate of a created container: hand on the listeners, of its startContainer hooks and of
+    the program, and let it go on after each. Returns what else it says (a failure), or b""."""
+    room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]"), ffi.new("int *")
+    while True:
+        count[0] = 1
+        got = check(lib.shim_receive(connection, room, ROOM, fds, count), "listen to the container")
+        data = bytes(ffi.buffer(room, got))
+        if got < HEAD.size or HEAD.unpack_from(data)[0] != MSG_LISTENER or not count[0]:
+            return data
+        try:
+            tell(fds[0])
+        finally:
+            posix.close(fds[0])
+        posix.write(connection, HEAD.pack(MSG_GO, 0, 0, 0, 0))
+
+
 def _read(connection: int, answer: bytes) -> tuple[bytes, int]:
     """The whole message, and the descriptor that came with it, or -1; b"" at the end."""
-    room, fds, count = ffi.new("char[]", _ROOM), ffi.new("int[1]", [-1]), ffi.new("int *")
+    room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]", [-1]), ffi.new("int *")
     root = -1
-    while len(answer) < _HEAD.size or len(answer) < _HEAD.size + _HEAD.unpack_from(answer)[4]:
+    while len(answer) < HEAD.size or len(answer) < HEAD.size + HEAD.unpack_from(answer)[4]:
         count[0] = 1
-        got = lib.shim_receive(connection, room, _ROOM, fds, count)
+        got = lib.shim_receive(connection, room, ROOM, fds, count)
         if got == -EINTR:
             continue
         if got == -ECONNRESET:
@@ -92,7 +103,6 @@ def _hint(
 ) -> str:
     """Init waits until we have looked at its file system."""
     from pycontainer.diagnose.program import explain
-    from pycontainer.executor.channel import is_open
 
     try:
         found = explain(config, root, error.kind, error.errno, detail)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from pycontainer.cgroups.errors import DELEGATE, UNIFIED, bus
 from pycontainer.cgroups.layout import Layout, probe
-from pycontainer.diagnose.cgroups import DELEGATE, UNIFIED, bus
 from pycontainer.diagnose.namespaces import read
-from pycontainer.hostinfo.report import Item
+from pycontainer.hostinfo.item import Item
 
 WANTED = ("cpu", "cpuset", "io", "memory", "pids")
 _MODES = {

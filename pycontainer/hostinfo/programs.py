@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pycontainer.diagnose.namespaces import read
-from pycontainer.hostinfo.report import Item
+from pycontainer.hostinfo.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

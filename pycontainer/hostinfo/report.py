@@ -11,9 +11,12 @@ import os
 import sys
 
 from pycontainer import __version__
+from pycontainer.base.obstacle import Obstacle
 from pycontainer.diagnose import id_maps as diagnose_id_maps
 from pycontainer.diagnose import namespaces as diagnose_namespaces
-from pycontainer.diagnose.namespaces import Obstacle, read
+from pycontainer.diagnose.namespaces import read
+from pycontainer.hostinfo import cgroups, programs
+from pycontainer.hostinfo.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,30 +26,14 @@ if TYPE_CHECKING:
     from pycontainer.base.settings import Settings
 
 
-class Item:
-    """One fact: `key` for programs, `value` as JSON knows it, `meaning` in one line; `mend` is
-    the command that improves it, "" where nothing needs to be."""
-
-    __slots__ = ("key", "meaning", "mend", "value")
-
-    def __init__(self, key: str, value: Any, meaning: str, mend: str = "") -> None:
-        self.key = key
-        self.value = value
-        self.meaning = meaning
-        self.mend = mend
-
-
 def sections(settings: Settings) -> list[tuple[str, list[Item]]]:
     """All that is known, by heading."""
-    from pycontainer.hostinfo import cgroups as host_cgroups
-    from pycontainer.hostinfo import programs
-
     parts: tuple[tuple[str, Callable[[], list[Item]]], ...] = (
         ("runtime", lambda: _runtime(settings)),
         ("kernel", _kernel),
         ("namespaces", _namespaces),
         ("user namespaces", _user_namespaces),
-        ("cgroups", host_cgroups.items),
+        ("cgroups", cgroups.items),
         ("security", programs.security),
         ("programs", lambda: programs.programs(settings)),
     )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from pycontainer.cgroups.paths import CgroupPaths
     from pycontainer.executor.engine import Started
-    from pycontainer.seccomp.cache import Filter
 
 PREFIX = "run.oci."
 RECEIVER_VARIABLE = b"RUN_OCI_SECCOMP_RECEIVER"
@@ -26,13 +25,9 @@ FORCE_V1 = PREFIX + "systemd.force_cgroup_v1"
 HANDLER = PREFIX + "handler"
 PIDFD_RECEIVER = PREFIX + "pidfd_receiver"
 PLUGINS = PREFIX + "seccomp.plugins"
-RAW_FILTER = PREFIX + "seccomp_bpf_data"
 RECEIVER = PREFIX + "seccomp.receiver"
-STRICT_FILTER = PREFIX + "seccomp_fail_unknown_syscall"
 SUBGROUP = PREFIX + "systemd.subgroup"
 
-INSTRUCTION = 8  # bytes of struct sock_filter
-INSTRUCTIONS_MAX = 4096  # BPF_MAXINSNS
 
 _REFUSED = {
     HANDLER: "this runtime runs programs of the kernel only: it has no handler of that name",
@@ -82,49 +77,6 @@ def with_receiver(config: dict[str, Any], environ: Mapping[bytes, bytes]) -> dic
         name = field(RECEIVER) if named else f"${RECEIVER_VARIABLE.decode()}"
         raise ConfigError(f'is "{path}", must be an absolute path', field=name)
     return {**config, "linux": {**linux, "seccomp": {**seccomp, "listenerPath": path}}}
-
-
-# -- seccomp ---------------------------------------------------------------------------------
-
-
-def raw_filter(config: dict[str, Any]) -> Filter:
-    """The program that the annotation holds, in place of linux.seccomp; ConfigError if it is none.
-
-    Whether its instructions make sense is for the kernel to say. With a listenerPath the agent
-    gets its listener, whatever the program does.
-    """
-    from binascii import Error, a2b_base64
-
-    from pycontainer.seccomp.cache import Filter
-    from pycontainer.tables.seccomp_names import FLAG_NEW_LISTENER
-
-    try:
-        program = a2b_base64(config["annotations"][RAW_FILTER].encode(), strict_mode=True)
-    except (Error, UnicodeEncodeError) as error:
-        raise ConfigError(f"is no base64: {error}", field=field(RAW_FILTER)) from None
-    if not program or len(program) % INSTRUCTION or len(program) > INSTRUCTIONS_MAX * INSTRUCTION:
-        raise ConfigError(
-            f"is no filter: {len(program)} bytes, must be 1 to {INSTRUCTIONS_MAX}"
-            f" instructions of {INSTRUCTION} bytes",
-            field=field(RAW_FILTER),
-        )
-    notify = bool(((config.get("linux") or {}).get("seccomp") or {}).get("listenerPath"))
-    return Filter(program, FLAG_NEW_LISTENER if notify else 0, notify, (), ())
-
-
-def check_known(annotations: dict[str, str], compiled: Filter) -> None:
-    """ConfigError when the profile names system calls that nobody knows, and may not."""
-    from pycontainer.seccomp.cache import UNKNOWN
-
-    if annotations[STRICT_FILTER] == "0":
-        return
-    for line in compiled.debug:
-        if line.startswith(UNKNOWN):
-            raise ConfigError(
-                f"names unknown system calls: {line[len(UNKNOWN) :]}",
-                field="linux.seccomp.syscalls",
-                hint=f"{STRICT_FILTER} does not let them be passed over",
-            )
 
 
 # -- cgroups ---------------------------------------------------------------------------------

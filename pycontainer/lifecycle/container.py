@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pycontainer.state.state import Facts
     from pycontainer.state.store import Entry
 
-    Pids = list[int]  # `list` is a method's name in the class
 
 SIGKILL = 9
 PATIENCE_MS = 10_000  # for a killed process to go
@@ -133,13 +132,6 @@ class Container:
             entry.close()
             raise
 
-    @classmethod
-    def list(cls, settings: Settings) -> list[dict[str, Any]]:
-        """All containers as `runc list` describes them; one with damaged facts says so."""
-        from pycontainer.lifecycle.list import rows
-
-        return rows(settings)
-
     # -- looking at it --------------------------------------------------------------------------
 
     def status(self) -> str:
@@ -163,7 +155,7 @@ class Container:
 
             self.settings.log.warning(f"container {self.id}: killed, {words(found)}")
 
-    def pids(self) -> Pids:
+    def pids(self) -> list[int]:
         """The host's pids of all its processes, sorted."""
         found = self.cgroup.pids()
         if not found and alive(self.facts.pid, self.facts.start_time):
@@ -372,7 +364,7 @@ class Container:
         state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)
         run_poststop(config, state, facts.bundle, self.settings)
 
-    def _still_there(self, pids: Pids) -> StateError:
+    def _still_there(self, pids: list[int]) -> StateError:
         """Which processes do not die, and why; init may just wait for those of its namespace."""
         from pycontainer.cgroups.processes import describe
 

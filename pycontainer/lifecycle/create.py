@@ -122,15 +122,7 @@ class Creation:
 
             host_checks.refuse(linux)
         host = probe(self.settings.rootless)
-        self.driver = driver = cgroups.driver_of(self.settings)
-        paths = driver.plan_path(self.config, self.id)
-        resources = driver.compile(self.config)
-        self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
-        if self.annotated:
-            from pycontainer.lifecycle import annotations as crun_annotations
-
-            self.cgroup_plan.delegated = crun_annotations.delegated(self.config, paths)
-            resources.warnings += crun_annotations.warnings(self.config, driver.name)
+        self._plan_cgroup()
         filter = self._filter()
         rdt = linux.get("intelRdt")
         if rdt is not None:
@@ -151,8 +143,23 @@ class Creation:
             resctrl=self.rdt.path if self.rdt is not None else "",
         )
         self.plan = compile_create(self.config, inputs)
-        self.plan.warnings += resources.warnings
+        self.plan.warnings += self.cgroup_plan.resources.warnings
         return self.plan
+
+    def _plan_cgroup(self) -> None:
+        self.driver = driver = cgroups.driver_of(self.settings)
+        paths = driver.plan_path(self.config, self.id)
+        resources = driver.compile(self.config)
+        self.cgroup_plan = CgroupPlan(driver.layout, paths, resources)
+        if self.annotated:
+            from pycontainer.lifecycle import annotations as crun_annotations
+
+            self.cgroup_plan.delegated = crun_annotations.delegated(self.config, paths)
+            resources.warnings += crun_annotations.warnings(self.config, driver.name)
+        if not paths.all_directories() and paths.driver != "disabled":
+            from pycontainer.cgroups.create import go_without
+
+            resources.warnings += go_without(paths, resources, self.settings.rootless, {})[1]
 
     def _filter(self) -> Filter | None:
         """The one to load: that of the profile, or one that has us asked."""

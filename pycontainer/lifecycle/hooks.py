@@ -19,7 +19,7 @@ from time import monotonic
 from pycontainer._shim import lib
 from pycontainer.base.errors import OperationError, check, os_reason
 from pycontainer.linux.process import reap
-from pycontainer.linux.spawn import spawn
+from pycontainer.linux.spawn import OUTPUT_FLAGS, OUTPUT_MODE, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 # crun's annotations: files that hooks write to, in place of us. Made if missing.
 OUTPUTS = ("run.oci.hooks.stdout", "run.oci.hooks.stderr")
-OUTPUT_FLAGS = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_NOCTTY | posix.O_CLOEXEC
-OUTPUT_MODE = 0o600
 _KEPT = 4096  # bytes of each output stream
 _BLINK = 10  # ms between looks at a hook's process on kernels without pidfds (before 5.3)
 _LONGEST = 3_600_000  # ms of one poll; its argument is an int

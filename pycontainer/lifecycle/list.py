@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycontainer.base.errors import ContainerError
+from pycontainer.lifecycle.container import Container
 from pycontainer.state.state import OCI_VERSION
 from pycontainer.state.store import Store
 
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def rows(settings: Settings) -> list[dict[str, Any]]:
-    """One row for each container, in runc's order of keys."""
-    from pycontainer.lifecycle.container import Container
-
+    """One row for each container, in runc's order of keys; one with damaged state says so."""
     result = []
     for name in Store(settings.root).ids():
         try:

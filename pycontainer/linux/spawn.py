@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# How a file is opened that a hook writes its output to.
+OUTPUT_FLAGS = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_NOCTTY | posix.O_CLOEXEC
+OUTPUT_MODE = 0o600
+
+
 def spawn(
     path: str,
     argv: Sequence[str],

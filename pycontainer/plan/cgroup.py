@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pycontainer.cgroups.layout import Layout
     from pycontainer.cgroups.paths import CgroupPaths
-    from pycontainer.cgroups.resources import ResourcePlan
+    from pycontainer.cgroups.resources.writes import ResourcePlan
     from pycontainer.tables.mount_options import ParsedOptions
 
 _CLOSED = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC
@@ -40,10 +40,6 @@ class CgroupPlan:
         """Make and limit it before the clone; the v1 entrances as (slot, directory)."""
         directories = self.paths.all_directories()
         if not directories:
-            if self.paths.driver != "disabled":
-                from pycontainer.cgroups.create import go_without
-
-                sketch.warnings += go_without(self.paths, self.resources, sketch.host.rootless)
             return []
         field = "linux.cgroupsPath" if self.paths.explicit else ""
         if self.paths.unit:

@@ -7,7 +7,6 @@ abbreviated that a reader could need. Off the hot path.
 from __future__ import annotations
 
 from pycontainer.base.errors import CLIENT_TEXTS, os_reason
-from pycontainer.diagnose import hints
 from pycontainer.plan import rare_words
 from pycontainer.plan.ops import CONTAINER, TABLE, Op
 from pycontainer.tables import caps, mount_options
@@ -61,22 +60,22 @@ def as_json(plan: Plan) -> list[dict[str, Any]]:
     return result
 
 
-def failure(op: Op, errno: int, detail: str) -> tuple[str, str]:
-    """What to say of an operation that failed: (message, hint)."""
+def failure(op: Op, errno: int, detail: str) -> str:
+    """What to say of an operation that failed."""
     if op.kind == "find_program":
-        return _program_failure(op, errno), ""
+        return _program_failure(op, errno)
     if op.kind == "hook":
         reason = "" if errno == _ECANCELED else os_reason(errno)
         words = ": ".join(part for part in (detail, reason) if part)
-        return f"error running {_stage(op)} hook {words}", ""
+        return f"error running {_stage(op)} hook {words}"
     if op.kind == "exec":
-        return f"{detail or 'exec'}: {os_reason(errno)}", hints.hint(op, errno, detail)
+        return f"{detail or 'exec'}: {os_reason(errno)}"
     message = f"{line(op)}: {os_reason(errno)}"
     if detail and errno == _ECANCELED:
         message = f"{line(op)}: {detail}"
     elif detail:
         message += f": {detail}"
-    return message, hints.hint(op, errno, detail)
+    return message
 
 
 def line(op: Op) -> str:

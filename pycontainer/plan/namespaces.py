@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError
 from pycontainer.plan.builder import Sketch
-from pycontainer.plan.process import keeps_groups
 from pycontainer.tables.namespaces import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
@@ -299,3 +298,8 @@ def _time_offsets(sketch: Sketch) -> None:
     )
     if lines:
         sketch.add("self_write", "timens_offsets", lines, field="linux.timeOffsets")
+
+
+def keeps_groups(config: dict[str, Any]) -> bool:
+    """crun's annotation, which Podman sets for --group-add keep-groups: no setgroups(2) at all."""
+    return "run.oci.keep_original_groups" in (config.get("annotations") or ())

@@ -201,7 +201,7 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     sketch.add("bounding", sets["bounding"], field="process.capabilities.bounding")
     groups = [*dict.fromkeys(user.get("additionalGids") or ())]
     kept = int(not sketch.spaces.setgroups)
-    if keeps_groups(sketch.config):
+    if namespaces.keeps_groups(sketch.config):
         groups, kept = [], 1
     if groups and kept and not (sketch.host.setgroups or sketch.host.uid):
         # Root of such a namespace gets what there is, as with runc: engines name root's groups.
@@ -218,11 +218,6 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     sketch.add("user", uid, gid, kept, packed, field="process.user")
     capabilities(sketch, sets, keeps)
     return sets
-
-
-def keeps_groups(config: dict[str, Any]) -> bool:
-    """crun's annotation, which Podman sets for --group-add keep-groups: no setgroups(2) at all."""
-    return "run.oci.keep_original_groups" in (config.get("annotations") or ())
 
 
 def capabilities(sketch: Sketch, sets: dict[str, int], keeps: int) -> None:

@@ -11,6 +11,7 @@ import errno
 import posix
 
 from pycontainer.base.errors import ConfigError, HostError, OperationError, StateError, os_reason
+from pycontainer.linux.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Group:
         """A group of somebody else's must have the rules that the config expects."""
         if not self.wanted:
             return
-        has = parse(_read(f"{self.path}/schemata").splitlines())
+        has = parse(read_text(f"{self.path}/schemata").splitlines())
         for line in self.wanted:
             for resource, values in parse([line]).items():
                 if any(has.get(resource, {}).get(k) != v for k, v in values.items()):
@@ -154,7 +155,7 @@ def change(facts: dict[str, Any], schemas: dict[str, str], undo: Transaction) ->
     """
     path = f"{facts['groups'][0]}/schemata"
     resources = [_FEATURES[name][0] for name in schemas]
-    lines = [line.strip() for line in _read(path).splitlines()]
+    lines = [line.strip() for line in read_text(path).splitlines()]
     before = [line for line in lines if line.partition(":")[0] in resources]
     root = find_root()
     if before:
@@ -182,7 +183,7 @@ def parse(lines: list[str]) -> dict[str, dict[int, int]]:
 
 def find_root() -> str:
     """Where the resctrl file system is mounted, "" if nowhere; proc_pid_mountinfo(5)."""
-    for line in _read("/proc/self/mountinfo").splitlines():
+    for line in read_text("/proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         if right.startswith("resctrl "):
             return left.split(" ")[4]
@@ -198,17 +199,6 @@ def _exists(path: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _read(path: str) -> str:
-    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        parts = []
-        while part := posix.read(fd, 65536):
-            parts.append(part)
-        return b"".join(parts).decode("utf-8", "replace")
-    finally:
-        posix.close(fd)
 
 
 def _put(path: str, text: str, root: str, member: str) -> None:
@@ -227,7 +217,7 @@ def _failed(verb: str, what: str, error: OSError, root: str, member: str) -> Ope
     number = error.errno or errno.EIO
     message = f"{verb} {what}: {os_reason(number)}"
     try:
-        status = _read(f"{root}/info/last_cmd_status").strip()
+        status = read_text(f"{root}/info/last_cmd_status").strip()
     except OSError:
         status = ""
     if status and status != "ok":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posix
 
-from pycontainer.cgroups.stats import Files, present
+from pycontainer.linux.files import Files, present
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

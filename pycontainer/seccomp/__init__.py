@@ -16,9 +16,9 @@ def seccomp_filter(
     """The compiled filter of linux.seccomp, `cached` under the state directory."""
     annotations = config.get("annotations") or {}
     if "run.oci.seccomp_bpf_data" in annotations:
-        from pycontainer.lifecycle import annotations as crun_annotations
+        from pycontainer.seccomp.annotations import raw_filter
 
-        return crun_annotations.raw_filter(config)
+        return raw_filter(config)
     seccomp = (config.get("linux") or {}).get("seccomp")
     if not seccomp:
         return None
@@ -29,9 +29,9 @@ def seccomp_filter(
     if compiled is None:
         return None
     if "run.oci.seccomp_fail_unknown_syscall" in annotations:
-        from pycontainer.lifecycle import annotations as crun_annotations
+        from pycontainer.seccomp.annotations import check_known
 
-        crun_annotations.check_known(annotations, compiled)
+        check_known(annotations, compiled)
     for warning in compiled.warnings:
         settings.log.warning(warning)
     for line in compiled.debug:

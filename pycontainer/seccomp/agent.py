@@ -7,7 +7,6 @@ is loaded only where a filter has SCMP_ACT_NOTIFY.
 from __future__ import annotations
 
 import errno
-import posix
 from _socket import MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET
 from sys import byteorder
 
@@ -68,24 +67,3 @@ def hand_over(path: str, listener: int, document: bytes) -> None:
         ) from None
     finally:
         sock.close()
-
-
-def answer(connection: int, tell: Callable[[int], None]) -> bytes:
-    """At the gate of a created container: hand on the listeners, of its startContainer hooks and of
-    the program, and let it go on after each. Returns what else it says (a failure), or b""."""
-    from pycontainer._shim import ffi, lib
-    from pycontainer.base.errors import check
-    from pycontainer.executor.channel import HEAD, MSG_GO, MSG_LISTENER, ROOM
-
-    room, fds, count = ffi.new("char[]", ROOM), ffi.new("int[1]"), ffi.new("int *")
-    while True:
-        count[0] = 1
-        got = check(lib.shim_receive(connection, room, ROOM, fds, count), "listen to the container")
-        data = bytes(ffi.buffer(room, got))
-        if got < HEAD.size or HEAD.unpack_from(data)[0] != MSG_LISTENER or not count[0]:
-            return data
-        try:
-            tell(fds[0])
-        finally:
-            posix.close(fds[0])
-        posix.write(connection, HEAD.pack(MSG_GO, 0, 0, 0, 0))

@@ -19,7 +19,6 @@ from pycontainer.base.errors import os_reason
 
 # Part of the key: raise it with every change of what compiles to what.
 COMPILER = "pycontainer seccomp 3"
-UNKNOWN = "unknown seccomp syscalls ignored: "  # in `debug`, with their names
 ENTRIES = 128  # in the cache; engines use one profile or a few
 
 _DIGEST = 20

@@ -13,7 +13,6 @@ import errno
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import ConfigError, HostError, os_reason
 from pycontainer.seccomp import enosys, simulate
-from pycontainer.seccomp.cache import UNKNOWN
 from pycontainer.tables import seccomp_names as words
 
 FIELD = "linux.seccomp"
@@ -208,7 +207,7 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
             debug.append("seccomp binary tree optimization not available")
         unknown = [rule.name for rule in rules if not _add(context, default, rule)]
         if unknown:
-            debug.append(UNKNOWN + " ".join(unknown))
+            debug.append(words.UNKNOWN + " ".join(unknown))
         out = ffi.new("unsigned char[]", 8 * INSTRUCTIONS_MAX)
         size = lib.shim_seccomp_export(context, out, len(out))
         if size == -errno.E2BIG:

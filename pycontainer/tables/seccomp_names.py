@@ -96,3 +96,6 @@ def arch_name(token: int) -> str:
         if number == token:
             return name
     return hex(token)
+
+
+UNKNOWN = "unknown seccomp syscalls ignored: "  # of a filter's `debug`; their names follow

@@ -8,7 +8,8 @@ import shutil
 
 import pytest
 
-from pycontainer.cli import COMMANDS, GLOBALS, load
+from pycontainer.cli.commands import COMMANDS, load
+from pycontainer.cli.options import GLOBALS
 from tests.fuzz import forked
 from tests.fuzz.seeds import seeds
 from tests.support.box import Box

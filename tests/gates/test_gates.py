@@ -30,7 +30,7 @@ FORBIDDEN = set(
     ctypes threading traceback""".split()
 )
 # The most of ours that a command may load, on cgroup v2, which takes one more: device_bpf.
-MODULES = {"create": 69, "run": 73, "exec": 60, "start": 27, "state": 26, "kill": 27, "delete": 25}
+MODULES = {"create": 72, "run": 77, "exec": 62, "start": 29, "state": 28, "kill": 28, "delete": 26}
 
 LOADED = """
 import posix, sys

@@ -9,7 +9,7 @@ kernel would. On v2 the compiled program follows the order exactly (device_bpf.p
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError
-from pycontainer.cgroups.resources import ROOT, Write
+from pycontainer.cgroups.resources.writes import ROOT, Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

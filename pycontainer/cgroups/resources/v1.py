@@ -8,7 +8,7 @@ values works.
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError
-from pycontainer.cgroups.resources import (
+from pycontainer.cgroups.resources.writes import (
     ROOT,
     Write,
     hugepage_writes,

@@ -7,7 +7,7 @@ warning instead of in silence.
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError
-from pycontainer.cgroups.resources import (
+from pycontainer.cgroups.resources.writes import (
     ROOT,
     Write,
     check_name,

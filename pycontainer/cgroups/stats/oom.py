@@ -11,8 +11,8 @@ import select
 from errno import ENODEV, ENOENT
 
 from pycontainer.base.errors import HostError
-from pycontainer.cgroups.files import read_text
 from pycontainer.cgroups.paths import CgroupPaths
+from pycontainer.linux.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,15 +5,8 @@ from __future__ import annotations
 import posix
 
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.stats import (
-    CPUSET,
-    Files,
-    cpu,
-    huge_page_sizes,
-    memory_entry,
-    number_list,
-    present,
-)
+from pycontainer.cgroups.stats.common import CPUSET, cpu, huge_page_sizes, memory_entry, number_list
+from pycontainer.linux.files import Files, present
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

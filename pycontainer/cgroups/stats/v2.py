@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from pycontainer.cgroups.files import processes
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.stats import (
-    NO_LIMIT,
-    Files,
-    cpu,
-    huge_page_sizes,
-    memory_entry,
-    present,
-    pressure,
-)
+from pycontainer.cgroups.stats.common import cpu, huge_page_sizes, memory_entry, pressure
+from pycontainer.linux.files import NO_LIMIT, Files, present
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from pycontainer.cgroups.resources import ResourcePlan, Write
     from pycontainer.cgroups.resources.devices import Rule
+    from pycontainer.cgroups.resources.writes import ResourcePlan, Write
 
     Property = tuple[str, tuple[str, Any]]
 

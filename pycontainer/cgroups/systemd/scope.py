@@ -16,17 +16,18 @@ import posix
 from pycontainer.base.errors import ContainerError, HostError
 from pycontainer.base.steps import attempt_each
 from pycontainer.cgroups.cgroup import Cgroup
-from pycontainer.cgroups.files import read_text, write_text
 from pycontainer.cgroups.paths import CgroupPaths
+from pycontainer.linux.files import read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from pycontainer.base.steps import Transaction
+    from pycontainer.cgroups.cgroup import Placeholder
     from pycontainer.cgroups.layout import Layout
-    from pycontainer.cgroups.resources import ResourcePlan, Write
+    from pycontainer.cgroups.resources.writes import ResourcePlan, Write
     from pycontainer.cgroups.systemd.manager import Manager
 
     Property = tuple[str, tuple[str, Any]]
@@ -50,7 +51,7 @@ class UnitCgroup(Cgroup):
         except KeyError as error:
             raise HostError(f"read systemd unit of the state file: {error!r}") from None
         self._manager = manager
-        self._held: _Placeholder | None = None
+        self._held: Placeholder | None = None
         self._late: list[Write] = []
 
     @property
@@ -64,7 +65,7 @@ class UnitCgroup(Cgroup):
 
     # -- making --------------------------------------------------------------------------------
 
-    def start(self, plan: ResourcePlan) -> None:
+    def start(self, plan: ResourcePlan, placeholder: Callable[[], Placeholder]) -> None:
         """Start the unit with its limits; OperationError, and nothing stays, when it fails."""
         name = self.unit["name"]
         self._refuse_slice_in_use(name)
@@ -72,7 +73,7 @@ class UnitCgroup(Cgroup):
         if name.endswith(".slice"):
             properties.append(("Wants", ("as", [self.unit["slice"]])))
         else:
-            self._held = _Placeholder()
+            self._held = placeholder()
             properties += [
                 ("Slice", ("s", self.unit["slice"])),
                 ("Delegate", ("b", True)),
@@ -228,48 +229,3 @@ _ACCOUNTING = ("MemoryAccounting", "CPUAccounting", "TasksAccounting")
 def _too_tight(prop: Property) -> bool:
     """Whether it leaves no room for a few more processes."""
     return prop[0] == "TasksMax" and prop[1][1] < 8
-
-
-class _Placeholder:
-    """An executor without a plan: it waits at its channel, and exits when that closes."""
-
-    __slots__ = ("_channel", "pid")
-
-    def __init__(self) -> None:
-        from pycontainer._shim import ffi, lib
-        from pycontainer.base.errors import check
-        from pycontainer.executor import binary
-        from pycontainer.executor.channel import Channel
-
-        self._channel = Channel()
-        exe = binary.sealed()
-        pidfd = ffi.new("int *")
-        try:
-            self.pid = check(
-                lib.shim_spawn(exe, self._channel.theirs, 0, -1, 0, pidfd),
-                "start a process for the scope",
-            )
-            posix.close(pidfd[0])
-            self._survive()
-        except BaseException:
-            self._channel.close()
-            raise
-        finally:
-            self._channel.drop_theirs()
-            posix.close(exe)
-
-    def _survive(self) -> None:
-        """Not to be the one that the kernel kills when the limit is too small for init."""
-        try:
-            write_text(f"/proc/{self.pid}/oom_score_adj", "-1000")
-        except OSError:
-            pass  # without privilege it takes its chance
-
-    def end(self) -> None:
-        """Gone when this returns."""
-        try:
-            posix.kill(self.pid, 9)
-            posix.waitpid(self.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass  # somebody killed, or reaped, it before us
-        self._channel.close()

@@ -49,7 +49,7 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
 
     from pycontainer.base.errors import HostError, os_reason
     from pycontainer.base.settings import default_root
-    from pycontainer.lifecycle.container import Container
+    from pycontainer.lifecycle.list import rows
 
     try:
         posix.stat(settings.root)
@@ -57,7 +57,7 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
         # The default directory may not be there yet; one that was asked for must.
         if settings.root != default_root(posix.environ)[0]:
             raise HostError(f"open {settings.root}: {os_reason(error.errno or 0)}") from None
-    return Container.list(settings)
+    return rows(settings)
 
 
 def table(rows: list[Any]) -> str:

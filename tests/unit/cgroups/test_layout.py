@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pycontainer.cgroups.layout import parse_membership, probe
-from pycontainer.cgroups.mountinfo import mounts
+from pycontainer.cgroups.layout import mounts, parse_membership, probe
 
 V1_LINES = """\
 9:name=systemd:/

@@ -9,7 +9,7 @@ from pycontainer.base.steps import Transaction
 from pycontainer.cgroups import update
 from pycontainer.cgroups.cgroup import Cgroup
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.resources import ResourcePlan, Write
+from pycontainer.cgroups.resources.writes import ResourcePlan, Write
 from pycontainer.cli.commands.update import bytes_of
 
 DISK = {"major": 8, "minor": 0}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pycontainer import __version__
-from pycontainer.cli import COMMANDS, load
+from pycontainer.cli.commands import COMMANDS, load
 
 KILL = """\
 NAME:

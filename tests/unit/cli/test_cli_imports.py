@@ -15,7 +15,7 @@ sys.path[:0] = {paths!r}
 before = set(sys.modules)
 from pycontainer import cli
 session = cli.Session()
-cli.load({name!r})
+cli.commands.load({name!r})
 print(*sorted(set(sys.modules) - before))
 """
 ALWAYS = {

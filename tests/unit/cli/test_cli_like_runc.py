@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from pycontainer.cli import COMMANDS, GLOBALS, load
-from pycontainer.cli.options import FLAG
+from pycontainer.cli.commands import COMMANDS, load
+from pycontainer.cli.options import FLAG, GLOBALS
 
 # runc 1.5: name, or name|short name. Those in HIDDEN are accepted by runc but not shown.
 CREATE = "bundle|b console-socket pidfd-socket pid-file no-pivot no-new-keyring preserve-fds"

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycontainer.cli import COMMANDS, GLOBALS, load
+from pycontainer.cli.commands import COMMANDS, load
 from pycontainer.cli.create_options import IMAGE_OPTIONS
 from pycontainer.cli.options import (
     FLAG,
+    GLOBALS,
     HELP,
     NO_LIMIT,
     NUMBER,

@@ -9,9 +9,10 @@ import pytest
 from pycontainer import spec
 from pycontainer.base.errors import ContainerError, UsageError
 from pycontainer.cgroups.cgroup import Cgroup
-from pycontainer.cgroups.create import _go_without, _settle_type
+from pycontainer.cgroups.create import _settle_type, go_without
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.resources import Write, compile_resources
+from pycontainer.cgroups.resources import compile_resources
+from pycontainer.cgroups.resources.writes import Write
 from pycontainer.cli import runc_errors
 
 
@@ -115,7 +116,7 @@ def test_of_a_threaded_cgroup(tmp_path: Any, kind: str, state: str) -> None:
 def test_without_privilege(mode: str, directory: str, said: str) -> None:
     paths = CgroupPaths(mode, {"pids" if mode == "v1" else "": directory}, False)
     plan = compile_resources({"pids": {"limit": 5}}, mode)
-    make = lambda: _go_without(Cgroup(paths), plan, True, {directory: 13})  # noqa: E731
+    make = lambda: go_without(paths, plan, True, {directory: 13})  # noqa: E731
     assert words(make).startswith(f"{said}: ")
 
 

@@ -6,7 +6,7 @@ import pytest
 from pycontainer._shim import lib
 
 from pycontainer.cgroups.systemd import properties
-from pycontainer.cli import COMMANDS
+from pycontainer.cli.commands import COMMANDS
 from pycontainer.criu import options as criu_options
 from pycontainer.hostinfo import features
 from pycontainer.plan.ops import TABLE

@@ -7,7 +7,7 @@ from typing import Any
 
 from pycontainer.cgroups.layout import Layout
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.resources import ResourcePlan
+from pycontainer.cgroups.resources.writes import ResourcePlan
 from pycontainer.linux.host import Host
 from pycontainer.plan.builder import Plan
 from pycontainer.plan.cgroup import CgroupPlan

@@ -7,7 +7,7 @@ import pytest
 from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.cgroups.layout import Hierarchy, Layout
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.resources import ResourcePlan
+from pycontainer.cgroups.resources.writes import ResourcePlan
 from pycontainer.linux.host import Host
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create

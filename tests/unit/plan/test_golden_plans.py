@@ -15,7 +15,7 @@ import pytest
 
 from pycontainer.cgroups.layout import Hierarchy, Layout
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.resources import ResourcePlan, Write
+from pycontainer.cgroups.resources.writes import ResourcePlan, Write
 from pycontainer.linux.host import Host
 from pycontainer.plan import describe
 from pycontainer.plan.builder import Plan

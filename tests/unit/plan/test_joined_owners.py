@@ -6,7 +6,7 @@ import pytest
 
 from pycontainer.cgroups.layout import Layout
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.cgroups.resources import ResourcePlan
+from pycontainer.cgroups.resources.writes import ResourcePlan
 from pycontainer.linux.host import Host
 from pycontainer.plan import describe
 from pycontainer.plan.builder import Plan

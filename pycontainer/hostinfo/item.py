@@ -1,0 +1,20 @@
+"""One fact about the host."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Item:
+    """One fact: `key` for programs, `value` as JSON knows it, `meaning` in one line; `mend` is
+    the command that improves it, "" where nothing needs to be."""
+
+    __slots__ = ("key", "meaning", "mend", "value")
+
+    def __init__(self, key: str, value: Any, meaning: str, mend: str = "") -> None:
+        self.key = key
+        self.value = value
+        self.meaning = meaning
+        self.mend = mend
