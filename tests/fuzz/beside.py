@@ -163,6 +163,8 @@ _KNOWN = [
     (r",(mode|size)=[0-9a-z]+(?=,|$)", ""),  # runc sets the mode afterwards
     # What hides: runc's own tmpfs and the container's null device, or ours of the host.
     (r"^/\S* (/proc/\S+|/sys/firmware|/sys/devices\S*|/x|/x/f) .* - \w*tmpfs .*", r"hides \1"),
+    # In a user namespace: the host's nodes, writable, or ours of the container's own.
+    (r"^/\S* (/dev/(?:null|zero|full|u?random|tty)) .* - \w*tmpfs .*", r"device \1"),
     (r"(/sys/fs/cgroup )r.(,.* - tmpfs)", r"\1\2"),  # ours is read-only when it is asked for
     (r"- cgroup \S+ rw", "- cgroup rw"),
     (r"(- tmpfs tmpfs )r.", r"\1"),  # runc's is read-only as a mount alone
