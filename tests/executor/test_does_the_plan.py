@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
+import pty
 import shutil
 import subprocess
 import tempfile
@@ -191,10 +193,12 @@ class Traced:
 
 
 @contextlib.contextmanager
-def traced(argv: list[str], file: Path) -> Iterator[dict[int, list[Call]]]:
+def traced(
+    argv: list[str], file: Path, stdin: int = subprocess.DEVNULL
+) -> Iterator[dict[int, list[Call]]]:
     """Run a command under strace; its calls are there once the block is left."""
     calls: dict[int, list[Call]] = {}
-    process = trace.record(argv, file)
+    process = trace.record(argv, file, stdin)
     yield calls
     try:
         _, error = process.communicate(timeout=60)
@@ -286,8 +290,14 @@ def test_exec_does_what_its_plan_says(box: Box, settings: str, filtered: bool):
     )
     plan = compile_exec({**bundle.config, "process": document}, inputs)
     argv = box.pycontainer.argv("exec", "--process", file, NAME)
-    with traced(argv, box.directory / "trace") as calls:
-        pass
+    master, slave = pty.openpty()  # a terminal for who needs one
+    try:
+        stdin = slave if wants_terminal else subprocess.DEVNULL
+        with traced(argv, box.directory / "trace", stdin) as calls:
+            pass
+    finally:
+        os.close(master)
+        os.close(slave)
     kinds = [*verdict.follow(describe.as_json(plan), calls, gated=False)]
     assert kinds.index("capabilities") < kinds.index("respawn") < kinds.index("setsid")
     assert (

@@ -135,9 +135,9 @@ def executor_of(calls: dict[int, list[Call]]) -> int:
     raise AssertionError("no executor in the trace")
 
 
-def record(argv: list[str], file: Path) -> subprocess.Popen[bytes]:
+def record(argv: list[str], file: Path, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """Start a command under strace; with `-f` it stays until the last process has ended."""
     null = subprocess.DEVNULL
     return subprocess.Popen(
-        [*STRACE, "-o", os.fspath(file), *argv], stdin=null, stdout=null, stderr=subprocess.PIPE
+        [*STRACE, "-o", os.fspath(file), *argv], stdin=stdin, stdout=null, stderr=subprocess.PIPE
     )

@@ -14,9 +14,9 @@ def test_a_timeline(box: Box, pyc: Runtime):
     assert pyc("--trace", file, "run", "-b", bundle, box.id()).status == 3
     events = json.loads(file.read_text())["traceEvents"]
     names = {event["name"] for event in events}
-    assert {"shim_spawn", "engine.execute", "creation.compile"} <= names
+    assert {"shim_spawn", "executor.engine.execute", "lifecycle.create.compile"} <= names
     if pyc.command == str(CHECKOUT / "build" / "pycontainer"):  # the other has loaded it before
-        assert "load creation" in names
+        assert "load lifecycle.create" in names
     assert all(event["ph"] == "X" and event["dur"] >= 20 for event in events)
 
 
