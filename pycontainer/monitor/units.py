@@ -6,14 +6,14 @@ import re
 
 from pycontainer.base.errors import UsageError
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 BYTES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZES = "KMGTP"
 
 
 def seconds(text: str) -> float:
     """2d, 36h, 1h30m, 90: seconds."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw]?)", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdw]|)", text)
     if not parts or "".join(a + b for a, b in parts) != text:
         raise UsageError(f"{text!r} is no duration", hint="like 30s, 10m, 36h, 2d")
     return sum(float(number) * SECONDS[unit or "s"] for number, unit in parts)
@@ -32,7 +32,7 @@ def duration(value: float) -> str:
     rest = max(0, int(value))
     words: list[str] = []
     for unit in "wdhms":
-        count, rest = divmod(rest, SECONDS[unit])
+        count, rest = divmod(rest, int(SECONDS[unit]))
         if count or (unit == "s" and not words):
             words.append(f"{count}{unit}")
     return "".join(words[:2])

@@ -30,6 +30,7 @@ COMMANDS = (
     "info",
     "kill",
     "list",
+    "metrics",
     "mounts",
     "pause",
     "plan",
@@ -40,6 +41,8 @@ COMMANDS = (
     "spec",
     "start",
     "state",
+    "stats",
+    "top",
     "update",
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.cli.options import FLAG, TEXT
+from pycontainer.cli.options import FLAG, TEXT, TEXTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,11 +15,22 @@ SUMMARY = "list containers"
 USAGE = "list [options]"
 WORDS = (0, 0)
 OPTIONS = (
-    ("format", "f", TEXT, "FORMAT", "table (default) or json"),
+    ("format", "f", TEXT, "FORMAT", "table (default), json, or a template like '{{.id}} {{.age}}'"),
     ("quiet", "q", FLAG, "", "print only the ids"),
+    ("long", "l", FLAG, "", "with age, idle time, memory, CPU time, processes and engine"),
+    ("filter", "", TEXTS, "CONDITION", "only those with status=running, memory>100M, idle>2d, ..."),
+    ("sort", "", TEXT, "COLUMN", "by a column; -COLUMN reverses"),
 )
-HELP = ""
+HELP = """\
+Columns: id status engine owner age idle cputime memory limit peak pids oom exec cgroup bundle.
+A container is idle while it uses next to no CPU time, does no I/O and gets no exec. That is known
+from looks at it: by list --long, gc --idle, top and metrics.
 
+   pycontainer list --long --filter 'idle>2d' --filter engine=podman --sort memory
+   pycontainer list --filter annotation=com.example.team=blue --format '{{.id}} {{.memory}}'
+"""
+
+LONG = "id status age idle memory limit cputime pids engine owner"
 COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 _WIDTH, _PADDING = 12, 3  # Go's tabwriter as runc sets it up
 
@@ -27,6 +38,8 @@ _WIDTH, _PADDING = 12, 3  # Go's tabwriter as runc sets it up
 def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.cli.output import emit
 
+    if arguments.values.keys() - {"format", "quiet"} or "{{" in arguments["format"]:
+        return _monitored(settings, arguments)
     rows = _rows(settings)
     if arguments["quiet"]:
         emit("".join(f"{row['id']}\n" for row in rows))
@@ -41,6 +54,22 @@ def run(settings: Settings, arguments: Arguments) -> int:
         from pycontainer.base.errors import UsageError
 
         raise UsageError("invalid format option", hint="the formats are table and json")
+    return 0
+
+
+def _monitored(settings: Settings, arguments: Arguments) -> int:
+    """With what only their cgroups tell."""
+    from pycontainer.monitor import activity, columns, printing
+    from pycontainer.monitor.fleet import Fleet
+
+    conditions = [columns.condition(text) for text in arguments["filter"]]
+    rows = Fleet(settings).sample()
+    activity.look(settings, rows)
+    rows = [row for row in rows if all(holds(row) for holds in conditions)]
+    if arguments["sort"]:
+        rows = columns.order(rows, arguments["sort"])
+    form = "{{.id}}" if arguments["quiet"] else arguments["format"]
+    printing.show(rows, form, LONG.split())
     return 0
 
 

@@ -1,0 +1,33 @@
+"""Rows on stdout: as a table, as JSON, or by a template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pycontainer.base.errors import UsageError
+from pycontainer.monitor import columns
+from pycontainer.monitor.fleet import Row, document
+
+
+def render(rows: Sequence[Row], form: str, names: Sequence[str]) -> str:
+    """`form` is table (or ""), json, or a template."""
+    if "{{" in form:
+        line = columns.template(form)
+        return "".join(f"{line(row)}\n" for row in rows)
+    if form == "json":
+        return json.dumps([document(row) for row in rows]) + "\n"
+    if form in ("", "table"):
+        return "".join(f"{line}\n" for line in columns.table(columns.choose(names), rows))
+    raise UsageError("invalid format option", hint="the formats are table, json and a template")
+
+
+def show(rows: Sequence[Row], form: str, names: Sequence[str]) -> None:
+    """Print them."""
+    import sys
+
+    try:
+        sys.stdout.write(render(rows, form, names))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise SystemExit(128 + 13) from None
