@@ -131,6 +131,8 @@ _Noreturn void end_failed(int error, int silent);
 void forget_helper(void);
 
 /* process.c */
+/* Close what came with the plan, and is not needed after the start. */
+void close_the_rest(void);
 /* $LISTEN_PID of the program for which all has been prepared, if it has that. */
 void number_listen_pid(void);
 

@@ -8,6 +8,8 @@
 
 #include <linux/magic.h>
 
+#define IN_PROC "self/ns/pid_for_children"
+#define OF_CHILDREN "/proc/" IN_PROC /* as in plan/mounts.py */
 #define UMOUNT_NOFOLLOW 8
 #define ACCESS_TIME (MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME)
 
@@ -172,6 +174,14 @@ static int fs_failed(int fs, int error)
     return error;
 }
 
+/* The pid namespace that our children are born into, from a procfs that nobody can replace. */
+static int set_pidns(int fs)
+{
+    int proc = proc_handle();
+    SCOPED_FD fd = proc < 0 ? proc : xopenat(proc, IN_PROC, O_RDONLY, 0);
+    return fd < 0 ? fd : (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_FD, "pidns", NULL, fd);
+}
+
 /* One option of the list: "key=value", or a flag. */
 static int configure(int fs, const char *option)
 {
@@ -184,6 +194,8 @@ static int configure(int fs, const char *option)
         return -ENAMETOOLONG;
     memcpy(key, option, length);
     key[length] = 0;
+    if (same_text(key, "pidns") && same_text(equals + 1, OF_CHILDREN))
+        return set_pidns(fs);
     return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, equals + 1, 0);
 }
 

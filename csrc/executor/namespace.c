@@ -38,6 +38,8 @@ int do_respawn(void)
     int64_t flags = INT(RESPAWN, flags) | CLONE_PARENT | CLONE_PIDFD;
     /* The others in there may look into its descriptors. "/" is opened again if need be. */
     xclose(keep(&ex.rootfs));
+    if (INT(RESPAWN, late))
+        close_the_rest();
     long pid = sys5(__NR_clone, flags, 0, &pidfd, 0, 0);
     if (pid < 0)
         return (int)pid;

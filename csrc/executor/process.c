@@ -308,20 +308,23 @@ static void accept_signals(void)
         on_signal(fatal[i], die_of_signal);
 }
 
-/* The file of a hook that follows the start. */
-static int is_output(int slot)
+/* The gate, or the file of a hook that follows the start. */
+static int is_needed(int slot)
 {
-    for (const struct record *r = ex.now; r < plan_end(); r++)
+    for (const struct record *r = ex.now; r < plan_end(); r++) {
         if (r->kind == OP_HOOK && (r->ints[HOOK_out_slot] == slot || r->ints[HOOK_err_slot] == slot))
             return 1;
+        if (r->kind == OP_AWAIT_START && r->ints[AWAIT_START_slot] == slot)
+            return 1;
+    }
     return 0;
 }
 
 /* Nothing of the host stays within reach of who waits here, and of the hooks that follow. */
-static void close_the_rest(void)
+void close_the_rest(void)
 {
     for (int i = 0; i < MAX_SLOTS; i++)
-        if (ex.slots[i] >= 0 && !is_output(i))
+        if (ex.slots[i] >= 0 && !is_needed(i))
             xclose(keep(&ex.slots[i]));
     xclose(keep(&ex.rootfs));
     xclose(keep(&ex.proc));

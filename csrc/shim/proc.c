@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -41,6 +42,18 @@ int shim_set_subreaper(int on)
 int shim_pidfd_signal(int pidfd, int number)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) < 0 ? -errno : 0;
+}
+
+int shim_procfs_pidns(void)
+{
+    int fd = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+    long result = -1;
+
+    if (fd >= 0) {
+        result = syscall(SYS_fsconfig, fd, FSCONFIG_SET_STRING, "pidns", "/proc/self/ns/pid", 0);
+        close(fd);
+    }
+    return result == 0;
 }
 
 /* All signals get their default action, also those that our caller ignores. */

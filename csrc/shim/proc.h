@@ -16,6 +16,9 @@ int shim_set_subreaper(int on);
 /* Send a signal through a pidfd (Linux 5.1). */
 int shim_pidfd_signal(int pidfd, int number);
 
+/* Whether a procfs can be made for another pid namespace than ours (Linux 6.18): 1, 0. */
+int shim_procfs_pidns(void);
+
 /* Start a program of the host; its pid. `fds` become its descriptors 0 to count - 1, and it has no
  * other one (what is closed in us, and would keep its number, is closed there, too); all signals have their default action, and none is blocked. `directory` is its working
  * directory (a descriptor; -1: ours); with `group` it gets a process group of its own. Our own

@@ -22,9 +22,11 @@ class Host:
     privileges over the host (another user, or a user namespace). `apparmor`, `selinux`: the LSM
     is there and enabled. `kcore`: /proc/kcore exists. `mounts`: we may open mounts and attach them,
     in the mount namespace that we are in. `setgroups`: the user namespace that we are in has it.
+    `procfs_pidns`: a procfs can be mounted for another pid namespace (None: find out when asked).
     """
 
     __slots__ = (
+        "_procfs_pidns",
         "apparmor",
         "gid",
         "kcore",
@@ -48,6 +50,7 @@ class Host:
         kcore: bool = True,
         mounts: bool = True,
         setgroups: bool = True,
+        procfs_pidns: bool | None = False,
     ) -> None:
         self.uid = uid
         self.gid = gid
@@ -58,6 +61,16 @@ class Host:
         self.kcore = kcore
         self.mounts = mounts
         self.setgroups = setgroups
+        self._procfs_pidns = procfs_pidns
+
+    @property
+    def procfs_pidns(self) -> bool:
+        """Few containers need it: they pay for the question."""
+        if self._procfs_pidns is None:
+            from pycontainer._shim import lib
+
+            self._procfs_pidns = bool(lib.shim_procfs_pidns())
+        return self._procfs_pidns
 
 
 def probe(rootless: bool = False) -> Host:
@@ -77,6 +90,7 @@ def probe(rootless: bool = False) -> Host:
         kcore=posix.access("/proc/kcore", posix.F_OK),
         mounts=not rootless or _may_mount(lib),
         setgroups=not rootless or not _says("/proc/self/setgroups", b"d"),  # deny
+        procfs_pidns=None,
     )
 
 

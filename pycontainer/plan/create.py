@@ -76,6 +76,7 @@ def compile_create(config: dict[str, Any], inputs: Inputs) -> Plan:
     """The plan; ConfigError and HostError name the field that cannot be."""
     sketch = Sketch(config, inputs.host)
     sketch.spaces = Spaces(sketch.linux.get("namespaces") or [])
+    sketch.spaces.outside = namespaces.stays_outside(sketch)
     _deny_setgroups(sketch)
     mounts = Mounts(sketch, inputs.bundle, inputs.cgroup)
     nodes = _outside(sketch, inputs, mounts)
@@ -120,11 +121,12 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     nodes = _own_nodes(sketch)
     _enter(sketch, mounts, root, joined)
     namespaces.check_maps(sketch)
-    if namespaces.respawns(sketch):
+    if namespaces.respawns(sketch) and not sketch.spaces.outside:
         # Early: a procfs that is mounted shows the pid namespace that its mounter is in.
-        namespaces.respawn(sketch)
+        namespaces.respawn(sketch, late=False)
     namespaces.late(sketch)
-    sketch.add("setsid")
+    if not sketch.spaces.outside:
+        sketch.add("setsid")
     if inputs.keyring:
         sketch.add("keyring", f"_ses.{inputs.state['id']}")
     namespaces.identity(sketch)
@@ -221,12 +223,15 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Sl
     mounts.compile()
     devices.compile_devices(sketch, mounts.on_dev, nodes)
     process.terminal(sketch, mount=sketch.spaces.has("mount"))
-    process.control_terminal(sketch)
+    if not sketch.spaces.outside:
+        process.control_terminal(sketch)
     namespaces.net_devices(sketch)
     if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
         sketch.add("sync", "hooks", field="hooks")
         hooks.runtime(sketch, "prestart", "createRuntime")
+    namespaces.move_children(sketch, outside=True)
     hooks.container(sketch, "createContainer", dict(inputs.state, status="creating"))
+    namespaces.move_children(sketch, outside=False)
     mounts.finish()
     namespaces.names(sketch)
     _sysctls(sketch)
@@ -301,10 +306,19 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     if sketch.process.get("noNewPrivileges"):
         sketch.add("no_new_privs", field="process.noNewPrivileges")
     filter = inputs.filter
-    process.identity(sketch, process.kept(sketch, filter))
+    keeps = process.kept(sketch, filter)
+    sets = process.identity(sketch, keeps)
     sketch.add("chdir", sketch.process.get("cwd") or "/", field="process.cwd")
     env = process.environment(sketch)
     process.program(sketch, env)
+    if sketch.spaces.outside:
+        filter = process.appear(sketch, filter, sets, keeps, bool(filter and filter.lets_wait))
+        if filter and keeps & process.CAP_SYS_ADMIN:
+            sketch.warnings.append(
+                "linux.seccomp: this profile can only be loaded at the start; the container keeps"
+                " CAP_SYS_ADMIN until then, and a process of the joined pid namespace that has"
+                " CAP_SYS_PTRACE can take it; fix: set noNewPrivileges"
+            )
     sketch.add("sync", "ready")
     inputs.cgroup.devices(sketch)
     sketch.add("record", "created")

@@ -118,7 +118,7 @@ def _process(sketch: Sketch, inputs: EntryInputs, respawns: bool) -> None:
     sketch.add("chdir", cwd, field="process.cwd")
     process.program(sketch, env)
     if respawns:
-        filter = process.appear(sketch, filter, sets, keeps)
+        filter = process.appear(sketch, filter, sets, keeps, bool(filter and filter.lets_enter))
     else:
         process.session(sketch)
     process.become_program(sketch, filter, env, inputs.listen_fds)

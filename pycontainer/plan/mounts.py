@@ -33,6 +33,7 @@ _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
 CGROUPS = ("cgroup", "cgroup2")
 _HIDDEN = 2  # `missing` of bind_host, as csrc/executor/mount.c has it
 _PLAIN_DIRECTORY = ("proc", "sysfs")
+_OF_CHILDREN = "/proc/self/ns/pid_for_children"  # as in csrc/executor/mount.c
 # File systems that show a namespace, whose owner must be the mounter's user namespace; and where
 # the one that shows the host's is.
 OWNED = {
@@ -284,6 +285,8 @@ class Mounts:
             sb_flags = tuple([name for name in sb_flags if name != "ro"])
         data = self._mapped_only(fstype, split_data(options.data))
         data += self._label(fstype, data, bool(options.classic))
+        if fstype == "proc" and self.sketch.spaces.outside:
+            data = [*data, f"pidns={_OF_CHILDREN}"]
         self.sketch.add(
             "mount",
             classic,

@@ -29,17 +29,21 @@ if TYPE_CHECKING:
 
 # Joined in this order: mount last, because paths mean something else after it.
 CAP_CHOWN, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN = 1 << 0, 1 << 6, 1 << 7, 1 << 21
+_OWN_PID = "/proc/self/ns/pid"
 JOIN_ORDER = ("cgroup", "ipc", "uts", "network", "time", "pid", "mount")
 
 
 class Spaces:
-    """The namespaces of a container: `new` flags, `joined` type -> (path, field)."""
+    """The namespaces of a container: `new` flags, `joined` type -> (path, field); the executor
+    stays `outside` of the pid namespace that is joined as long as it can."""
 
-    __slots__ = ("joined", "new", "setgroups")
+    __slots__ = ("joined", "new", "outside", "pid_slots", "setgroups")
 
     def __init__(self, namespaces: list[dict[str, Any]]) -> None:
         self.new = 0
         self.joined: dict[str, tuple[str, str]] = {}
+        self.outside = False
+        self.pid_slots: tuple[int, int] | None = None
         self.setgroups = True
         for index, entry in enumerate(namespaces):
             kind, path = entry["type"], entry.get("path") or ""
@@ -84,7 +88,21 @@ def open_joined(sketch: Sketch) -> dict[str, int]:
     kinds = [kind for kind in order if kind in spaces.joined]
     if "pid" in kinds and not _respawned_pid(sketch):
         kinds.remove("pid")
+    if spaces.outside and (sketch.config.get("hooks") or {}).get("createContainer"):
+        own = sketch.slot()
+        sketch.add("open_namespace", own, CLONE_NEWPID, _OWN_PID, field="hooks.createContainer")
+        spaces.pid_slots = (own, _open(sketch, "pid"))
     return {kind: _open(sketch, kind) for kind in kinds}
+
+
+def move_children(sketch: Sketch, outside: bool) -> None:
+    """createContainer hooks are the host's programs, with all its privileges. Who stays outside of
+    a pid namespace keeps them there, too."""
+    slots = sketch.spaces.pid_slots
+    if slots:
+        path, field = sketch.spaces.joined["pid"]
+        slot, path = (slots[0], _OWN_PID) if outside else (slots[1], path)
+        sketch.add("setns", slot, CLONE_NEWPID, path, field=field)
 
 
 def enter(
@@ -140,9 +158,22 @@ def respawns(sketch: Sketch) -> bool:
     return "pid" in spaces.joined and _respawned_pid(sketch) and not spaces.staged
 
 
-def respawn(sketch: Sketch) -> None:
-    """Let the child go on."""
-    sketch.add("respawn", 0, field=sketch.spaces.joined["pid"][1])
+def stays_outside(sketch: Sketch) -> bool:
+    """True for a `create` that can wait with that until it has given up everything: where the
+    procfs that it mounts can be of another pid namespace than its own."""
+    if not respawns(sketch) or sketch.spaces.user:
+        return False
+    if not sketch.host.procfs_pidns:
+        sketch.warnings.append(
+            "linux.namespaces: a process of the joined pid namespace that has CAP_SYS_PTRACE can"
+            " take over the container while it is made; Linux 6.18 or newer prevents that"
+        )
+    return sketch.host.procfs_pidns
+
+
+def respawn(sketch: Sketch, late: bool) -> None:
+    """Let the child go on; `late`, it has nothing that the program will not have."""
+    sketch.add("respawn", 0, int(late), field=sketch.spaces.joined["pid"][1])
 
 
 def _become_root(sketch: Sketch, field: str) -> None:
@@ -191,7 +222,7 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> Non
         "pid" in spaces.joined and _respawned_pid(sketch)
     )
     if child:
-        sketch.add("respawn", spaces.new & CLONE_NEWPID, field="linux.namespaces")
+        sketch.add("respawn", spaces.new & CLONE_NEWPID, 0, field="linux.namespaces")
 
 
 def late(sketch: Sketch) -> None:

@@ -53,7 +53,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "cgroup_join": (CONTAINER, ("slot",), ("path",)),
     "setns": (CONTAINER, ("slot", "nstype"), ("path",)),
     "unshare": (CONTAINER, ("flags",), ()),
-    "respawn": (CONTAINER, ("flags",), ()),
+    "respawn": (CONTAINER, ("flags", "late"), ()),
     "become_root": (CONTAINER, ("setgroups", "visible", "uid", "gid"), ()),
     "setsid": (CONTAINER, (), ()),
     "keyring": (CONTAINER, (), ("name",)),

@@ -166,19 +166,20 @@ def seccomp(sketch: Sketch, filter: Filter) -> None:
 
 
 def appear(
-    sketch: Sketch, filter: Filter | None, sets: dict[str, int], keeps: int
+    sketch: Sketch, filter: Filter | None, sets: dict[str, int], keeps: int, lets: bool
 ) -> Filter | None:
     """The program's process appears in the pid namespace that it joins, with no more than the
     program itself may have. Returns the filter that is still to be loaded.
 
-    Who may trace it would get what is kept: so the filter comes first, if it lets the rest be done.
+    Who may trace it would get what is kept: so the filter comes first, if it `lets` the rest be
+    done.
     """
-    if filter and filter.lets_enter and keeps == CAP_SYS_ADMIN:
+    if filter and lets and keeps == CAP_SYS_ADMIN:
         sketch.add("seccomp_prepare", field="linux.seccomp")
         seccomp(sketch, filter)
         capabilities(sketch, sets, 0)
         filter = None
-    namespaces.respawn(sketch)
+    namespaces.respawn(sketch, late=True)
     session(sketch)
     return filter
 

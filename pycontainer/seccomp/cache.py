@@ -18,7 +18,7 @@ from _blake2 import blake2b
 from pycontainer.base.errors import os_reason
 
 # Part of the key: raise it with every change of what compiles to what.
-COMPILER = "pycontainer seccomp 3"
+COMPILER = "pycontainer seccomp 4"
 ENTRIES = 128  # in the cache; engines use one profile or a few
 
 _DIGEST = 20
@@ -36,11 +36,12 @@ class Filter:
     - `bpf`: struct sock_filter[], in this machine's byte order.
     - `flags`: SECCOMP_FILTER_FLAG_* for seccomp(SECCOMP_SET_MODE_FILTER).
     - `notify`: the call returns a listener's descriptor (then flags has NEW_LISTENER).
-    - `lets_enter`: what `exec` still has to do passes it (simulate.py).
+    - `lets_enter`: what `exec` still has to do passes it (simulate.py); `lets_wait`: what `create`
+      has to do, too.
     - `warnings`: what the user should know; `debug`: what was passed over, as runc's debug log.
     """
 
-    __slots__ = ("bpf", "debug", "flags", "lets_enter", "notify", "warnings")
+    __slots__ = ("bpf", "debug", "flags", "lets_enter", "lets_wait", "notify", "warnings")
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Filter:
         warnings: tuple[str, ...],
         debug: tuple[str, ...],
         lets_enter: bool = False,
+        lets_wait: bool = False,
     ) -> None:
         self.bpf = bpf
         self.flags = flags
@@ -57,6 +59,7 @@ class Filter:
         self.warnings = warnings
         self.debug = debug
         self.lets_enter = lets_enter
+        self.lets_wait = lets_wait
 
     @property
     def instructions(self) -> int:
@@ -105,8 +108,8 @@ def compile(seccomp: dict, cache_dir: str | None = None) -> Filter | None:
     finally:
         if cache >= 0:
             posix.close(cache)
-    bpf, flags, notify, warnings, debug, lets_enter = parts
-    return Filter(bpf, flags, notify, warnings, debug + notes, lets_enter)
+    bpf, flags, notify, warnings, debug, *lets = parts
+    return Filter(bpf, flags, notify, warnings, debug + notes, *lets)
 
 
 def _key(seccomp: dict) -> str:

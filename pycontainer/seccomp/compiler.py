@@ -46,7 +46,7 @@ class Rule:
 
 
 def build(seccomp: dict) -> tuple[str, tuple]:
-    """Return (libseccomp's file, (bpf, flags, notify, warnings, debug, lets_enter)).
+    """Return (libseccomp's file, (bpf, flags, notify, warnings, debug, lets_enter, lets_wait)).
 
     ConfigError, or HostError when libseccomp or the kernel cannot do it.
     """
@@ -69,10 +69,14 @@ def build(seccomp: dict) -> tuple[str, tuple]:
     if len(bpf) > 8 * INSTRUCTIONS_MAX:
         raise _too_long()
     library = ffi.string(lib.shim_seccomp_path()).decode()
-    lets_enter = not notify and simulate.passes(
-        bpf, lib.shim_seccomp_native_arch(), lambda name: resolve(0, name)
-    )
-    return library, (bpf, flags, notify, tuple(warnings), tuple(debug), lets_enter)
+
+    def passes(calls: simulate.Calls) -> bool:
+        arch: int = lib.shim_seccomp_native_arch()
+        return simulate.passes(bpf, arch, lambda name: resolve(0, name), calls)
+
+    lets_enter = not notify and passes(simulate.CALLS)
+    lets_wait = lets_enter and passes(simulate.WAITING)
+    return library, (bpf, flags, notify, tuple(warnings), tuple(debug), lets_enter, lets_wait)
 
 
 def _bad(message: str, where: str) -> ConfigError:

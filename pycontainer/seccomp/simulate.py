@@ -18,7 +18,8 @@ _INSTRUCTION = Struct("=HBBI")
 _WORD = (1 << 32) - 1
 _ACTION = 0xFFFF0000  # SECCOMP_RET_ACTION_FULL
 _PASSES = (0x7FFF0000, 0x7FFC0000)  # SECCOMP_RET_ALLOW, SECCOMP_RET_LOG
-_CLONE_PARENT, _CLONE_PIDFD = 0x8000, 0x1000
+_CLONE_PARENT, _CLONE_PIDFD, _CLONE_VM, _CLONE_VFORK = 0x8000, 0x1000, 0x100, 0x4000
+_SIGCHLD = 17
 
 # linux/bpf_common.h: what libseccomp makes use of.
 _LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
@@ -31,7 +32,8 @@ _TESTS: dict[int, Callable[[int, int], bool]] = {
 
 # The system calls of the operations behind `seccomp` in the plan of exec, and of a failure's
 # report, with the arguments that are known: number -> value.
-CALLS: dict[str, dict[int, int]] = {
+Calls = dict[str, dict[int, int]]
+CALLS: Calls = {
     "capset": {},
     "prctl": {},
     "clone": {0: _CLONE_PARENT | _CLONE_PIDFD, 1: 0},
@@ -47,13 +49,29 @@ CALLS: dict[str, dict[int, int]] = {
     "prlimit64": {0: 0},
     "execve": {},
 }
+# Those of a container that waits for its start then, and runs startContainer hooks.
+WAITING: Calls = {
+    "accept4": {},
+    "rt_sigaction": {},
+    "mmap": {},
+    "pipe2": {},
+    "fcntl": {},
+    "clone": {0: _CLONE_VM | _CLONE_VFORK | _CLONE_PIDFD | _SIGCHLD},
+    "dup3": {},
+    "close_range": {0: 3},
+    "ppoll": {},
+    "write": {},
+    "wait4": {},
+    "kill": {},
+    "clock_gettime": {},
+}
 
 
-def passes(bpf: bytes, arch: int, resolve: Callable[[str], int]) -> bool:
-    """True when all of CALLS are allowed, whatever their other arguments are."""
+def passes(bpf: bytes, arch: int, resolve: Callable[[str], int], calls: Calls = CALLS) -> bool:
+    """True when all of `calls` are allowed, whatever their other arguments are."""
     return all(
         is_let_through(verdict(bpf, data_of(resolve(name), arch, known)))
-        for name, known in CALLS.items()
+        for name, known in calls.items()
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pycontainer.linux.host import probe
 from pycontainer.seccomp import simulate
 from tests.support.box import Box
 from tests.support.bundles import Bundle
@@ -107,6 +108,100 @@ def test_a_tracer_finds_nothing_of_the_host(box: Box, thief: Path, name: str, ui
         bundle.linux["seccomp"] = FILTERS[name]
     assert rob(box, bundle, "c", uid) == []
     assert _hashes() == before
+
+
+def neighbour(box: Box, thief: Path, runtime: str) -> tuple[str, str]:
+    """A container whose program is the thief, for as long as it takes; its id and pid namespace."""
+    bundle = with_thief(box, thief, "CAP_SYS_PTRACE")
+    bundle.process["args"] = ["/bin/sh", "-c", "thief 5 c > /tmp/loot; sleep 1000"]
+    name = box.id("neighbour")
+    box.runtime(runtime)("run", "-d", "-b", bundle, name).ok()
+    return name, f"/proc/{box.runtime(runtime).state(name)['pid']}/ns/pid"
+
+
+def beside(box: Box, space: str, profile: dict[str, Any] | None, hooks: bool) -> Bundle:
+    """A container that joins this pid namespace."""
+    bundle = box.bundle("/bin/true")
+    bundle.join_namespace("pid", space)
+    bundle.process["noNewPrivileges"] = False
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}  # takes a procfs of the executor's own
+    if profile:
+        bundle.linux["seccomp"] = profile
+    if hooks:
+        bundle.config["hooks"] = {
+            "createContainer": [{"path": "/bin/true"}], "startContainer": [{"path": "/bin/true"}]
+        }  # fmt: skip
+    return bundle
+
+
+def make_many(box: Box, runtime: str, bundle: Bundle, name: str, thief_root: Path) -> list[str]:
+    """Make containers beside the thief until it has looked long enough; what it got."""
+    runs, made, loot = box.runtime(runtime), 0, thief_root / "tmp/loot"
+    while "seen" not in loot.read_text():
+        # runc 1.1 takes half a second for one
+        runs("create", "-b", bundle, f"{name}-{made}").ok()
+        runs("start", f"{name}-{made}").ok()
+        runs("delete", "--force", f"{name}-{made}").ok()
+        made += 1
+    lines = loot.read_text().splitlines()
+    assert made and int(lines[-1].split()[1]) > 0, lines
+    return lines[:-1]
+
+
+needs_pidns = pytest.mark.skipif(
+    not probe().procfs_pidns, reason="needs a procfs that can be of another pid namespace (6.18)"
+)
+PROFILES: dict[str, dict[str, Any] | None] = {
+    **FILTERS,
+    "as Docker's": {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["clone3", "setns", "mount"], "action": "SCMP_ACT_ERRNO",
+                      "errnoRet": 38}],
+    },
+}  # fmt: skip
+PROFILES["a list of what is allowed"] = {
+    "defaultAction": "SCMP_ACT_ERRNO",
+    "syscalls": [*FILTERS["a list of what is allowed"]["syscalls"],  # type: ignore[index]
+                 {"names": [*simulate.WAITING], "action": "SCMP_ACT_ALLOW"}],
+}  # fmt: skip
+
+
+@needs_pidns
+@pytest.mark.parametrize("hooks", [False, True], ids=["", "hooks"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_neighbour_of_the_same_pid_namespace(box: Box, thief: Path, profile: str, hooks: bool):
+    """While a container is made and waits, who shares its pid namespace finds no capability and no
+    directory there that are not the container's."""
+    name, space = neighbour(box, thief, "pycontainer")
+    bundle = beside(box, space, PROFILES[profile], hooks)
+    root = Path(box.pycontainer.state(name)["rootfs"])
+    assert make_many(box, "pycontainer", bundle, box.id("beside"), root) == []
+
+
+def test_runc_is_vulnerable_to_that(box: Box, thief: Path):
+    """The control: the attack is a real one."""
+    name, space = neighbour(box, thief, "runc")
+    bundle = beside(box, space, None, False)
+    loot = make_many(box, "runc", bundle, box.id("beside"), Path(box.runc.state(name)["rootfs"]))
+    assert any(line.startswith("caps") for line in loot)
+
+
+@needs_pidns
+def test_a_profile_that_lets_nobody_wait(box: Box, thief: Path):
+    """It can only be loaded at the end, by CAP_SYS_ADMIN: that is told."""
+    name, space = neighbour(box, thief, "pycontainer")
+    refused = {"names": ["accept4"], "action": "SCMP_ACT_ERRNO"}
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]}
+    bundle = beside(box, space, profile, False)
+    log = box.directory / "log"
+    box.pycontainer("--log", log, "create", "-b", bundle, box.id("beside")).ok()
+    assert "CAP_SYS_ADMIN" in log.read_text()
+    box.pycontainer("start", box.id("beside")).ok()
+    box.pycontainer("delete", "--force", box.id("beside")).ok()
+    log.unlink()
+    bundle.process["noNewPrivileges"] = True
+    box.pycontainer("--log", log, "create", "-b", bundle, box.id("beside")).ok()
+    assert not log.exists() or "CAP_SYS_ADMIN" not in log.read_text()
 
 
 def test_a_tracer_in_a_user_namespace_has_no_hold(box: Box, thief: Path):

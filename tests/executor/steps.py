@@ -72,7 +72,10 @@ def configured(walk: Walk, context: str, options: list[str]) -> None:
     """A file system that gets these options, and is made."""
     for option in options:
         key, equals, value = option.partition("=")
-        if equals:
+        if key == "pidns":  # by descriptor, from a procfs of its own
+            new_proc(walk)
+            walk.want("fsconfig", Fd(context), 5, key, None, ...)
+        elif equals:
             walk.want("fsconfig", Fd(context), 1, key, value, 0)
         else:
             walk.want("fsconfig", Fd(context), 0, key, None, 0)

@@ -292,9 +292,9 @@ def test_names_and_session(lab: Lab):
 
 def test_respawn_goes_on_in_a_child(lab: Lab):
     """The rest of the plan is another process's, in the new pid namespace."""
-    plan = [op("respawn", NEWPID), *lab.tree(PROC, script="echo $$")]
+    plan = [op("respawn", NEWPID, 0), *lab.tree(PROC, script="echo $$")]
     assert lab.run(plan, flags=NEWNS).ok() == "1\n"
-    plan = [op("respawn", NEWPID), *lab.tree(PROC, make("mask", path="/a" * 3000))]
+    plan = [op("respawn", NEWPID, 0), *lab.tree(PROC, make("mask", path="/a" * 3000))]
     assert lab.run(plan, flags=NEWNS).kind == "mask"
 
 

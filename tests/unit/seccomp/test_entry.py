@@ -69,3 +69,12 @@ def test_a_program_that_it_cannot_follow() -> None:
     assert simulate.passes(allow, 0xC000003E, len)
     assert not simulate.passes(unknown + allow, 0xC000003E, len)
     assert not simulate.passes(b"", 0xC000003E, len)
+
+
+def test_create_needs_more_than_exec():
+    """A container waits for its start, and runs hooks, with the filter."""
+    wait = [*simulate.WAITING]
+    for names, waits in ((NAMES, False), ([*NAMES, *wait], True), ([*NAMES, *wait[:-1]], False)):
+        profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule(*names)]}
+        made = cache.compile(profile)
+        assert made is not None and (made.lets_enter, made.lets_wait) == (True, waits)
