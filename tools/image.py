@@ -49,6 +49,8 @@ LEFT_OUT = (
     "api",
     "image",
     "monitor",
+    "spec.unknown_keys",
+    "check",
 )
 
 

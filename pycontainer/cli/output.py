@@ -33,3 +33,14 @@ def emit(text: str) -> None:
 def emit_document(text: str) -> None:
     """Write a document that ends without a newline, as runc's does, unless a person reads it."""
     emit(text + "\n" if posix.isatty(1) else text)
+
+
+def looks() -> tuple[bool, int]:
+    """Whether stdout takes colours, and the width to wrap at: none but on a terminal.
+
+    https://no-color.org: $NO_COLOR, when set and not empty, takes colours away.
+    """
+    if not posix.isatty(1):
+        return False, 0
+    colour = not posix.environ.get(b"NO_COLOR") and posix.environ.get(b"TERM") != b"dumb"
+    return colour, posix.get_terminal_size(1).columns or 80

@@ -16,6 +16,10 @@ _FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _ENTRIES = 20000  # names of one directory that are looked at
 
 
+class Unseen(Exception):
+    """The path leads into a mount that is not there yet."""
+
+
 class Node:
     """A file on the way: its path in the container, descriptor, status and mount."""
 
@@ -39,9 +43,15 @@ class Walk:
     `errno` is 0 when the path leads to `end`; else `end` is the last node that was reached and
     `missing` the component that follows it there. `directories` are those that were searched,
     `link` the last symbolic link that was followed: (its path, its target).
+
+    `mounts` are for a container that does not exist yet: what will lie where, as sources of the
+    host; "" for what nobody can look into before (Unseen).
     """
 
-    def __init__(self, root: int, path: str, cwd: str = "/") -> None:
+    def __init__(
+        self, root: int, path: str, cwd: str = "/", mounts: dict[str, str] | None = None
+    ) -> None:
+        self._mounts = mounts or {}
         self.errno = 0
         self.missing = ""
         self.link = ("", "")
@@ -95,12 +105,19 @@ class Walk:
                 self._enter(here, part, parts)
 
     def _enter(self, here: Node, part: str, parts: list[str]) -> None:
+        path = f"{here.path.rstrip('/')}/{part}"
+        source = self._mounts.get(path)
         try:
-            fd = self._keep(os.open(part, _FLAGS, dir_fd=here.fd))
+            if source == "":
+                raise Unseen(path)
+            place = (part, here.fd) if source is None else (source, None)
+            fd = self._keep(os.open(place[0], _FLAGS, dir_fd=place[1]))
         except OSError as error:
+            if any(mount.startswith(f"{path}/") for mount in self._mounts):
+                raise Unseen(path) from None  # a directory that is made for a mount
             self.errno, self.missing = error.errno or ENOENT, part
             return
-        node = Node(fd, f"{here.path.rstrip('/')}/{part}")
+        node = Node(fd, path)
         if not stat.S_ISLNK(node.status.st_mode):
             self._stack.append(node)
             return

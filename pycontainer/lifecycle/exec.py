@@ -59,7 +59,9 @@ def _prepared(container: Container, options: ExecOptions) -> tuple[dict[str, Any
     """The config with this process, and what connects that with its caller."""
     _check_status(container, options)
     config = container.config()
-    process = _process(config, options)
+    process, warnings = _process(config, options)
+    for warning in warnings:
+        container.settings.log.warning(warning)
     attachment = Attachment(options, bool(process.get("terminal")), stays=not options.detach)
     added = attachment.environment()
     if added:
@@ -93,8 +95,9 @@ def _check_status(container: Container, options: ExecOptions) -> None:
         raise StateError(f"cannot exec in a {now} container: {CLIENT_TEXTS['not_running']}")
 
 
-def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
-    """The process document: the caller's own, or the container's with the caller's changes."""
+def _process(config: dict[str, Any], options: ExecOptions) -> tuple[dict[str, Any], list[str]]:
+    """The process document: the caller's own, or the container's with the caller's changes; and
+    the warnings about it."""
     if options.process is not None:
         process, own = options.process, config.get("process") or {}
         for name in _INHERITED:
@@ -107,10 +110,10 @@ def _process(config: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
         from pycontainer.lifecycle.exec_process import merged
 
         process = merged(config.get("process") or {}, options)
-    spec.validate_process(process)
+    warnings = spec.validate_process(process)
     if not process.get("args"):
         raise ConfigError("must not be empty", field="process.args")
-    return process
+    return process, warnings
 
 
 def _start(

@@ -36,10 +36,12 @@ def validate(config: dict[str, Any], raw: bytes | None = None) -> list[str]:
     from pycontainer.spec._compiled_spec import valid_config
 
     warnings: list[str] = []
-    if not valid_config(config):
+    unknown: list[dict[str, Any]] = []
+    if not valid_config(config, unknown):
         from pycontainer.spec import compat
 
         warnings = compat.accept(config)
+    warnings += _unknown("CONFIG", config, "", unknown)
     return warnings + rules.check(config, raw)
 
 
@@ -48,11 +50,12 @@ def validate_process(process: dict[str, Any]) -> list[str]:
     from pycontainer.spec import rules
     from pycontainer.spec._compiled_spec import valid_process
 
-    if not valid_process(process):
+    unknown: list[dict[str, Any]] = []
+    if not valid_process(process, unknown):
         from pycontainer.spec import explain, schema
 
         explain.explain(schema.PROCESS, process, prefix="process")
-    return rules.check_process(process)
+    return _unknown("PROCESS", process, "process", unknown) + rules.check_process(process)
 
 
 def validate_resources(resources: dict[str, Any]) -> list[str]:
@@ -60,11 +63,13 @@ def validate_resources(resources: dict[str, Any]) -> list[str]:
     from pycontainer.spec import rules
     from pycontainer.spec._compiled_spec import valid_resources
 
-    if not valid_resources(resources):
+    unknown: list[dict[str, Any]] = []
+    if not valid_resources(resources, unknown):
         from pycontainer.spec import explain, schema
 
         explain.explain(schema.RESOURCES, resources, prefix="linux.resources")
-    return rules.check_resources(resources)
+    found = _unknown("RESOURCES", resources, "linux.resources", unknown)
+    return found + rules.check_resources(resources)
 
 
 def require_process(config: dict[str, Any]) -> None:
@@ -73,3 +78,12 @@ def require_process(config: dict[str, Any]) -> None:
         from pycontainer.base.errors import ConfigError
 
         raise ConfigError("is required but missing", field="process", clause="runtime.md#start")
+
+
+def _unknown(name: str, document: dict[str, Any], prefix: str, found: list[Any]) -> list[str]:
+    """Warnings about members that the schema does not have, when the validator `found` some."""
+    if not found:
+        return []
+    from pycontainer.spec import schema, unknown_keys
+
+    return unknown_keys.warnings(getattr(schema, name), document, prefix)

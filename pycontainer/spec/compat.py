@@ -25,12 +25,17 @@ def accept(config: dict[str, Any]) -> list[str]:
     from pycontainer.spec._compiled_spec import valid_config
 
     warnings: list[str] = []
-    copy = _no_filter(_device_modes(_propagation(config, warnings), warnings), warnings)
-    if copy is config or not valid_config(copy):
+    copy = rewritten(config, warnings)
+    if copy is config or not valid_config(copy, []):
         from pycontainer.spec import explain, schema
 
         explain.explain(schema.CONFIG, copy)
     return warnings
+
+
+def rewritten(config: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """The configuration as the schema would have it, which may be itself."""
+    return _no_filter(_device_modes(_propagation(config, warnings), warnings), warnings)
 
 
 def _linux(config: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pycontainer.base import optional_deps
 from pycontainer.base.errors import ConfigError
 from pycontainer.spec import schema as schemas
+from pycontainer.spec.schema import field_path
 
 optional_deps.enable()
 
@@ -54,33 +55,36 @@ def explain(name: str, document: Any, *, prefix: str = "") -> NoReturn:
     if not errors:  # cannot be while compiler and jsonschema agree, which a test holds them to
         raise ConfigError("does not follow the schema", field=prefix)
     best = min(errors, key=lambda error: len(error.absolute_path))
-    path = list(best.absolute_path)
-    if best.validator == "required":
-        missing = next(key for key in best.validator_value if key not in best.instance)
-        path.append(missing)
-        message = "is required but missing"
-    else:
-        message = _message(best)
     others = len(errors) - 1
-    raise ConfigError(
-        message,
-        field=field_path(path, prefix),
-        clause=schemas.clause(name, path),
-        hint=f"{others} more like this" if others else "",
-    )
+    raise _refusal(name, best, prefix, f"{others} more like this" if others else "")
 
 
-def field_path(path: list[str | int], prefix: str = "") -> str:
-    """A JSON path for people: process.rlimits[0].type, annotations["com.example.key"]."""
-    text = prefix
-    for key in path:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        elif re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
-            text += f".{key}" if text else key
-        else:
-            text += f"[{json.dumps(key, ensure_ascii=False)}]"
-    return text
+def violations(name: str, document: Any) -> Iterator[ConfigError]:
+    """All of them, in the order of the document."""
+    for error in _validator(name).iter_errors(document):
+        for key in _missing(error):
+            yield _refusal(name, error, "", "", key)
+
+
+def _refusal(
+    name: str, error: ValidationError, prefix: str, hint: str, missing: str = ""
+) -> ConfigError:
+    path = list(error.absolute_path)
+    missing = missing or _missing(error)[0]
+    if missing:
+        path.append(missing)
+    message = "is required but missing" if missing else _message(error)
+    clause = schemas.clause(name, path)
+    return ConfigError(message, field=field_path(path, prefix), clause=clause, hint=hint)
+
+
+def _missing(error: ValidationError) -> list[str]:
+    """The required members that are not there; [""] for an error of another kind."""
+    if error.validator != "required":
+        return [""]
+    required: Any = error.validator_value
+    given: Any = error.instance
+    return [key for key in required if key not in given]
 
 
 def _message(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ relative to. `walk` goes down from a schema along the path of a value.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,3 +100,16 @@ def clause(name: str, path: list[str | int]) -> str:
         own = node.schema.get("x-clause") or follow(node).schema.get("x-clause")
         nearest = own or nearest
     return nearest
+
+
+def field_path(path: list[str | int], prefix: str = "") -> str:
+    """A JSON path for people: process.rlimits[0].type, annotations["com.example.key"]."""
+    text = prefix
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+            text += f".{key}" if text else key
+        else:
+            text += f"[{json.dumps(key, ensure_ascii=False)}]"
+    return text

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "bundle",
+    "check",
     "checkpoint",
     "create",
     "delete",

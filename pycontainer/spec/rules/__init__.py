@@ -26,7 +26,7 @@ _HOOKS = (
     "poststart",
     "poststop",
 )
-_OTHER_PLATFORMS = ("solaris", "windows", "vm", "zos", "freebsd")
+OTHER_PLATFORMS = ("solaris", "windows", "vm", "zos", "freebsd")
 _ASCII_DIGITS = "0123456789"
 _ASCII_WORD = _ASCII_DIGITS + "-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # The members whose strings end up in system calls. Annotations are only passed on.
@@ -114,7 +114,7 @@ def root(subject: Subject) -> None:
 
 def platforms(subject: Subject) -> None:
     """Sections for other platforms do nothing here."""
-    for name in _OTHER_PLATFORMS:
+    for name in OTHER_PLATFORMS:
         if name in subject.config:
             subject.warn(name, "is not for Linux and not used")
 

@@ -34,7 +34,7 @@ def test_same_verdict_as_jsonschema(compiled: dict[str, Any], entry: str) -> Non
         document = generator.document(schema.load(file), file)
         if round_ % 4:
             document = damaged(rng, document)
-        verdict = compiled[entry](document)
+        verdict = compiled[entry](document, [])
         assert verdict is explain.conforms(file, document), json.dumps(document)
         verdicts[verdict] += 1
     assert min(verdicts.values()) > 200, verdicts
@@ -42,7 +42,7 @@ def test_same_verdict_as_jsonschema(compiled: dict[str, Any], entry: str) -> Non
 
 @pytest.mark.parametrize("document", [None, True, 1, 1.5, "x", [], {}, {"ociVersion": None}])
 def test_no_configuration(compiled: dict[str, Any], document: Any) -> None:
-    assert compiled["valid_config"](document) is False
+    assert compiled["valid_config"](document, []) is False
 
 
 @pytest.mark.parametrize("text", FITTING)

@@ -8,7 +8,7 @@ import pytest
 
 from pycontainer import spec
 from pycontainer.base.errors import ConfigError
-from pycontainer.spec import explain
+from pycontainer.spec import explain, schema
 
 
 def config(**members: Any) -> dict[str, Any]:
@@ -88,9 +88,9 @@ def test_resources_on_their_own() -> None:
 
 
 def test_field_path() -> None:
-    assert explain.field_path(["a", 0, "b c", "d"]) == 'a[0]["b c"].d'
-    assert explain.field_path([], "process") == "process"
-    assert explain.field_path(["x"], "process") == "process.x"
+    assert schema.field_path(["a", 0, "b c", "d"]) == 'a[0]["b c"].d'
+    assert schema.field_path([], "process") == "process"
+    assert schema.field_path(["x"], "process") == "process.x"
 
 
 def test_features_and_state_are_checked_off_the_hot_path() -> None:

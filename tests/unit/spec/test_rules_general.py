@@ -56,7 +56,8 @@ def test_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepted(name: str) -> None:
-    assert spec.validate(changed(ACCEPTED[name])) == []
+    warnings = [w for w in spec.validate(changed(ACCEPTED[name])) if "unknown, ignored" not in w]
+    assert warnings == []
 
 
 @pytest.mark.parametrize("section", ["solaris", "windows", "vm", "zos", "freebsd"])

@@ -1,0 +1,151 @@
+"""Everything in a config that `create` refuses, where `create` itself stops at the first.
+
+The schema finds all of its violations at once. The rules, and the compilation of the plan, stop at
+the first: so what they refuse is taken out of the copy, and they look again. An error about
+something that has been taken out already is a consequence, and not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pycontainer import spec
+from pycontainer.base.errors import ConfigError, ContainerError, HostError
+from pycontainer.check.case import Case
+from pycontainer.check.positions import parse
+from pycontainer.spec.schema import field_path
+
+_ROUNDS = 200
+_ALL_IDS = [{"containerID": 0, "hostID": 0, "size": (1 << 32) - 1}]
+# What stands for a member that has to be there.
+_STAND_INS: dict[str, Any] = {
+    "ociVersion": "1.3.0",
+    "root": {"path": "rootfs"},
+    "root.path": "rootfs",
+    "process.cwd": "/",
+    "process.args": ["true"],
+    "linux.uidMappings": _ALL_IDS,
+    "linux.gidMappings": _ALL_IDS,
+    "linux.seccomp.defaultAction": "SCMP_ACT_ERRNO",
+    "linux.memoryPolicy.mode": "MPOL_DEFAULT",
+    "linux.personality.domain": "LINUX",
+}
+
+
+def find(case: Case) -> None:
+    """Errors of the schema, then of the rules, then of the plan for this host."""
+    case.config = _without_other_platforms(case.config)
+    taken: set[str] = set()
+    for look in (_schema, _rules, _plan):
+        for _ in range(_ROUNDS):
+            problems = look(case)
+            repaired = [_note(case, problem, taken) for problem in problems]
+            if not any(repaired):
+                break
+
+
+def _without_other_platforms(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: v for name, v in config.items() if name not in spec.rules.OTHER_PLATFORMS}
+
+
+def _schema(case: Case) -> Sequence[ContainerError]:
+    from pycontainer.spec import compat, explain, schema
+
+    accepted = compat.rewritten(case.config, [])
+    # Later list elements first: the indices of the others stay true.
+    return list(explain.violations(schema.CONFIG, accepted))[::-1]
+
+
+def _rules(case: Case) -> list[ContainerError]:
+    try:
+        _warn(case, spec.rules.check(case.config))
+    except ConfigError as error:
+        return [error]
+    return []
+
+
+def _plan(case: Case) -> list[ContainerError]:
+    """What only the compilation sees, and what this host cannot do."""
+    from pycontainer.lifecycle.create import Creation
+    from pycontainer.lifecycle.options import CreateOptions
+
+    options = CreateOptions(bundle=case.options.bundle, document=(case.config, b"{}"), detach=True)
+    try:
+        creation = Creation(case.settings, "check", options, gated=True, dry=True)
+        plan = creation.compile()
+        case.layout = creation.driver.layout
+    except ContainerError as error:
+        return [error]
+    _warn(case, plan.warnings)
+    return []
+
+
+def _warn(case: Case, warnings: list[str]) -> None:
+    """Warnings are "FIELD: message"; those without a field are about the whole config."""
+    for warning in warnings:
+        field, colon, message = warning.partition(": ")
+        if not colon or " " in field:
+            field, message = "", warning
+        case.add("warning", field, message)
+
+
+def _note(case: Case, error: ContainerError, taken: set[str]) -> bool:
+    """Report an error and take its cause out of the config; False when that is not possible."""
+    field = error.field
+    key = case.in_file(field)
+    if not any(_related(key, other) for other in taken):
+        clause = error.clause if isinstance(error, ConfigError) else ""
+        message = error.message
+        if isinstance(error, HostError):
+            message = f"this host cannot do it: {message}"
+        case.add("error", field, message, error.hint, clause)
+    elif key in taken:
+        return False
+    taken.add(key)
+    return bool(field) and _take_out(case, field)
+
+
+def _related(field: str, other: str) -> bool:
+    return field == other or field.startswith((f"{other}.", f"{other}["))
+
+
+def _take_out(case: Case, field: str) -> bool:
+    """Remove what the field names: the innermost list element around it, or the member."""
+    steps = parse(field)
+    places = [depth for depth, step in enumerate(steps) if isinstance(step, int)]
+    if field in _STAND_INS:
+        return _set(case.config, steps, _STAND_INS[field])
+    end = places[-1] + 1 if places else len(steps)
+    holder = _at(case.config, steps[: end - 1])
+    last = steps[end - 1]
+    try:
+        del holder[last]
+    except (KeyError, IndexError, TypeError):
+        return False
+    if isinstance(last, int):
+        path = field_path(steps[: end - 1])
+        indices = case.gone.setdefault(path, [])
+        original = last
+        for index in indices:
+            original += index <= original
+        indices.append(original)
+        indices.sort()
+    return True
+
+
+def _at(value: Any, steps: list[str | int]) -> Any:
+    for step in steps:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _set(config: dict[str, Any], steps: list[str | int], value: Any) -> bool:
+    holder = _at(config, steps[:-1])
+    if not isinstance(holder, dict) or holder.get(steps[-1]) == value:
+        return False
+    holder[str(steps[-1])] = value
+    return True

@@ -1,0 +1,143 @@
+"""Files that have to be there: the root, mount sources, hooks, and the program."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+
+from pycontainer.check.case import Case
+from pycontainer.diagnose import paths as diagnose_paths
+from pycontainer.tables import mount_options
+
+
+def find(case: Case) -> None:
+    """All of them."""
+    _sources(case)
+    _hooks(case)
+    if _root(case):
+        _program(case)
+
+
+def _root(case: Case) -> bool:
+    path = case.rootfs
+    problem, fix = _missing(path), ""
+    if not problem and not os.path.isdir(path):
+        problem = f"{path} is a file, must be a directory"
+    if problem:
+        fix = "unpack an image there, or correct the path"
+        case.add("error", "root.path", problem, fix)
+    return not problem
+
+
+def _missing(path: str) -> str:
+    """Which part of a host's path is missing or closed; "" when it is there."""
+    try:
+        os.stat(path)
+        return ""
+    except FileNotFoundError:
+        return _not_there(path)
+    except NotADirectoryError:
+        return f"{path}: a part of this path is a file, not a directory"
+    except PermissionError:
+        closed = diagnose_paths.unsearchable(path, (os.geteuid(), os.getegid()))
+        return closed.problem if closed else f"{path}: permission denied"
+    except OSError as error:
+        return f"{path}: {(error.strerror or '').lower()}"
+
+
+def _not_there(path: str) -> str:
+    at = path
+    while at != "/" and not os.path.lexists(at):
+        at = os.path.dirname(at)
+    if os.path.islink(at):
+        return f"{at} is a symbolic link to {os.readlink(at)}, which does not exist"
+    name = path[len(at) :].strip("/").partition("/")[0]
+    where = f": {at} has no {name}" if at != os.path.dirname(path) else ""
+    try:
+        near = difflib.get_close_matches(name, os.listdir(at), 1, 0.75)
+    except OSError:
+        near = []
+    return f"{path} does not exist{where}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _sources(case: Case) -> None:
+    for index, mount in enumerate(case.mounts):
+        parsed = mount_options.parse(mount.get("options") or ())
+        source = mount.get("source") or ""
+        if not parsed.bind or parsed.remount or not source:
+            continue
+        path = source if source.startswith("/") else f"{case.bundle}/{source}"
+        if problem := _missing(path):
+            case.add("error", f"mounts[{index}].source", problem, "create it, or correct the path")
+        elif _is_dir(path) != _target_is_dir(case, mount["destination"], path):
+            kinds = ("a directory", "a file") if _is_dir(path) else ("a file", "a directory")
+            message = (
+                f"{source} is {kinds[0]}, but {mount['destination']} in the root is {kinds[1]}"
+            )
+            case.add("error", f"mounts[{index}]", message, "mount it elsewhere")
+
+
+def _is_dir(path: str) -> bool:
+    return stat.S_ISDIR(os.stat(path).st_mode)
+
+
+def _target_is_dir(case: Case, destination: str, source: str) -> bool:
+    """What lies there in the root; as the source, where that cannot be told: nothing, or a link."""
+    at = case.rootfs
+    for part in destination.strip("/").split("/"):
+        at = f"{at}/{part}"
+        if os.path.islink(at) or not os.path.exists(at):
+            return _is_dir(source)
+    return os.path.isdir(at)
+
+
+def _hooks(case: Case) -> None:
+    """Those of the runtime namespace; the others are files of the container."""
+    for stage, listed in (case.config.get("hooks") or {}).items():
+        if stage == "startContainer":
+            continue
+        for index, hook in enumerate(listed or ()):
+            field, path = f"hooks.{stage}[{index}].path", hook["path"]
+            if problem := _missing(path):
+                case.add("error", field, problem, "install it, or correct the path")
+            elif not os.access(path, os.X_OK) or _is_dir(path):
+                case.add("error", field, f"{path} is no executable file", f"chmod +x {path}")
+
+
+def _program(case: Case) -> None:
+    from pycontainer.diagnose.program import examine
+
+    if not case.process.get("args"):
+        return
+    sources: dict[str, str] = {}
+    for mount in case.mounts:
+        parsed = mount_options.parse(mount.get("options") or ())
+        source = mount.get("source") or ""
+        if not source.startswith("/"):
+            source = f"{case.bundle}/{source}"
+        sources[os.path.normpath("/" + mount["destination"].strip("/"))] = (
+            source if parsed.bind else ""
+        )
+    root = os.open(case.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        problem, path = examine(case.config, root, sources)
+    finally:
+        os.close(root)
+    if problem:
+        what, _, fix = problem.partition("; fix: ")
+        case.add("error", "process.args[0]", what, fix)
+    elif path.startswith("/"):
+        _noexec(case, path)
+
+
+def _noexec(case: Case, path: str) -> None:
+    """The mount that the program will be on, the last of the longest."""
+    best, found = "", -1
+    for index, mount in enumerate(case.mounts):
+        place = "/" + mount["destination"].strip("/")
+        if (path + "/").startswith(place + "/") and len(place) >= len(best):
+            best, found = place, index
+    if found >= 0 and "noexec" in (case.mounts[found].get("options") or ()):
+        message = f"has noexec, and the program {path} is on it"
+        case.add("error", f"mounts[{found}].options", message, "take noexec out")

@@ -1,0 +1,190 @@
+"""The file of a program in its root file system: is the way to it open, may it be executed?
+
+Each function leaves one sentence with the remedy, or "" when nothing is wrong.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import stat
+
+from pycontainer.diagnose.access import Identity
+from pycontainer.diagnose.tree import Node, Walk, names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NEAR = 3  # names in "did you mean"
+
+
+class Case:
+    """One program that failed: what it was called, where it was looked for, by whom."""
+
+    __slots__ = (
+        "config",
+        "cwd",
+        "errno",
+        "limits",
+        "mounts",
+        "name",
+        "process",
+        "root",
+        "search",
+        "who",
+    )
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        root: int,
+        number: int,
+        detail: str,
+        mounts: dict[str, str] | None = None,
+    ) -> None:
+        process = config.get("process") or {}
+        self.config = config
+        self.process = process
+        self.root = root
+        self.mounts = mounts
+        self.errno = number
+        self.cwd = process.get("cwd") or "/"
+        # "exec /usr/bin/program" is what the executor says
+        self.name = detail.removeprefix("exec ") or (process.get("args") or [""])[0]
+        paths = [e[5:] for e in process.get("env") or () if e.startswith("PATH=")]
+        self.search = paths[-1] if paths else DEFAULT_PATH
+        self.limits = {entry["type"]: entry["soft"] for entry in process.get("rlimits") or ()}
+        self.who = Identity(config)
+
+    def walk(self, path: str) -> Walk:
+        """Follow a path as the program's process does."""
+        return Walk(self.root, path, self.cwd, self.mounts)
+
+    def mount_field(self, point: str) -> str:
+        """The mount of config.json that lies there, as "mounts[3]"; "" for none."""
+        found = ""
+        for index, mount in enumerate(self.config.get("mounts") or ()):
+            if os.path.normpath(mount.get("destination", "")).strip("/") == point[1:]:
+                found = f"mounts[{index}]"
+        return found
+
+
+def fix(problem: str, remedy: str) -> str:
+    return f"{problem}; fix: {remedy}"
+
+
+def perhaps(problem: str, near: str) -> str:
+    return f"{problem}; did you mean {near}?"
+
+
+def near_names(name: str, known: set[str]) -> str:
+    return ", ".join(difflib.get_close_matches(name, sorted(known), _NEAR, 0.75))
+
+
+def way(case: Case, walk: Walk) -> str:
+    """The component of the path that is missing, no directory, or closed."""
+    for directory in walk.directories:
+        if not case.who.may(directory, 1):
+            return fix(
+                f"the directory {directory.path} is not searchable for {case.who} "
+                f"({_mode(directory)})",
+                "chmod o+x it in the image",
+            )
+    at = walk.end.path
+    if walk.errno == errno.ENOTDIR:
+        return fix(f"{at} is a file, not a directory", "correct the path")
+    if walk.errno == errno.ELOOP:
+        link, target = walk.link
+        return fix(f"the symbolic links go in a circle at {link} -> {target}", "correct the links")
+    if walk.errno == errno.ENAMETOOLONG:
+        return fix("a part of the path is longer than 255 bytes", "correct the path")
+    if walk.errno == errno.ENOENT:
+        return _missing(case, walk)
+    return ""
+
+
+def _missing(case: Case, walk: Walk) -> str:
+    if empty := empty_root(case):
+        return empty
+    problem = f"{walk.end.path} has no {walk.missing}"
+    link, target = walk.link
+    if link:
+        problem = f"{link} is a symbolic link to {target}, and {problem}"
+    base = case.name.rpartition("/")[2]
+    for directory in case.search.split(":"):
+        with case.walk(f"{directory}/{base}") as other:
+            if not other.errno and not file(case, other):
+                return perhaps(problem, f"{directory}/{base}")
+    if near := near_names(walk.missing, set(names(walk.end))):
+        return perhaps(problem, near)
+    return fix(problem, "correct the path, or install the program in the root file system")
+
+
+def empty_root(case: Case) -> str:
+    """Nothing is there but what the runtime makes itself."""
+    with case.walk("/") as walk:
+        if set(names(walk.end)) - {"dev", "etc", "proc", "run", "sys"}:
+            return ""
+    path = (case.config.get("root") or {}).get("path")
+    return fix(
+        f"the root file system {path} is empty", "unpack an image there, or correct root.path"
+    )
+
+
+def file(case: Case, walk: Walk) -> str:
+    """What keeps a file that is there from being executed at all."""
+    if walk.errno:
+        return ""
+    node, mode = walk.end, walk.end.status.st_mode
+    if stat.S_ISDIR(mode):
+        return "fix: name a program in it"
+    if not stat.S_ISREG(mode):
+        return fix(f"{node.path} is {_special(mode)}, not a regular file", "name a program")
+    if walk.is_noexec():
+        return _noexec(case, walk)
+    if not mode & 0o111:
+        return fix(f"{node.path} is not executable ({_mode(node)})", "chmod +x it in the image")
+    if not case.who.may(node, 1):
+        return fix(
+            f"{node.path} is not executable for {case.who} ({_mode(node)})",
+            "chmod o+x it in the image, or choose another process.user",
+        )
+    return ""
+
+
+def _special(mode: int) -> str:
+    kinds = (
+        (stat.S_ISFIFO, "a fifo"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+    )
+    return next((words for test, words in kinds if test(mode)), "of another type")
+
+
+def _noexec(case: Case, walk: Walk) -> str:
+    point = walk.mount_point()
+    field = case.mount_field(point)
+    if field:
+        remedy = f"take noexec out of {field}.options, or put the program elsewhere"
+        if not _names_noexec(case, field):
+            remedy = f"mount the source of {field} with exec, or put the program elsewhere"
+        return fix(f"{walk.end.path} is on {point}, which is mounted noexec", remedy)
+    if point == "/":
+        return fix(
+            "the file system of root.path is mounted noexec on the host",
+            "move the bundle, or remount it with exec",
+        )
+    return fix(f"{walk.end.path} is on {point}, which is mounted noexec", "put it elsewhere")
+
+
+def _names_noexec(case: Case, field: str) -> bool:
+    index = int(field[7:-1])
+    return "noexec" in (case.config["mounts"][index].get("options") or ())
+
+
+def _mode(node: Node) -> str:
+    return f"mode {node.status.st_mode & 0o7777:04o}, owner {node.status.st_uid}"

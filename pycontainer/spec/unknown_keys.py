@@ -1,0 +1,84 @@
+"""Members of a document that its schema does not have: a runtime ignores them, a person misspells
+them. Loaded when the compiled validator has met one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from typing import Any, NamedTuple
+
+from pycontainer.spec import schema as schemas
+from pycontainer.spec.rules import OTHER_PLATFORMS
+from pycontainer.spec.schema import Node, field_path
+
+_SHOWN = 8  # of a document, in the log
+_NEAR = 0.7
+
+
+class Unknown(NamedTuple):
+    """A member that is ignored: the way to it, and what was perhaps meant, as a sentence."""
+
+    path: tuple[str | int, ...]
+    hint: str
+
+
+def warnings(name: str, document: Any, prefix: str = "") -> list[str]:
+    """One line for each; fields begin with `prefix`."""
+    found = find(name, document)
+    lines = [
+        f"{field_path(list(one.path), prefix)}: unknown, ignored{one.hint and '; ' + one.hint}"
+        for one in found[:_SHOWN]
+    ]
+    if len(found) > _SHOWN:
+        lines.append(f"{len(found) - _SHOWN} more unknown members; see `check`")
+    return lines
+
+
+def find(name: str, document: Any) -> list[Unknown]:
+    """All of them, in the order of the document; `name` is the schema's file."""
+    found: list[Unknown] = []
+    _search(Node(schemas.load(name), name), document, (), found)
+    return found
+
+
+def _search(node: Node, value: Any, path: tuple[str | int, ...], found: list[Unknown]) -> None:
+    known = schemas.children(node)
+    members = enumerate(value) if type(value) is list else ()
+    for key, member in value.items() if type(value) is dict else members:
+        if known and key not in known:
+            found.append(Unknown((*path, key), _hint(str(key), list(known), path)))
+            continue
+        below = schemas.step(node, key)
+        if below is not None and type(member) in (dict, list):
+            _search(below, member, (*path, key), found)
+
+
+def _hint(key: str, siblings: list[str], path: tuple[str | int, ...]) -> str:
+    """A sibling of nearly the same name, or the object that has a member of exactly that name."""
+    near = difflib.get_close_matches(key.lower(), [name.lower() for name in siblings], 1, _NEAR)
+    if near:
+        name = next(name for name in siblings if name.lower() == near[0])
+        return f"did you mean {name}?"
+    here = field_path([step for step in path if isinstance(step, str)])
+    homes = [home for home in _homes().get(key, ()) if home != here]
+    if 0 < len(homes) <= 2:
+        return f"it belongs in {' or '.join(home or 'the top level' for home in homes)}"
+    return ""
+
+
+@cache
+def _homes() -> dict[str, list[str]]:
+    """Member name -> the objects of config.json that have it (indices left out)."""
+    homes: dict[str, list[str]] = {}
+    pending = [("", Node(schemas.load(schemas.CONFIG), schemas.CONFIG))]
+    while pending:
+        place, node = pending.pop()
+        node = schemas.follow(node)
+        if "items" in node.schema:
+            pending.append((place, Node(node.schema["items"], node.file)))
+        for name, child in schemas.children(node).items():
+            if place or name not in OTHER_PLATFORMS:
+                homes.setdefault(name, []).append(place)
+                pending.append((f"{place}.{name}" if place else name, child))
+    return homes
