@@ -27,6 +27,16 @@ CLIENT_TEXTS = {
 }
 
 
+MESSAGE_MAX = 16384  # characters; names in a config can be as long as the config
+
+
+def cut(text: str, room: int = MESSAGE_MAX) -> str:
+    """The text, without its middle if it is longer than `room`."""
+    if len(text) <= room:
+        return text
+    return f"{text[: room // 2]} [...] {text[-room // 2 :]}"
+
+
 class ContainerError(Exception):
     """Anything that pycontainer refuses or fails to do; `str()` is the line for the user.
 
@@ -36,8 +46,8 @@ class ContainerError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, field: str = "", hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = cut(message)
+        super().__init__(self.message)
         self.field = field
         self.hint = hint
 

@@ -12,8 +12,11 @@ import _json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
+_LEVELS = 10_000  # of Go's decoder
+_STACK = 4 << 20  # bytes; twice of what so many levels take
 _SPACE = " \t\n\r"  # RFC 8259, section 2
 
 
@@ -53,7 +56,7 @@ def loads(data: bytes | str, *, surrogates: bool = False) -> Any:
         raise ValueError("unexpected byte order mark at the start")
     start = 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE))
     try:
-        value, end = _scanned(text, start)
+        value, end = _recursive(_scanned, text, start)
     except StopIteration as stop:
         raise ValueError(_located("expecting a value", text, stop.value)) from None
     except RecursionError:
@@ -67,6 +70,27 @@ def loads(data: bytes | str, *, surrogates: bool = False) -> Any:
     if not surrogates and ("\\ud" in text or "\\uD" in text):
         _refuse_surrogates(value, text)
     return value
+
+
+def _recursive(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of C's; with Go's limit of levels, if it runs into Python's."""
+    try:
+        return function(*arguments)
+    except RecursionError:
+        import resource
+        import sys
+        from _thread import get_native_id
+        from posix import getpid
+
+        stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+        if 0 <= stack < _STACK or get_native_id() != getpid():  # a thread's may be small
+            raise
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + _LEVELS)
+        try:
+            return function(*arguments)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 def _scanned(text: str, start: int) -> tuple[Any, int]:
@@ -110,7 +134,7 @@ def _offence(message: str, text: str) -> str:
 
 def _refuse_surrogates(value: object, text: str) -> None:
     try:
-        dumped = "".join(_encoder(_json.encode_basestring)(value, 0))
+        dumped = "".join(_recursive(_encoder(_json.encode_basestring), value, 0))
         dumped.encode()
     except UnicodeEncodeError:
         raise ValueError(_offence("a string holds a lone surrogate", text)) from None
@@ -145,7 +169,7 @@ def dumps(obj: Any, indent: int | str | None = None) -> str:
 def _dumps(obj: Any, indent: int | str | None, quote: Any) -> str:
     try:
         if indent is None:
-            return "".join(_encoder(quote)(obj, 0))
+            return "".join(_recursive(_encoder(quote), obj, 0))
         parts: list[str] = []
         unit = indent if isinstance(indent, str) else " " * indent
         _indented(obj, "\n", (unit, quote, _encoder(quote)), parts)

@@ -41,7 +41,7 @@ def report(error: BaseException, session: Session) -> int:
         path = log.place(session.options["log"])
     as_json = session.options["log-format"] == "json"
     if path:
-        log.to_stderr(log.one_line(record[1]))
+        log.to_stderr(log.plain_line, record)
         log.append(path, as_json, record)
     else:
         log.write("", as_json, record)

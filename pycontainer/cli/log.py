@@ -11,15 +11,17 @@ import posix
 import time
 
 from pycontainer.base import jsonfast
-from pycontainer.base.errors import HostError, os_reason
+from pycontainer.base.errors import HostError, cut, os_reason
 from pycontainer.base.settings import NAME, absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Record = tuple[str, str, dict[str, Any]]  # level, message, further keys
 
+RECORD_MAX = 65536  # bytes of one record; readers of lines stop at longer ones
 _APPEND = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_SYNC | posix.O_CLOEXEC
 _BACKENDS = ("journald", "syslog")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
@@ -59,12 +61,7 @@ def write(path: str, as_json: bool, record: Record) -> None:
     """
     if path and append(path, as_json, record):
         return
-    if as_json:
-        to_stderr(json_line(record))
-    elif _isatty(2):
-        to_stderr(short_line(record))
-    else:
-        to_stderr(text_line(record))
+    to_stderr(json_line if as_json else short_line if _isatty(2) else text_line, record)
 
 
 def append(path: str, as_json: bool, record: Record) -> bool:
@@ -72,25 +69,38 @@ def append(path: str, as_json: bool, record: Record) -> bool:
     if path[0] != "/":
         from pycontainer.cli import log_backends
 
-        return log_backends.send(path, json_line(record) if as_json else record[1], record[0])
+        return log_backends.send(path, _fitting(json_line if as_json else plain, record), record[0])
     try:
         fd = posix.open(path, _APPEND, 0o644)
     except OSError:
         return False
     try:
-        _write(fd, json_line(record) if as_json else text_line(record))
+        _write(fd, _fitting(json_line if as_json else text_line, record))
     finally:
         posix.close(fd)
     return True
 
 
-def to_stderr(line: str) -> None:
-    """Write one line, whatever it holds; a closed stderr is not an error."""
-    _write(2, line)
+def to_stderr(form: Callable[[Record], str], record: Record) -> None:
+    """Write one record in this form; a closed stderr is not an error."""
+    _write(2, _fitting(form, record))
 
 
-def _write(fd: int, line: str) -> None:
-    data = (line + "\n").encode("utf-8", "surrogateescape")
+def _fitting(form: Callable[[Record], str], record: Record) -> bytes:
+    """The record in this form; what would make it too long is cut in the middle."""
+    room = RECORD_MAX
+    while True:
+        data = form(record).encode("utf-8", "surrogateescape")
+        if len(data) < RECORD_MAX:
+            return data
+        room //= 2
+        level, message, extra = record
+        texts = {key: cut(value, room) for key, value in extra.items() if type(value) is str}
+        record = level, cut(message, room), extra | texts
+
+
+def _write(fd: int, data: bytes) -> None:
+    data += b"\n"
     try:
         while data:
             data = data[posix.write(fd, data) :]
@@ -115,6 +125,16 @@ def text_line(record: Record) -> str:
     """logrus' text format when stderr is not a terminal."""
     level, message, _ = record
     return f'time="{timestamp()}" level={level} msg={quoted(message)}'
+
+
+def plain(record: Record) -> str:
+    """The message alone."""
+    return record[1]
+
+
+def plain_line(record: Record) -> str:
+    """The message alone, in one line."""
+    return one_line(record[1])
 
 
 def short_line(record: Record) -> str:

@@ -28,10 +28,9 @@ def check(place: str) -> None:
         raise HostError(f"log to {place}: connect {address}: {reason}", field="--log") from None
 
 
-def send(place: str, message: str, level: str) -> bool:
+def send(place: str, text: bytes, level: str) -> bool:
     """One record; False when it did not get there."""
     backend, _, name = place.partition(":")
-    text = message.encode("utf-8", "surrogateescape")
     make = _of_journal if backend == "journald" else _of_syslog
     try:
         socket = _connected(place)

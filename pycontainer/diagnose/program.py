@@ -14,6 +14,7 @@ from pycontainer.base.errors import CLIENT_TEXTS
 from pycontainer.diagnose import binary
 from pycontainer.diagnose.program_file import (
     DEFAULT_PATH,
+    SEARCHED,
     Case,
     empty_root,
     file,
@@ -52,7 +53,7 @@ def examine(config: dict[str, Any], root: int, mounts: dict[str, str]) -> tuple[
     try:
         if "/" in case.name:
             return _inspect(case, case.name, 0), case.name
-        for directory in case.search.split(":"):
+        for directory in case.search.split(":")[:SEARCHED]:
             path = f"{directory or '.'}/{case.name}"
             with case.walk(path) as walk:
                 if not walk.errno and not file(case, walk):
@@ -89,7 +90,7 @@ def _searched(case: Case) -> str:
         shown = ", ".join(f'"{word}"' for word in words)
         return fix(f'"{name}" is one argument with blanks in it', f"split it: [{shown}]")
     known: dict[str, list[str]] = {}
-    for directory in case.search.split(":"):
+    for directory in case.search.split(":")[:SEARCHED]:
         with case.walk(f"{directory or '.'}/{name}") as walk:
             if passed_over := file(case, walk):
                 return passed_over

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NAME_MAX = 255
+SEARCHED = 100  # directories of $PATH
 _NEAR = 3  # names in "did you mean"
 
 
@@ -81,6 +83,8 @@ def perhaps(problem: str, near: str) -> str:
 
 
 def near_names(name: str, known: set[str]) -> str:
+    if len(name) > _NAME_MAX:
+        return ""  # no file has such a name, and the comparison would take minutes
     return ", ".join(difflib.get_close_matches(name, sorted(known), _NEAR, 0.75))
 
 
@@ -114,7 +118,7 @@ def _missing(case: Case, walk: Walk) -> str:
     if link:
         problem = f"{link} is a symbolic link to {target}, and {problem}"
     base = case.name.rpartition("/")[2]
-    for directory in case.search.split(":"):
+    for directory in case.search.split(":")[:SEARCHED]:
         with case.walk(f"{directory}/{base}") as other:
             if not other.errno and not file(case, other):
                 return perhaps(problem, f"{directory}/{base}")

@@ -72,7 +72,6 @@ def _prepared(container: Container, options: ExecOptions) -> tuple[dict[str, Any
 def _begin(
     container: Container, config: dict[str, Any], options: ExecOptions, attachment: Attachment
 ) -> Started:
-    attachment.prepare()
     try:
         started = _start(container, config, options, attachment)
     except BaseException:
@@ -152,6 +151,7 @@ def _start(
             fds=attachment.fds,
             preserve=attachment.preserve,
         )
+        attachment.prepare()  # signals are blocked from here on: nothing is computed any more
         return engine.execute(plan, around)
     finally:
         posix.close(init)

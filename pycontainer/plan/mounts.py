@@ -322,6 +322,8 @@ class Mounts:
 
 def clean(path: str) -> str:
     """An absolute path without empty, `.` and `..` parts, as seen from the container's root."""
+    if "//" not in path and "/." not in path and path[:1] == "/" and path[-1:] != "/":
+        return path
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":

@@ -34,15 +34,14 @@ def memory_policy(mode: int, nodes: bytes) -> str:
 
 def ranges(mask: bytes) -> str:
     """A mask as a list like 0-3,7."""
-    bits = int.from_bytes(mask, "little")
-    numbers = [number for number in range(bits.bit_length()) if bits >> number & 1]
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and parts[-1][-1] == number - 1:
-            parts[-1] = [parts[-1][0], number]
-        else:
-            parts.append([number])
-    return ",".join("-".join(map(str, part)) for part in parts)
+    digits = f"{int.from_bytes(mask, 'little'):b}"[::-1] + "0"
+    parts = []
+    first = digits.find("1")
+    while first >= 0:
+        end = digits.find("0", first)
+        parts.append(str(first) if end == first + 1 else f"{first}-{end - 1}")
+        first = digits.find("1", end)
+    return ",".join(parts)
 
 
 def _name(table: dict[str, int], number: int) -> str:

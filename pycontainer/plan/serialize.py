@@ -16,6 +16,10 @@ from _struct import Struct
 from pycontainer.base.errors import ConfigError
 from pycontainer.plan.ops import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAGIC = 0x70796331  # "pyc1"
 HEADER = Struct("<IIIIQ")
 RECORD = Struct(f"<II{MAX_INTS}q{2 * MAX_TEXTS}I")
@@ -39,18 +43,33 @@ def pack(ops: list[Op]) -> bytes:
     arena: list[bytes] = []
     offset = 0
     for index, item in enumerate(ops):
-        if TABLE[item.kind][0] != CONTAINER:
+        kind = item.kind
+        if TABLE[kind][0] != CONTAINER:
             continue
         spans: list[int] = []
         for text in item.texts:
-            spans += (offset, len(text))
-            arena += (text, b"\0")
-            offset += len(text) + 1
+            length = len(text)
+            spans += (offset, length)
+            arena.append(text)
+            offset += length + 1
         if offset > LIMIT:
             raise ConfigError(f"plan too large: over {LIMIT >> 20} MiB", field=item.field)
-        spans += (0,) * (2 * MAX_TEXTS - len(spans))
-        ints = item.ints + (0,) * (MAX_INTS - len(item.ints))
-        records.append(RECORD.pack(NUMBERS[item.kind], index, *ints, *spans))
+        record = _record(len(item.ints), len(item.texts))
+        records.append(record(NUMBERS[kind], index, *item.ints, *spans))
     start = HEADER.size + RECORD.size * len(records)
     header = HEADER.pack(MAGIC, CHECKSUM, len(records), start, start + offset)
-    return b"".join([header, *records, *arena])
+    arena.append(b"")
+    return b"".join([header, *records, b"\0".join(arena)])
+
+
+_packers: dict[tuple[int, int], Callable[..., bytes]] = {}
+
+
+def _record(ints: int, texts: int) -> Callable[..., bytes]:
+    """What packs a record with so many integers and texts; zeros stand for the others."""
+    key = (ints, texts)
+    if key not in _packers:
+        unused = 8 * (MAX_INTS - ints)
+        form = f"<II{ints}q{unused}x{2 * texts}I{8 * (MAX_TEXTS - texts)}x"
+        _packers[key] = Struct(form).pack
+    return _packers[key]

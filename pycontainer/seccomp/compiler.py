@@ -24,6 +24,8 @@ INSTRUCTIONS_MAX = 4096  # BPF_MAXINSNS
 TREE_FROM = 32
 UNKNOWN_SYSCALL = -1  # __NR_SCMP_ERROR
 
+Chain = tuple[tuple[int, ...], ...]  # conditions that all have to hold
+
 _ARCH_REASONS = {
     errno.EINVAL: "this libseccomp does not know it",
     errno.EDOM: "its byte order is not this machine's",
@@ -209,7 +211,7 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
                 raise HostError(f"add {name} to a seccomp filter: {reason}", field=FIELD)
         if len(rules) > TREE_FROM and lib.shim_seccomp_optimize(context) < 0:
             debug.append("seccomp binary tree optimization not available")
-        unknown = [rule.name for rule in rules if not _add(context, default, rule)]
+        unknown = _add_all(context, default, rules)
         if unknown:
             debug.append(words.UNKNOWN + " ".join(unknown))
         out = ffi.new("unsigned char[]", 8 * INSTRUCTIONS_MAX)
@@ -223,34 +225,57 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
         lib.shim_seccomp_end(context)
 
 
-def _add(context: object, default: int, rule: Rule) -> bool:
-    """Add a rule; False when nobody knows the system call. One that changes nothing is left out."""
-    if rule.action == default:
-        return True
-    number = resolve(0, rule.name)
-    if number == UNKNOWN_SYSCALL:
-        return False
+def _add_all(context: object, default: int, rules: list[Rule]) -> list[str]:
+    """Add the rules, but for those that change nothing; returns the names that nobody knows.
+
+    libseccomp takes quadratic time, and a chain of conditions is one instruction at least. So what
+    it has is not added a second time, and what is too long for the kernel is refused before.
+    """
+    numbers = {name: resolve(0, name) for name in {rule.name for rule in rules}}
+    effective: dict[tuple[object, ...], tuple[Rule, Chain]] = {}
+    for rule in rules:
+        number = numbers[rule.name]
+        if rule.action == default or number == UNKNOWN_SYSCALL:
+            continue
+        for chain in _chains(rule):
+            effective.setdefault((number, rule.action, *chain), (rule, chain))
+    # A rule without conditions replaces all others of its system call.
+    whole = {key[0] for key, (_, chain) in effective.items() if not chain}
+    if sum(key[0] not in whole for key in effective) > INSTRUCTIONS_MAX:
+        raise _too_long()
+    for rule, chain in effective.values():
+        _add(context, rule, numbers[rule.name], chain)
+    return [
+        rule.name
+        for rule in rules
+        if rule.action != default and numbers[rule.name] == UNKNOWN_SYSCALL
+    ]
+
+
+def _chains(rule: Rule) -> list[Chain]:
+    """The conditions as libseccomp takes them: in one rule, one for each argument.
+
+    Profiles rely on runc's answer to several: each by itself, so that any of them is enough.
+    """
     conditions = rule.conditions
     if len({condition[0] for condition in conditions}) < len(conditions):
-        # libseccomp has one condition for an argument in a rule. Profiles rely on runc's answer:
-        # each condition by itself, so that any of them is enough.
-        chains = [[condition] for condition in conditions]
-    else:
-        chains = [conditions]
-    for chain in chains:
-        args = ffi.new("struct shim_seccomp_arg[]", chain) if chain else ffi.NULL
-        code = lib.shim_seccomp_add_rule(context, rule.action, number, args, len(chain))
-        if code == -errno.EEXIST:
-            raise _bad(
-                f"{rule.word} for {rule.name}: a rule before says otherwise for the same",
-                rule.field,
-            )
-        if code < 0:
-            raise HostError(
-                f"add {rule.word} for {rule.name} to a seccomp filter: {os_reason(-code)}",
-                field=f"{FIELD}.{rule.field}",
-            )
-    return True
+        return [(condition,) for condition in conditions]
+    return [tuple(conditions)]
+
+
+def _add(context: object, rule: Rule, number: int, chain: Chain) -> None:
+    args = ffi.new("struct shim_seccomp_arg[]", chain) if chain else ffi.NULL
+    code = lib.shim_seccomp_add_rule(context, rule.action, number, args, len(chain))
+    if code == -errno.EEXIST:
+        raise _bad(
+            f"{rule.word} for {rule.name}: a rule before says otherwise for the same",
+            rule.field,
+        )
+    if code < 0:
+        raise HostError(
+            f"add {rule.word} for {rule.name} to a seccomp filter: {os_reason(-code)}",
+            field=f"{FIELD}.{rule.field}",
+        )
 
 
 def resolve(arch: int, name: str) -> int:

@@ -54,7 +54,7 @@ def validate_process(process: dict[str, Any]) -> list[str]:
     if not valid_process(process, unknown):
         from pycontainer.spec import explain, schema
 
-        explain.explain(schema.PROCESS, process, prefix="process")
+        explain.explain(schema.PROCESS, process, valid_process, prefix="process")
     return _unknown("PROCESS", process, "process", unknown) + rules.check_process(process)
 
 
@@ -67,7 +67,7 @@ def validate_resources(resources: dict[str, Any]) -> list[str]:
     if not valid_resources(resources, unknown):
         from pycontainer.spec import explain, schema
 
-        explain.explain(schema.RESOURCES, resources, prefix="linux.resources")
+        explain.explain(schema.RESOURCES, resources, valid_resources, prefix="linux.resources")
     found = _unknown("RESOURCES", resources, "linux.resources", unknown)
     return found + rules.check_resources(resources)
 

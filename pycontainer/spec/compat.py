@@ -29,7 +29,7 @@ def accept(config: dict[str, Any]) -> list[str]:
     if copy is config or not valid_config(copy, []):
         from pycontainer.spec import explain, schema
 
-        explain.explain(schema.CONFIG, copy)
+        explain.explain(schema.CONFIG, copy, valid_config)
     return warnings
 
 

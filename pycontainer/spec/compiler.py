@@ -39,7 +39,7 @@ _TYPES = {
 }
 _KEYWORDS = {
     "object": {"properties", "required", "additionalProperties", "patternProperties"},
-    "array": {"items", "minItems"},
+    "array": {"items", "minItems", "maxItems"},
     "string": {"enum", "pattern"},
     "integer": {"minimum", "maximum"},
     "boolean": set(),
@@ -161,6 +161,8 @@ class _Compiler:
         test = f"type({var}) is not list"
         if "minItems" in node.schema:
             test += f" or len({var}) < {node.schema['minItems']}"
+        if "maxItems" in node.schema:
+            test += f" or len({var}) > {node.schema['maxItems']}"
         item = self._value(Node(node.schema["items"], node.file), "x", f"{hint}_item")
         return [f"if {test}:", "    return False", f"for x in {var}:", *_indent(item)]
 

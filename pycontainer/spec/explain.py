@@ -1,8 +1,8 @@
 """Says what is wrong with a document that the compiled validator refused; never on the hot path.
 
-jsonschema finds every violation; the topmost is picked, put in words and given its clause. The
-document's JSON types are the exact ones of compiler.py: no float is an integer, no bool either, and
-a pattern's `$` is the very end.
+jsonschema finds violations; of the first hundred the topmost is picked, put in words and given its
+clause. The document's JSON types are the exact ones of compiler.py: no float is an integer, no bool
+either, and a pattern's `$` is the very end.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import difflib
 import json
 import re
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pycontainer.base import optional_deps
 from pycontainer.base.errors import ConfigError
 from pycontainer.spec import schema as schemas
 from pycontainer.spec.schema import field_path
+from pycontainer.spec.shorten import original, shorten
 
 optional_deps.enable()
 
@@ -26,7 +28,9 @@ from referencing import Registry  # noqa: E402
 from referencing.jsonschema import DRAFT202012  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from pycontainer.spec.shorten import Path
 
 _WORDS = {
     dict: "an object",
@@ -39,6 +43,7 @@ _WORDS = {
 }
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
 _SHOWN = 60  # characters of a value in a message
+_MOST = 100  # violations that are looked at; there may be a million
 
 
 def conforms(name: str, document: Any) -> bool:
@@ -46,17 +51,22 @@ def conforms(name: str, document: Any) -> bool:
     return bool(_validator(name).is_valid(document))
 
 
-def explain(name: str, document: Any, *, prefix: str = "") -> NoReturn:
+def explain(
+    name: str, document: Any, valid: Callable[[Any, list[Any]], bool], *, prefix: str = ""
+) -> NoReturn:
     """Raise ConfigError for the violation in `document` that says most.
 
-    `prefix` comes before the field: process.json is a schema of its own, its fields are process.*.
+    `valid` is the compiled validator, which has refused it. `prefix` comes before the field:
+    process.json is a schema of its own, its fields are process.*.
     """
-    errors = list(_validator(name).iter_errors(document))
+    document, places = shorten(document, lambda shorter: valid(shorter, []))
+    errors = list(islice(_validator(name).iter_errors(document), _MOST))
     if not errors:  # cannot be while compiler and jsonschema agree, which a test holds them to
         raise ConfigError("does not follow the schema", field=prefix)
     best = min(errors, key=lambda error: len(error.absolute_path))
-    others = len(errors) - 1
-    raise _refusal(name, best, prefix, f"{others} more like this" if others else "")
+    others = f"{'at least ' if len(errors) == _MOST else ''}{len(errors) - 1}"
+    hint = f"{others} more like this" if len(errors) > 1 else ""
+    raise _refusal(name, best, prefix, hint, places=places)
 
 
 def violations(name: str, document: Any) -> Iterator[ConfigError]:
@@ -67,9 +77,14 @@ def violations(name: str, document: Any) -> Iterator[ConfigError]:
 
 
 def _refusal(
-    name: str, error: ValidationError, prefix: str, hint: str, missing: str = ""
+    name: str,
+    error: ValidationError,
+    prefix: str,
+    hint: str,
+    missing: str = "",
+    places: dict[Path, int] | None = None,
 ) -> ConfigError:
-    path = list(error.absolute_path)
+    path = original(list(error.absolute_path), places or {})
     missing = missing or _missing(error)[0]
     if missing:
         path.append(missing)
@@ -97,7 +112,7 @@ def _message(error: ValidationError) -> str:
     if error.validator == "type":
         return f"is {shown} ({_WORDS.get(type(value), 'no JSON')}), must be {_WORDS[_TYPES[limit]]}"
     if error.validator == "enum":
-        near = difflib.get_close_matches(str(value), limit, 1, 0.6)
+        near = difflib.get_close_matches(str(value)[:_SHOWN], limit, 1, 0.6)
         near_text = f" (did you mean {near[0]}?)" if near else ""
         return f"is {shown}, must be one of {', '.join(limit)}{near_text}"
     if error.validator == "pattern":
@@ -106,6 +121,8 @@ def _message(error: ValidationError) -> str:
         lowest, highest = schema["minimum"], schema.get("maximum")
         span = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
         return f"is {shown}, must be {span}"
+    if error.validator == "maxItems":
+        return f"has {len(value)} entries, must have at most {limit}"
     if error.validator == "minItems":
         return f"is {shown}, must have at least {limit} entry"
     return f"is {shown}: {error.message}"
@@ -131,7 +148,7 @@ def strict(base: Any) -> Any:
         {name: _exactly(kind) for name, kind in _TYPES.items()}
     )
     extend: Any = jsonschema.validators.extend
-    return extend(base, {"pattern": _pattern}, type_checker=checker)
+    return extend(base, {"pattern": _pattern, "items": _items}, type_checker=checker)
 
 
 def _exactly(kind: type) -> Any:
@@ -141,3 +158,10 @@ def _exactly(kind: type) -> Any:
 def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
     if type(value) is str and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
         yield ValidationError(f"does not match {pattern}")
+
+
+def _items(validator: Any, items: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    """As jsonschema does it, but for what is too long a list anyway."""
+    if type(value) is list and len(value) <= schema.get("maxItems", len(value)):
+        for index, item in enumerate(value):
+            yield from validator.descend(item, items, path=index)

@@ -13,23 +13,29 @@ from pycontainer.spec.rules import OTHER_PLATFORMS
 from pycontainer.spec.schema import Node, field_path
 
 _SHOWN = 8  # of a document, in the log
+_LONGEST = 60  # characters of a name that are compared
 _NEAR = 0.7
 
 
 class Unknown(NamedTuple):
-    """A member that is ignored: the way to it, and what was perhaps meant, as a sentence."""
+    """A member that is ignored: the way to it, and the members that the object may have."""
 
     path: tuple[str | int, ...]
-    hint: str
+    siblings: list[str]
+
+    @property
+    def hint(self) -> str:
+        """What was perhaps meant, as a sentence."""
+        return _hint(str(self.path[-1]), self.siblings, self.path[:-1])
 
 
 def warnings(name: str, document: Any, prefix: str = "") -> list[str]:
     """One line for each; fields begin with `prefix`."""
     found = find(name, document)
-    lines = [
-        f"{field_path(list(one.path), prefix)}: unknown, ignored{one.hint and '; ' + one.hint}"
-        for one in found[:_SHOWN]
-    ]
+    lines = []
+    for one in found[:_SHOWN]:
+        hint = one.hint
+        lines.append(f"{field_path(list(one.path), prefix)}: unknown, ignored{hint and '; ' + hint}")
     if len(found) > _SHOWN:
         lines.append(f"{len(found) - _SHOWN} more unknown members; see `check`")
     return lines
@@ -47,7 +53,7 @@ def _search(node: Node, value: Any, path: tuple[str | int, ...], found: list[Unk
     members = enumerate(value) if type(value) is list else ()
     for key, member in value.items() if type(value) is dict else members:
         if known and key not in known:
-            found.append(Unknown((*path, key), _hint(str(key), list(known), path)))
+            found.append(Unknown((*path, key), list(known)))
             continue
         below = schemas.step(node, key)
         if below is not None and type(member) in (dict, list):
@@ -56,7 +62,7 @@ def _search(node: Node, value: Any, path: tuple[str | int, ...], found: list[Unk
 
 def _hint(key: str, siblings: list[str], path: tuple[str | int, ...]) -> str:
     """A sibling of nearly the same name, or the object that has a member of exactly that name."""
-    near = difflib.get_close_matches(key.lower(), [name.lower() for name in siblings], 1, _NEAR)
+    near = difflib.get_close_matches(key[:_LONGEST].lower(), [name.lower() for name in siblings], 1, _NEAR)
     if near:
         name = next(name for name in siblings if name.lower() == near[0])
         return f"did you mean {name}?"

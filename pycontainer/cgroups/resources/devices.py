@@ -105,49 +105,78 @@ def reduce(ordered: Iterable[Rule]) -> tuple[bool, dict[Node, str]]:
     Without a first rule for everything the default is to deny. ConfigError for a hole.
     """
     default = False
-    exceptions: dict[Node, str] = {}
+    exceptions = _Exceptions()
     for rule in ordered:
         if rule.total:
-            default, exceptions = rule.allow, {}
+            default, exceptions = rule.allow, _Exceptions()
             continue
         for kind in ("b", "c") if rule.kind == "a" else (rule.kind,):
             node = (kind, rule.major, rule.minor)
             if rule.allow != default:
-                merged = exceptions.get(node, "") + rule.access
-                exceptions[node] = "".join(letter for letter in ALL if letter in merged)
+                exceptions.add(node, rule.access)
             else:
-                _withdraw(exceptions, node, rule)
-    return default, exceptions
+                exceptions.withdraw(node, rule)
+    return default, exceptions.nodes
 
 
-def _withdraw(exceptions: dict[Node, str], node: Node, rule: Rule) -> None:
-    """Take `rule.access` away from every exception that the node covers."""
-    for other, access in list(exceptions.items()):
-        left = "".join(letter for letter in access if letter not in rule.access)
-        if left == access:
-            continue
-        if _covers(node, other):
-            if left:
-                exceptions[other] = left
-            else:
-                del exceptions[other]
-        elif _overlaps(node, other):
-            raise ConfigError(
-                f"rule {rule_text(node, rule.access)!r} cuts a hole into "
-                f"{rule_text(other, access)!r}, which cgroup v1 cannot do",
-                field=rule.field or ROOT + ".devices",
-                clause=CLAUSE,
-            )
+class _Exceptions:
+    """Nodes with the access that is an exception, found by what overlaps with them.
+
+    `_by_number` has the nodes of each (letter, kind, major, minor), where either number may be
+    None, which stands for any: to look at all exceptions for each rule takes quadratic time.
+    """
+
+    __slots__ = ("_by_number", "nodes")
+
+    def __init__(self) -> None:
+        self.nodes: dict[Node, str] = {}
+        self._by_number: dict[tuple[str, str, int | None, int | None], dict[Node, None]] = {}
+
+    def add(self, node: Node, access: str) -> None:
+        """One more exception, or more access to one."""
+        merged = self.nodes.get(node, "") + access
+        self.nodes[node] = "".join(letter for letter in ALL if letter in merged)
+        for letter in access:
+            for key in self._keys(letter, node):
+                self._by_number.setdefault(key, {})[node] = None
+
+    def withdraw(self, node: Node, rule: Rule) -> None:
+        """Take `rule.access` away from every exception that the node covers."""
+        for letter in rule.access:
+            for other in self._overlapping(letter, node):
+                if not _covers(node, other):
+                    raise ConfigError(
+                        f"rule {rule_text(node, rule.access)!r} cuts a hole into "
+                        f"{rule_text(other, self.nodes[other])!r}, which cgroup v1 cannot do",
+                        field=rule.field or ROOT + ".devices",
+                        clause=CLAUSE,
+                    )
+                self._drop(letter, other)
+
+    def _drop(self, letter: str, node: Node) -> None:
+        for key in self._keys(letter, node):
+            del self._by_number[key][node]
+        self.nodes[node] = self.nodes[node].replace(letter, "")
+        if not self.nodes[node]:
+            del self.nodes[node]
+
+    def _overlapping(self, letter: str, node: Node) -> list[Node]:
+        """The exceptions with this access that have a device in common with the node."""
+        kind, major, minor = node
+        found: dict[Node, None] = {}
+        for one in (None,) if major == ANY else (major, ANY):
+            for other in (None,) if minor == ANY else (minor, ANY):
+                found |= self._by_number.get((letter, kind, one, other), {})
+        return list(found)
+
+    @staticmethod
+    def _keys(letter: str, node: Node) -> Iterable[tuple[str, str, int | None, int | None]]:
+        kind, major, minor = node
+        return [(letter, kind, one, other) for one in (major, None) for other in (minor, None)]
 
 
 def _covers(wide: Node, narrow: Node) -> bool:
-    return wide[0] == narrow[0] and all(wide[index] in (ANY, narrow[index]) for index in (1, 2))
-
-
-def _overlaps(one: Node, other: Node) -> bool:
-    return one[0] == other[0] and all(
-        ANY in (one[index], other[index]) or one[index] == other[index] for index in (1, 2)
-    )
+    return all(wide[index] in (ANY, narrow[index]) for index in (1, 2))
 
 
 def v1_writes(ordered: Iterable[Rule]) -> list[Write]:

@@ -45,7 +45,8 @@ REFUSED = [
     ),
     (
         config(hooks={"poststop": [{"path": "/x", "timeout": 0}]}),
-        "hooks.poststop[0].timeout: is 0, must be at least 1 [config.md#posix-platform-hooks]",
+        "hooks.poststop[0].timeout: is 0, must be from 1 to 9223372036"
+        " [config.md#posix-platform-hooks]",
     ),
     (
         config(annotations={"com.example": 1}),
