@@ -35,7 +35,9 @@ def warnings(name: str, document: Any, prefix: str = "") -> list[str]:
     lines = []
     for one in found[:_SHOWN]:
         hint = one.hint
-        lines.append(f"{field_path(list(one.path), prefix)}: unknown, ignored{hint and '; ' + hint}")
+        lines.append(
+            f"{field_path(list(one.path), prefix)}: unknown, ignored{hint and '; ' + hint}"
+        )
     if len(found) > _SHOWN:
         lines.append(f"{len(found) - _SHOWN} more unknown members; see `check`")
     return lines
@@ -62,7 +64,9 @@ def _search(node: Node, value: Any, path: tuple[str | int, ...], found: list[Unk
 
 def _hint(key: str, siblings: list[str], path: tuple[str | int, ...]) -> str:
     """A sibling of nearly the same name, or the object that has a member of exactly that name."""
-    near = difflib.get_close_matches(key[:_LONGEST].lower(), [name.lower() for name in siblings], 1, _NEAR)
+    near = difflib.get_close_matches(
+        key[:_LONGEST].lower(), [name.lower() for name in siblings], 1, _NEAR
+    )
     if near:
         name = next(name for name in siblings if name.lower() == near[0])
         return f"did you mean {name}?"

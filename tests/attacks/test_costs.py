@@ -123,7 +123,10 @@ CASES: dict[str, tuple[Callable[[Bundle], Any], str]] = {
         "linux.seccomp.syscalls[0].action",
     ),
     "a mount of 10 MB": (mount(destination="/x" * 5_000_000), "[...]"),
-    "100000 unknown members": (lambda b: b.config.update({f"host{n}": n for n in range(10**5)}), ""),
+    "100000 unknown members": (
+        lambda b: b.config.update({f"host{n}": n for n in range(10**5)}),
+        "",
+    ),
     "an unknown name of 10 MB": (lambda b: b.config.update({"hostname" * 10**6: 1}), ""),
     "a path of 1 MB": (lambda b: b.linux.update(cgroupsPath="/" + "c" * 10**6), "[...]"),
     "a number of 4000 digits": (
