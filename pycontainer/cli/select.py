@@ -43,7 +43,8 @@ def each(
         expression = re.compile(pattern)
     except re.error as error:
         raise UsageError(f"invalid regular expression {text}: {error}") from None
-    for name in Store(settings.root).ids():
+    store = Store(settings.root)
+    for name in store.ids():
         if not expression.search(name):
             continue
         one = Arguments(arguments.table)
@@ -52,5 +53,6 @@ def each(
         try:
             command(settings, one)
         except ContainerError as error:
-            settings.log.warning(f"{name}: {error}")
+            if store.has(name):  # and has not been deleted since
+                settings.log.warning(f"{name}: {error}")
     return 0

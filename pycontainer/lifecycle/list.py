@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 def rows(settings: Settings) -> list[dict[str, Any]]:
     """One row for each container, in runc's order of keys; one with damaged state says so."""
     result = []
-    for name in Store(settings.root).ids():
+    store = Store(settings.root)
+    for name in store.ids():
         try:
             container = Container.load(settings, name)
             with container.entry:
                 row = container.state()
                 row["owner"] = owner_name(container.facts.owner)
         except ContainerError as error:
+            if not store.has(name):  # deleted since
+                continue
             settings.log.warning(f"load container {name}: {error}")
             row = _broken(settings, name)
         result.append(row)

@@ -36,16 +36,7 @@ class Attachment:
         if options.streams is None:
             _check_terminal(tty, stays, options.console_socket)
             self.listen_fds = _listen_fds()
-        self.preserve = self.listen_fds + options.preserve_fds
-        for fd in range(3, 3 + self.preserve):
-            try:
-                posix.fstat(fd)
-            except OSError:
-                raise UsageError(
-                    f"unable to stat preserved-fd {fd - 3 - self.listen_fds} (of"
-                    f" {options.preserve_fds}): descriptor {fd}: no such file or directory",
-                    hint="--preserve-fds counts open descriptors from 3 on",
-                ) from None
+        self.preserve = _open_among(self.listen_fds + options.preserve_fds)
 
     def environment(self) -> list[str]:
         """What sd_listen_fds(3) wants in the program's environment, but for LISTEN_PID."""
@@ -53,7 +44,7 @@ class Attachment:
             return []
         env = posix.environ
         names = (b"LISTEN_FDS", b"LISTEN_FDNAMES")
-        return [f"{n.decode()}={env[n].decode()}" for n in names if n in env]
+        return [f"{n.decode()}={env[n].decode(errors='replace')}" for n in names if n in env]
 
     @property
     def fds(self) -> list[int] | None:
@@ -128,6 +119,18 @@ def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
                 f"open /dev/tty: {os_reason(error.errno or 0)}",
                 hint="process.terminal is true, and neither stdin, stdout nor stderr is a terminal",
             ) from None
+
+
+def _open_among(count: int) -> int:
+    """How many of so many descriptors from 3 on there are up to the last open one.
+
+    Those between that are closed leave gaps, as with crun: Podman's --preserve-fd names single
+    ones. Ours in their places have O_CLOEXEC, and are closed in the executor.
+    """
+    if not count:
+        return 0
+    last = max(map(int, posix.listdir("/proc/self/fd")))
+    return max(0, min(count, last - 2))
 
 
 def _listen_fds() -> int:

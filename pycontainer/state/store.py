@@ -138,12 +138,11 @@ class Store:
             return []
         except OSError as error:
             raise path_error("list", self.root, error) from None
-        return sorted(
-            name
-            for name in names
-            if _ID_CHARACTERS.issuperset(name)
-            and posix.access(f"{self.root}/{name}/{FACTS}", posix.F_OK)
-        )
+        return sorted(name for name in names if _ID_CHARACTERS.issuperset(name) and self.has(name))
+
+    def has(self, container_id: str) -> bool:
+        """Whether there is such a container, as of now."""
+        return posix.access(f"{self.root}/{container_id}/{FACTS}", posix.F_OK)
 
     def discard(self, container_id: str) -> bool:
         """Sweep the remains of a create or delete that died; False when there is nothing to do."""

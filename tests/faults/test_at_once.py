@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pycontainer.state.state import Facts
+from pycontainer.state.store import Store
 from tests.support.box import Box
-from tests.support.runtimes import Done
+from tests.support.runtimes import Done, Runtime
 
 SLEEP = ("/bin/sleep", "1000")
 
@@ -109,3 +112,21 @@ def test_start_twice(box: Box) -> None:
     assert sorted(done.status for done in ended) == [0] + 5 * [1], ended
     pyc("delete", "--force", name).ok()
     box.empty()
+
+
+def test_list_beside_delete(box: Box, pyc: Runtime):
+    """A container that is deleted while `list` looks at it was not there: no row, no warning."""
+    store = Store(str(pyc.root))
+    stop = time.monotonic() + 3
+    while time.monotonic() < stop:
+        for number in range(300):
+            with store.reserve(f"c{number}") as entry:
+                entry.write_facts(Facts(id=f"c{number}"))
+        listing = pyc.start_process("list", "-q", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while listing.poll() is None and store.ids():
+            for name in reversed(store.ids()):
+                with store.open(name) as entry:
+                    entry.lock()
+                    entry.remove()
+        _, errors = listing.communicate(timeout=60)
+        assert (listing.returncode, errors) == (0, b"")

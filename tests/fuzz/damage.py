@@ -53,7 +53,7 @@ _HUGE = {
     "linux.resources.cpu.shares": [-1, 2**64],
     "linux.resources.cpu.quota": [2**63],
     "linux.resources.cpu.idle": [-1, 2],
-    "linux.resources.pids.limit": [-2, 2**63],
+    "linux.resources.pids.limit": [-(2**63) - 1, 2**63],
     "linux.resources.blockIO.weight": [-1, 65536],
 }
 _WORDS = {

@@ -51,6 +51,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
         ],
         "cpu": {"period": 50000},
     },
+    "access that Linux does not know": {
+        "devices": [
+            {"allow": False, "access": "rwm"},
+            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rx"},
+            {"allow": True, "type": "c", "major": 10, "minor": 228, "access": "r w"},
+            {"allow": False, "type": "c", "major": 10, "minor": 229, "access": "q"},
+        ]
+    },
+    "no limit of tasks": {"pids": {"limit": -5}},
     "all devices": {"devices": [{"allow": True, "access": "rwm"}], "blockIO": {"weight": 321}},
     "disk": {
         "blockIO": {

@@ -64,7 +64,8 @@ class Rule:
 
 def rules(entries: Sequence[dict], device_paths: Iterable[str] = ()) -> list[Rule]:
     """The config's rules followed by the default ones; ConfigError for a malformed entry."""
-    result = [_parse(entry, f"{ROOT}.devices[{index}]") for index, entry in enumerate(entries)]
+    parsed = [_parse(entry, f"{ROOT}.devices[{index}]") for index, entry in enumerate(entries)]
+    result = [rule for rule in parsed if rule.access]
     own = set(device_paths)
     for path, kind, major, minor, access in DEFAULTS:
         if not path or path not in own:
@@ -77,7 +78,8 @@ def _parse(entry: dict, field: str) -> Rule:
     access = entry.get("access") or ""
     if kind not in ("a", "b", "c"):
         raise ConfigError(f"invalid cgroup device type {kind!r}", field=field, clause=CLAUSE)
-    if not access or access.strip(ALL):
+    ordered = "".join(letter for letter in ALL if letter in access)
+    if not access or (entry["allow"] and not ordered):
         raise ConfigError(
             f"invalid device access {access!r}: must be one or more of r, w, m",
             field=field,
@@ -86,7 +88,6 @@ def _parse(entry: dict, field: str) -> Rule:
     numbers = [ANY if entry.get(name) is None else int(entry[name]) for name in ("major", "minor")]
     if any(not ANY <= number < 2**32 for number in numbers):
         raise ConfigError("invalid device number", field=field, clause=CLAUSE)
-    ordered = "".join(letter for letter in ALL if letter in access)
     return Rule(bool(entry["allow"]), kind, numbers[0], numbers[1], ordered, field)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NO_OBJECT: dict[str, Any] = {}
 _MOST_SHOWN = 60  # characters of a value in a message
+_MOST_WARNINGS = 100
 
 
 class Subject:
@@ -36,8 +37,9 @@ class Subject:
         return self.namespaces.get(kind) == ""
 
     def warn(self, field: str, message: str) -> None:
-        """Note what is allowed and probably not meant."""
-        self.warnings.append(f"{field}: {message}")
+        """Note what is allowed and probably not meant; not without end."""
+        if len(self.warnings) < _MOST_WARNINGS:
+            self.warnings.append(f"{field}: {message}")
 
 
 def refuse(field: str, message: str, clause: str, hint: str = "") -> NoReturn:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 _DEVICES = "config-linux.md#allowed-device-list"
 _MEMORY = "config-linux.md#memory"
 _CPU = "config-linux.md#cpu"
-_PIDS = "config-linux.md#pids"
 _BLOCK = "config-linux.md#block-io"
 _RDMA = "config-linux.md#rdma"
 _UNIFIED = "config-linux.md#unified"
@@ -30,17 +29,28 @@ def _part(subject: Subject, name: str) -> Any:
 
 
 def devices(subject: Subject) -> None:
-    """Words of the device cgroup; -1 is accepted for "all", as engines write it."""
+    """Words of the device cgroup; -1 is accepted for "all", as engines write it.
+
+    Access that Linux does not know is left out, as in runc.
+    """
     for place, rule in enumerate(_part(subject, "devices")):
         field = f"linux.resources.devices[{place}]"
         if rule.get("type", "a") not in ("a", "b", "c", ""):
             refuse(f"{field}.type", f"is {quote(rule['type'])}, must be a, b or c", _DEVICES)
         access = rule.get("access")
-        if access is not None and (not access or access.strip("rwm")):
-            refuse(f"{field}.access", f"is {quote(access)}, must be of r, w and m", _DEVICES)
+        if access is not None:
+            _access(subject, f"{field}.access", access, rule["allow"])
         for name in ("major", "minor"):
             if rule.get(name, 0) < -1:
                 refuse(f"{field}.{name}", f"is {rule[name]}, must not be negative", _DEVICES)
+
+
+def _access(subject: Subject, field: str, access: str, allow: bool) -> None:
+    known = {"r", "w", "m"}.intersection(access)
+    if not access or (allow and not known):
+        refuse(field, f"is {quote(access)}, must be of r, w and m", _DEVICES)
+    if not known.issuperset(access):
+        subject.warn(field, f"is {quote(access)}; all but r, w and m is ignored")
 
 
 def memory(subject: Subject) -> None:
@@ -74,13 +84,6 @@ def cpu(subject: Subject) -> None:
     for name in ("cpus", "mems"):
         if "\n" in entry.get(name, ""):
             refuse(f"{field}.{name}", "has a line feed", _CPU)
-
-
-def pids(subject: Subject) -> None:
-    """A number of tasks, or -1 for any."""
-    entry = _part(subject, "pids")
-    if entry and entry.get("limit", 0) < -1:
-        refuse("linux.resources.pids.limit", f"is {entry['limit']}, must be at least -1", _PIDS)
 
 
 def block_io(subject: Subject) -> None:
@@ -117,4 +120,4 @@ def unified(subject: Subject) -> None:
             refuse(field, "is no file of a cgroup", _UNIFIED)
 
 
-RULES = (devices, memory, cpu, pids, block_io, rdma, unified)
+RULES = (devices, memory, cpu, block_io, rdma, unified)

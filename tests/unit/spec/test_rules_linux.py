@@ -107,7 +107,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, dict[str, Any]]] = [
      "linux.seccomp.syscalls[0].args[0].index", "0 to 5", BASE),
     (_resource("devices", [{"allow": True, "type": "x"}]), "linux.resources.devices[0].type",
      "a, b or c", BASE),
-    (_resource("devices", [{"allow": True, "access": "rx"}]), "linux.resources.devices[0].access",
+    (_resource("devices", [{"allow": True, "access": "x"}]), "linux.resources.devices[0].access",
      "r, w and m", BASE),
     (_resource("devices", [{"allow": True, "access": ""}]), "linux.resources.devices[0].access",
      "r, w and m", BASE),
@@ -119,7 +119,6 @@ REFUSED: list[tuple[dict[str, Any], str, str, dict[str, Any]]] = [
     (_resource("cpu", {"quota": 5, "burst": 6}), "linux.resources.cpu.burst", "quota 5", BASE),
     (_resource("cpu", {"idle": 2}), "linux.resources.cpu.idle", "0 or 1", BASE),
     (_resource("cpu", {"cpus": "0\n1"}), "linux.resources.cpu.cpus", "line feed", BASE),
-    (_resource("pids", {"limit": -2}), "linux.resources.pids.limit", "-1", BASE),
     (_resource("blockIO", {"weightDevice": [{"major": 8, "minor": 0}]}),
      "linux.resources.blockIO.weightDevice[0]", "weight", BASE),
     (_resource("blockIO", {"throttleReadBpsDevice": [{"major": 8, "minor": 0}]}),
@@ -156,6 +155,7 @@ ACCEPTED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (_resource("memory", {"swappiness": 2**64 - 1}), BASE),
     (_resource("cpu", {"quota": -1, "burst": 6, "idle": 1, "cpus": "0-1", "mems": "0"}), BASE),
     (_resource("pids", {"limit": 0}), BASE),
+    (_resource("pids", {"limit": -2}), BASE),  # no limit, as in runc
     (_resource("pids", {}), BASE),  # 1.3 says OPTIONAL; its schema still says required
     (_resource("blockIO", {"weightDevice": [{"major": 8, "minor": 0, "leafWeight": 0}]}), BASE),
     (_resource("rdma", {"mlx": {"hcaObjects": 0}}), BASE),
@@ -179,6 +179,8 @@ def test_accepted(changes: dict[str, Any], base: dict[str, Any]) -> None:
 
 
 WARNED: list[tuple[dict[str, Any], str]] = [
+    (_resource("devices", [{"allow": True, "access": "rx"}]), "all but r, w and m is ignored"),
+    (_resource("devices", [{"allow": False, "access": "q"}]), "all but r, w and m is ignored"),
     ({"linux.devices": [NULL, {**NULL, "path": "/dev/y", "type": "u"}]}, "same device"),
     ({"linux.intelRdt": {"l3CacheSchema": "L2:0=f"}}, "L3:"),
     ({"linux.personality": {"domain": "LINUX", "flags": ["X"]}}, "not used"),
