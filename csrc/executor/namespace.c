@@ -92,6 +92,21 @@ int do_setsid(void)
     return result < 0 && result != -EPERM ? (int)result : 0; /* EPERM: we lead one already */
 }
 
+/* The kernel joins a keyring of this name that anybody has made before, if it may search that, or
+ * makes one: then it is ours, and nobody else's. "keyring;UID;GID;PERMISSIONS;NAME" */
+static int is_fresh(long ring)
+{
+    static char text[PATH_MAX]; /* a name has at most as much, keyctl(2) */
+    char expected[64] = "keyring;";
+    long length = sys4(__NR_keyctl, KEYCTL_DESCRIBE, ring, text, sizeof(text) - 1);
+    char *end = put_number(expected + 8, sys0(__NR_geteuid));
+    *end++ = ';';
+    if (length < 0 || memcmp(text, expected, (size_t)(end - expected)))
+        return 0;
+    const char *permissions = find_char(text + (end - expected), ';');
+    return permissions && !memcmp(permissions, ";3f130000;", 10);
+}
+
 /* A session keyring of its own, so that the container cannot reach the caller's. Kernels without
  * keyrings, and users over their quota, go without. */
 int do_keyring(void)
@@ -101,6 +116,8 @@ int do_keyring(void)
         return 0;
     if (ring < 0)
         return (int)ring;
+    if (INT(KEYRING, fresh) && !is_fresh(ring))
+        return because(-EEXIST, "somebody has made it before", NULL);
     /* possessor: everything; user: view, read, search, link: what a shell inside expects */
     sys3(__NR_keyctl, KEYCTL_SETPERM, ring, 0x3f1b0000);
     return 0;

@@ -54,6 +54,7 @@ class Creation:
         "gated",
         "hooks_ran",
         "id",
+        "keyring",
         "notifies",
         "notify",
         "options",
@@ -80,6 +81,7 @@ class Creation:
         self.dry = dry
         self.hooks_ran = False
         self.notifies = False  # a seccomp agent
+        self.keyring = self._keyring()
         self.rdt: resctrl_group.Group | None = None
         self.bundle = absolute(options.bundle)
         self.config, self.raw = options.document or self._load()
@@ -101,6 +103,12 @@ class Creation:
             from pycontainer.lifecycle import sd_notify
 
             self.config = sd_notify.added(self.config, f"{settings.root}/{container_id}")
+
+    def _keyring(self) -> str:
+        """The kernel finds a keyring by its name, whoever made it: nobody can guess this one."""
+        if self.options.no_new_keyring:
+            return ""
+        return f"_ses.{self.id}" + ("" if self.dry else f".{posix.urandom(16).hex()}")
 
     def _load(self) -> tuple[dict[str, Any], bytes]:
         config, raw = spec.load_config(self.options.config or f"{self.bundle}/config.json")
@@ -137,7 +145,7 @@ class Creation:
             state=self._state("creating"),
             filter=filter,
             gated=self.gated,
-            keyring=not self.options.no_new_keyring,
+            keyring=self.keyring,
             no_pivot=self.options.no_pivot,
             listen_fds=bool(self.attachment.listen_fds),
             resctrl=self.rdt.path if self.rdt is not None else "",
@@ -249,6 +257,7 @@ class Creation:
         """What later commands must heed; fast_record.py leaves what it does not know to Python."""
         hooks = self.config.get("hooks") or {}
         extra: dict[str, Any] = {"hooks": [stage for stage, listed in hooks.items() if listed]}
+        extra["keyring"] = self.keyring
         if self.rdt is not None:
             extra["resctrl"] = self.rdt.facts()
         if "process" not in self.config:

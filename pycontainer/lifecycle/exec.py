@@ -130,11 +130,11 @@ def _start(
         filter = seccomp_filter(config, container.settings)
         inputs = EntryInputs(
             probe(container.settings.rootless),
-            container.id,
             spaces,
             entrances=_entrances(placement, later),
             into_cgroup=bool(placement.unified) and not later,
             filter=filter,
+            keyring=facts.extra.get("keyring", f"_ses.{container.id}"),
             listen_fds=bool(attachment.listen_fds),
             resctrl=(facts.extra.get("resctrl") or {}).get("groups", [""])[0],
             setgroups=_setgroups(spaces, facts.pid),

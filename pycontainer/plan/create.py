@@ -26,8 +26,8 @@ class Inputs:
     """What a plan is made of, beside the config.
 
     `state` is the state document without its pid; `gated` says that the program waits for `start`
-    (`create`), `keyring` that it gets a session keyring; `listen_fds` that $LISTEN_FDS is passed;
-    `resctrl` is its resource group's directory, or "".
+    (`create`), `listen_fds` that $LISTEN_FDS is passed; `keyring` names its session keyring ("": it
+    stays in the caller's); `resctrl` is its resource group's directory, or "".
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Inputs:
         state: dict[str, Any],
         filter: Filter | None = None,
         gated: bool = True,
-        keyring: bool = True,
+        keyring: str = "_ses",
         no_pivot: bool = False,
         listen_fds: bool = False,
         resctrl: str = "",
@@ -128,7 +128,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     if not sketch.spaces.outside:
         sketch.add("setsid")
     if inputs.keyring:
-        sketch.add("keyring", f"_ses.{inputs.state['id']}")
+        sketch.add("keyring", 1, inputs.keyring)
     namespaces.identity(sketch)
     _own_files(sketch, inputs)
     _rootfs(sketch, inputs, root)

@@ -316,7 +316,9 @@ _LINES: dict[str, Callable[[Op], str]] = {
         else "become root of the user namespace"
     ),
     "setsid": lambda op: "start a session",
-    "keyring": lambda op: f"join session keyring {_text(op, 'name')}",
+    "keyring": lambda op: (
+        f"{'make' if op['fresh'] else 'join'} session keyring {_text(op, 'name')}"
+    ),
     "unit_start": lambda op: (
         f"start systemd unit {_text(op, 'unit')} in {_text(op, 'slice')}: "
         f"{_text(op, 'properties') or 'no limits'}"

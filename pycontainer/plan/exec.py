@@ -25,7 +25,6 @@ class EntryInputs:
         "entrances",
         "filter",
         "host",
-        "id",
         "into_cgroup",
         "keyring",
         "listen_fds",
@@ -37,19 +36,17 @@ class EntryInputs:
     def __init__(
         self,
         host: Host,
-        container_id: str,
         namespaces: list[dict[str, Any]],
         *,
         entrances: tuple[str, ...] = (),
         into_cgroup: bool = False,
         filter: Filter | None = None,
-        keyring: bool = True,
+        keyring: str = "_ses",
         listen_fds: bool = False,
         setgroups: bool = True,
         resctrl: str = "",
     ) -> None:
         self.host = host
-        self.id = container_id
         self.namespaces = namespaces
         self.entrances = entrances
         self.into_cgroup = into_cgroup
@@ -93,7 +90,7 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     namespaces.enter(sketch, joined)
     respawns = namespaces.respawns(sketch)
     if inputs.keyring:
-        sketch.add("keyring", f"_ses.{inputs.id}")
+        sketch.add("keyring", 0, inputs.keyring)
     process.terminal(sketch, mount=False)
     _process(sketch, inputs, respawns)
     return Plan(sketch, bool(sketch.process.get("terminal")))

@@ -56,7 +56,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "respawn": (CONTAINER, ("flags", "late"), ()),
     "become_root": (CONTAINER, ("setgroups", "visible", "uid", "gid"), ()),
     "setsid": (CONTAINER, (), ()),
-    "keyring": (CONTAINER, (), ("name",)),
+    "keyring": (CONTAINER, ("fresh",), ("name",)),
     "loopback_up": (CONTAINER, (), ()),
     "propagation": (CONTAINER, ("flags",), ("path",)),
     "own_oom_score": (CONTAINER, ("value",), ()),

@@ -34,7 +34,7 @@ _KILL_ALONE = 1  # SIGKILL of init ends all other processes
 _START = 2  # nobody is to be told
 _DELETE = 4  # nothing but files and cgroup directories is left
 _FREEZER_V1 = 8
-_UNDERSTOOD = {"notifies", "hooks"}  # members of Facts.extra
+_UNDERSTOOD = {"notifies", "hooks", "keyring"}  # members of Facts.extra
 
 
 def pack(facts: Facts, file: posix.stat_result) -> bytes:

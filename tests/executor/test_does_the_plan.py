@@ -282,7 +282,6 @@ def test_exec_does_what_its_plan_says(box: Box, settings: str, filtered: bool):
     file.write_text(json.dumps(document))
     inputs = EntryInputs(
         probe(),
-        NAME,
         exec._spaces(bundle.config, pid),
         entrances=_entrances(pid, later="CPUs" in settings),
         into_cgroup="CPUs" not in settings,

@@ -20,7 +20,8 @@ SIG_IGN = 1
 # Calls that look, wait, or concern nobody but the process itself until its execve.
 HARMLESS = {
     "close", "statx", "recvmsg", "read", "mmap", "munmap", "faccessat2", "readlinkat", "getcwd",
-    "getpid", "fstatfs", "ppoll", "clock_gettime", "wait4", "fcntl", "rt_sigprocmask", "gettid",
+    "getpid", "geteuid", "fstatfs", "ppoll", "clock_gettime", "wait4", "fcntl", "rt_sigprocmask",
+    "gettid",
     "restart_syscall", "accept4", "pipe2", "rt_sigreturn",
 }  # fmt: skip
 

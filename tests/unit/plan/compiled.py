@@ -36,7 +36,7 @@ def plan(document: dict[str, Any], host: Host | None = None, **options: Any) -> 
 def entry_plan(document: dict[str, Any], host: Host | None = None, **options: Any) -> Plan:
     """The plan of `exec`."""
     spaces = [{"type": "pid", "path": "/proc/1/ns/pid"}, {"type": "mount", "path": "/m"}]
-    return compile_exec(document, EntryInputs(host or Host(), "c1", spaces, **options))
+    return compile_exec(document, EntryInputs(host or Host(), spaces, **options))
 
 
 def of_kind(made: Plan, *kinds: str) -> list[Op]:

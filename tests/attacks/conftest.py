@@ -1,0 +1,7 @@
+"""What attacks need beside a box."""
+
+from __future__ import annotations
+
+from tests.executor.conftest import lab
+
+__all__ = ["lab"]
