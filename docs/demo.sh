@@ -1,15 +1,14 @@
 #!/bin/sh
-# A first container in a few seconds, nothing downloaded: what `make demo` runs. Needs root and the
-# command `pycontainer` in PATH; leaves nothing behind.
+# A first container in a few seconds, nothing downloaded: what `make demo` runs. Needs the command
+# `pycontainer` in PATH; an ordinary user may run it, too. Leaves nothing behind.
 set -eu
-
-[ "$(id -u)" = 0 ] || { echo "the demo makes a container: run it as root" >&2; exit 1; }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/pycontainer-demo.XXXXXX")
 bundle=$work/bundle
 id=demo-$$
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$work}" # of an ordinary user's containers
 cleanup() {
-    pycontainer delete --force "$id" 2>/dev/null || :
+    for name in "$id" "$id-1" "$id-2"; do pycontainer delete --force "$name" 2>/dev/null || :; done
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -72,8 +71,32 @@ show pycontainer list
 show pycontainer kill "$id" KILL
 show pycontainer delete --force "$id"
 
+title "5. An image, made here: this machine's shell in a tar archive; two containers of it"
+mkdir -p "$work/root"
+for program in sh cat ls sleep; do
+    program=$(command -v "$program")
+    # The program with its libraries, as one file system; each may be a link.
+    for file in "$program" $(ldd "$program" 2>/dev/null | grep -o '/[^ )]*'); do
+        mkdir -p "$work/root$(dirname "$file")"
+        cp -L "$file" "$work/root$file"
+    done
+done
+tar -C "$work/root" -cf "$work/image.tar" .
+for number in 1 2; do
+    show pycontainer run --layers "$work/layers" --image "$work/image.tar" --detach "$id-$number" \
+        sh -c "echo data of container $number > /data; sleep 60"
+done
+sleep 0.3
+for number in 1 2; do show pycontainer exec "$id-$number" cat /data; done
+echo "(the image's $(du -sk "$work/layers/layers" | cut -f 1) KiB are there once, and" \
+    "$(du -sk "$work/layers/containers" | cut -f 1) KiB of both containers' own)"
+show pycontainer list --long
+for number in 1 2; do show pycontainer delete --force "$id-$number"; done
+show pycontainer gc --layers "$work/layers" --unused 0s --yes
+
 title "Done: nothing is left. Yours to try:"
 cat <<'TEXT'
   build/pycontainer spec --host --bundle /tmp/b
   build/pycontainer run --bundle /tmp/b mine
+  build/pycontainer top
 TEXT

@@ -8,11 +8,15 @@ thread.
 
 from __future__ import annotations
 
-from typing import Unpack
+from os import PathLike
+from typing import Any, Unpack, overload
 
 from pycontainer.api.container import CaptureArguments as CaptureArguments
 from pycontainer.api.container import Container as Container
 from pycontainer.api.container import ExecArguments as ExecArguments
+from pycontainer.api.images import ImageArguments as ImageArguments
+from pycontainer.api.images import RunImageArguments as RunImageArguments
+from pycontainer.api.images import run_image as run_image
 from pycontainer.api.models import Cpu as Cpu
 from pycontainer.api.models import Event as Event
 from pycontainer.api.models import Memory as Memory
@@ -30,6 +34,10 @@ from pycontainer.api.runtime import CreateArguments as CreateArguments
 from pycontainer.api.runtime import Runtime as Runtime
 from pycontainer.api.runtime import default_config as default_config
 from pycontainer.api.runtime import make_host_bundle as make_host_bundle
+from pycontainer.api.sandbox import Result as Result
+from pycontainer.api.sandbox import Sandbox as Sandbox
+from pycontainer.api.sandbox import SandboxError as SandboxError
+from pycontainer.api.sandbox import sandbox as sandbox
 from pycontainer.api.streams import DEVNULL as DEVNULL
 from pycontainer.api.streams import PIPE as PIPE
 from pycontainer.api.streams import STDOUT as STDOUT
@@ -55,6 +63,7 @@ __all__ = [
     "ExecArguments",
     "ExitError",
     "HostError",
+    "ImageArguments",
     "Memory",
     "Operation",
     "OperationError",
@@ -63,8 +72,12 @@ __all__ = [
     "Pids",
     "Plan",
     "Process",
+    "Result",
+    "RunImageArguments",
     "Runtime",
     "STDOUT",
+    "Sandbox",
+    "SandboxError",
     "State",
     "StateError",
     "Stats",
@@ -76,7 +89,11 @@ __all__ = [
     "load",
     "make_host_bundle",
     "run",
+    "run_image",
+    "sandbox",
 ]
+
+ListOfArgs = list[str] | tuple[str, ...]  # `list` is a function below
 
 
 def create(
@@ -86,9 +103,19 @@ def create(
     return Runtime().create(container_id, bundle, **options)
 
 
-def run(container_id: str, bundle: Bundle = ".", **options: Unpack[RunArguments]) -> Completed:
-    """Runtime.run where the command keeps its containers."""
-    return Runtime().run(container_id, bundle, **options)
+@overload
+def run(container_id: str, bundle: Bundle = ".", **options: Unpack[RunArguments]) -> Completed: ...
+@overload
+def run(image: Bundle, args: ListOfArgs, **options: Unpack[RunImageArguments]) -> Completed: ...
+def run(*words: Any, **options: Any) -> Completed:
+    """Runtime.run where the command keeps its containers; with a list of arguments, `run_image`.
+
+    `pycontainer.run("web", "/bundle")`, `pycontainer.run("app.tar", ["ls", "-l"])`
+    """
+    args = options.get("args", words[1] if len(words) > 1 else ".")
+    if isinstance(args, (str, PathLike)):
+        return Runtime().run(*words, **options)
+    return run_image(*words, **options)
 
 
 def load(container_id: str) -> Container:

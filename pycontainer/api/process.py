@@ -118,7 +118,10 @@ class Process:
         What comes from its terminal counts as stdout. TimeoutError after `timeout` seconds: then
         the process still runs, and what it said until now is lost.
         """
-        return _Conversation(self, input).run(timeout)
+        talk = Conversation(self, input)
+        if talk.run(timeout):
+            raise TimeoutError(f"process {self.pid} still runs after {timeout:g} s")
+        return talk.outputs()
 
     def close(self) -> None:
         """Close our ends, and give up the process's descriptor; the process itself runs on."""
@@ -149,11 +152,15 @@ def _close(file: BinaryIO) -> None:
         pass  # what was not written yet: nobody reads it any more
 
 
-class _Conversation:
-    """Feeds stdin and reads the outputs, in one loop of poll(2), so that nobody waits in vain."""
+class Conversation:
+    """Feeds stdin and reads the outputs, in one loop of poll(2), so that nobody waits in vain.
 
-    def __init__(self, process: Process, input: bytes) -> None:
+    `room`: the most bytes that are kept of all outputs together.
+    """
+
+    def __init__(self, process: Process, input: bytes, room: int | None = None) -> None:
         self.process = process
+        self.room = room
         self.rest = memoryview(input)
         self.poller = select.poll()
         self.parts: dict[int, list[bytes]] = {}
@@ -186,19 +193,29 @@ class _Conversation:
         self.poller.register(stdin.fileno(), select.POLLOUT)
         return stdin.fileno()
 
-    def run(self, timeout: float | None) -> tuple[bytes, bytes]:
+    def run(self, timeout: float | None) -> str:
+        """Until it has ended: ""; else why not: "timeout" or "output"."""
         deadline = None if timeout is None else monotonic() + timeout
         while self.open or self.input >= 0:
             left = None if deadline is None else max(0.0, deadline - monotonic()) * 1000
             ready = self.poller.poll(left)
             if not ready and deadline is not None and monotonic() >= deadline:
-                raise TimeoutError(f"process {self.process.pid} still runs after {timeout:g} s")
+                return "timeout"
             for fd, events in ready:
                 if fd == self.input and events & (select.POLLOUT | select.POLLERR):
                     self._feed()
                 if fd in self.open and events & ~select.POLLOUT:
                     self._read(fd)
-        self.process.wait(None if deadline is None else max(0.0, deadline - monotonic()))
+            if self.room is not None and self.room < 0:
+                return "output"
+        try:
+            self.process.wait(None if deadline is None else max(0.0, deadline - monotonic()))
+        except TimeoutError:
+            return "timeout"
+        return ""
+
+    def outputs(self) -> tuple[bytes, bytes]:
+        """What stdout and stderr have said until now."""
         out, err = (b"".join(self.parts.get(fd, ())) for fd in self.fds)
         return out, err
 
@@ -225,6 +242,8 @@ class _Conversation:
             data = b""
         if data:
             self.parts[fd].append(data)
+            if self.room is not None:
+                self.room -= len(data)
             return
         self.open.discard(fd)
         self.poller.unregister(fd)

@@ -116,6 +116,10 @@ class Runtime:
 
         `result = runtime.run("hello", "/bundle", capture_output=True)`
         """
+        return self._run(container_id, bundle, options)
+
+    def _run(self, container_id: str, bundle: Bundle, options: Any) -> Completed:
+        """With `layer`, a directory of the layer store that goes with the container."""
         capture = split_capture(options)
         with self._launch(container_id, bundle, options, gated=False) as container:
             assert container.init is not None
@@ -189,6 +193,7 @@ class Runtime:
         document = self._document(path, given.pop("config", None))
         streams: Any = {name: given.pop(name) for name in _STREAMS if name in given}
         ends = Ends(streams)
+        layer = given.pop("layer", "")
         try:
             known = {name: given.pop(name) for name in _OPTIONS if name in given}
             if given:
@@ -196,6 +201,7 @@ class Runtime:
             options = CreateOptions(
                 bundle=path, document=document, streams=ends.streams, detach=True, **known
             )
+            options.layer = layer
             made, started = core.Container.launch(self.settings, container_id, options, gated=gated)
         except BaseException:
             ends.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pycontainer import __version__
 from pycontainer.spec.default_config import SPEC_VERSION
 from pycontainer.tables import caps, mount_options, namespaces, scheduling, seccomp_names
+from pycontainer.tables.annotations import UNSAFE_ANNOTATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ SELINUX = True
 INTEL_RDT = {"enabled": True, "schemata": True, "monitoring": True}
 NET_DEVICES = True
 IDMAP = True
-# Annotations of config.json that reach beyond the container; engines filter them.
-# A dot at the end makes one a prefix.
-UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", "org.criu.config", "run.oci.")
 
 
 def document() -> dict[str, Any]:

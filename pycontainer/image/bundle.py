@@ -150,6 +150,35 @@ def for_container(
         return _writable(layers, tree, config, container, keep_in)
 
 
+def read_only(
+    name: str, directory: str, options: convert.Options, *, store: str, budget: Budget
+) -> dict[str, Any]:
+    """The config of an image whose layers are all of the root, so that any number of containers may
+    have it at once; DIRECTORY gets what it needs, and is what the config is relative to.
+
+    The topmost layer is one of empty mount points, which nobody can make any more.
+    """
+    layers = LayerStore(store)
+    image = open_image(name)
+    with layers.lock("use", shared=True):
+        tree = layers.tree(image, budget)
+        config = _configured(image, options, tree.etc, layers.ids, lambda text: None)
+        layers.pin(directory, tree.directories)
+        os.mkdir(f"{directory}/rootfs")
+        for mount in config["mounts"]:
+            point = f"{directory}/points{mount['destination']}"
+            if mount["type"] != "bind":
+                os.makedirs(point, exist_ok=True)
+            else:
+                os.makedirs(os.path.dirname(point), exist_ok=True)
+                open(point, "x").close()
+        lower = [f"{directory}/points", *tree.directories]
+        shared = overlay(lower, directory, user=bool(layers.ids), writable=False)
+        config["mounts"] = [shared, *config["mounts"]]
+        _write(directory, config)
+    return config
+
+
 def over_bundle(
     config: dict[str, Any], rootfs: str, container: tuple[str, str], *, keep_in: str, store: str
 ) -> Made:

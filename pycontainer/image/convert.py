@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pycontainer.base.errors import UsageError
-from pycontainer.hostinfo.features import UNSAFE_ANNOTATIONS
 from pycontainer.image import ImageError, seccomp_profile, users
 from pycontainer.image.source import Image
 from pycontainer.linux.namespace_child import Ids
 from pycontainer.monitor.units import size
 from pycontainer.spec import default_config
 from pycontainer.tables import caps
+from pycontainer.tables.annotations import UNSAFE_ANNOTATIONS
 
 CAPABILITIES = frozenset(
     f"CAP_{name}"

@@ -40,8 +40,9 @@ class Layer:
     def open(self) -> IO[bytes]:
         """Its bytes as they are stored."""
         if isinstance(self._files, Archive) and not self._name:
-            self._files.file.seek(0)
-            return self._files.file
+            file = open(os.dup(self._files.file.fileno()), "rb")  # the archive's own stays open
+            file.seek(0)
+            return file
         return self._files.open(self._name)
 
 

@@ -225,8 +225,10 @@ def appends() -> bool:
     return (int(major), int(digits or 0)) >= APPENDS_LAYERS
 
 
-def overlay(lower: list[str], directory: str, *, user: bool) -> dict[str, Any]:
-    """The mount of config.json: `lower`, the topmost first, below DIRECTORY/upper."""
+def overlay(
+    lower: list[str], directory: str, *, user: bool, writable: bool = True
+) -> dict[str, Any]:
+    """The mount of config.json: `lower`, the topmost first, below DIRECTORY/upper if `writable`."""
     paths = [*lower, directory]
     if wrong := [path for path in paths if any(c in path for c in ":,\\") or len(path) > 240]:
         raise HostError(f"{wrong[0]} is no place for a layer: it has ':', ',' or is too long")
@@ -234,7 +236,8 @@ def overlay(lower: list[str], directory: str, *, user: bool) -> dict[str, Any]:
         options = [f"lowerdir+={path}" for path in lower]
     else:
         options = [f"lowerdir={':'.join(lower)}"]
-    options += [f"upperdir={directory}/upper", f"workdir={directory}/work"]
+    if writable:
+        options += [f"upperdir={directory}/upper", f"workdir={directory}/work"]
     if user:
         options.append("userxattr")
     return {"destination": "/", "type": "overlay", "source": "overlay", "options": options}

@@ -53,6 +53,17 @@ def test_settings_of_the_image(box: Box):
     assert out == "0\n"
 
 
+def test_of_a_root_tar(box: Box):
+    """Nobody has described it: it is read twice, once for its digest."""
+    archive = box.directory / "root.tar"
+    archive.write_bytes(busybox())
+    options = ("--layers", box.directory / "store", "--image", archive)
+    for name in ("c", "d"):
+        done = box.pycontainer("run", *options, box.id(name), "sh", "-c", "echo $0; id -u").ok()
+        assert done.out == "sh\n0\n"
+    assert len(os.listdir(box.directory / "store/layers")) == 1
+
+
 def test_each_has_a_layer_of_its_own(box: Box):
     images = Images(box)
     for name in ("one", "two"):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.rootless.person import FIRST, Person
 from tests.support.images import busybox, entry, image, layer
+from tests.support.runtimes import CHECKOUT
 
 FILES = layer(
     entry("data/", uid=1000, gid=50),
@@ -93,3 +94,16 @@ def test_an_id_outside_of_the_range(obstructed: Person):
 def test_networks(person: Person, net: str):
     source = made(person, Cmd=["sh", "-c", "ls /sys/class/net | wc -l; cat /etc/hosts | wc -l"])
     person("run", "--image", source, "--net", net, person.id()).ok()
+
+
+def test_demo(person: Person):
+    """It is for everybody."""
+    commands = person.home / "bin"
+    commands.mkdir()
+    (commands / "pycontainer").symlink_to(person.command)
+    person.own()
+    path = f"PATH={commands}:{os.environ['PATH']}"
+    script = CHECKOUT / "docs" / "demo.sh"
+    done = person.execute("/usr/bin/env", path, f"TMPDIR={person.home}", "sh", str(script))
+    assert done.status == 0, repr(done)
+    assert "hello from inside" in done.out and "data of container 2" in done.out

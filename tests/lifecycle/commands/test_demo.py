@@ -19,6 +19,13 @@ def test_demo(tmp_path):
     done = subprocess.run(demo, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    for text in ("I am pid 1 on host pycontainer", "hello from inside", '"status": "created"'):
+    for text in (
+        "I am pid 1 on host pycontainer",
+        "hello from inside",
+        '"status": "created"',
+        "data of container 1",
+        "data of container 2",
+        "removed layer",
+    ):
         assert text in done.stdout
     assert list(tmp_path.iterdir()) == []
