@@ -107,5 +107,5 @@ def _show_usage(error: WrongUsage, session: Session) -> None:
             help.of_command(session.command)
         else:
             help.of_program()
-    except (OSError, SystemExit):
+    except (ContainerError, SystemExit):
         pass  # stdout is closed: the error itself still goes to stderr and the log

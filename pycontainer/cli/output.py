@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import posix
 
+from pycontainer.base.errors import HostError, os_reason
+
 BROKEN_PIPE_STATUS = 128 + 13  # as if SIGPIPE had ended us, which Python ignores
 
 
@@ -18,16 +20,18 @@ def note_closed() -> None:
 
 
 def emit(text: str) -> None:
-    """Write text to stdout. When the reader is gone the command ends, quietly; OSError when it
+    """Write text to stdout. When the reader is gone the command ends, quietly; HostError when it
     cannot be written."""
-    if _closed:
-        raise OSError(_EBADF, "", "write to stdout")
     data = text.encode("utf-8", "surrogateescape")
     try:
+        if _closed:
+            raise OSError(_EBADF, "")
         while data:
             data = data[posix.write(1, data) :]
     except BrokenPipeError:
         raise SystemExit(BROKEN_PIPE_STATUS) from None
+    except OSError as error:
+        raise HostError(f"write to stdout: {os_reason(error.errno or 0)}") from None
 
 
 def emit_document(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows on stdout: as a table, as JSON, or by a template."""
+"""Rows as text: as a table, as JSON, or by a template."""
 
 from __future__ import annotations
 
@@ -20,14 +20,3 @@ def render(rows: Sequence[Row], form: str, names: Sequence[str]) -> str:
     if form in ("", "table"):
         return "".join(f"{line}\n" for line in columns.table(columns.choose(names), rows))
     raise UsageError("invalid format option", hint="the formats are table, json and a template")
-
-
-def show(rows: Sequence[Row], form: str, names: Sequence[str]) -> None:
-    """Print them."""
-    import sys
-
-    try:
-        sys.stdout.write(render(rows, form, names))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise SystemExit(128 + 13) from None

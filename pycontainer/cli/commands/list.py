@@ -59,6 +59,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
 def _monitored(settings: Settings, arguments: Arguments) -> int:
     """With what only their cgroups tell."""
+    from pycontainer.cli.output import emit
     from pycontainer.monitor import activity, columns, printing
     from pycontainer.monitor.fleet import Fleet
 
@@ -69,7 +70,7 @@ def _monitored(settings: Settings, arguments: Arguments) -> int:
     if arguments["sort"]:
         rows = columns.order(rows, arguments["sort"])
     form = "{{.id}}" if arguments["quiet"] else arguments["format"]
-    printing.show(rows, form, LONG.split())
+    emit(printing.render(rows, form, LONG.split()))
     return 0
 
 

@@ -24,10 +24,11 @@ belongs to the caller alone, is listened on.
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
+    from pycontainer.cli.output import emit
     from pycontainer.monitor import metrics, serve
     from pycontainer.monitor.fleet import Fleet
 
     if arguments["listen"]:
         serve.forever(settings, arguments["listen"])
-    print(metrics.text(Fleet(settings).sample()), end="")
+    emit(metrics.text(Fleet(settings).sample()))
     return 0

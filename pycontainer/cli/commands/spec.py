@@ -58,7 +58,9 @@ def run(settings: Settings, arguments: Arguments) -> int:
     except OSError as error:
         raise HostError(f"write {path}: {os_reason(error.errno or 0)}") from None
     if arguments["host"] and os.isatty(1):
-        print(f"Wrote {path}. Next: pycontainer run -b {directory} demo")
+        from pycontainer.cli.output import emit
+
+        emit(f"Wrote {path}. Next: pycontainer run -b {directory} demo\n")
     return 0
 
 

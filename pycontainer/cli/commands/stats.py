@@ -35,6 +35,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     import time
 
     from pycontainer.base.errors import StateError, UsageError
+    from pycontainer.cli.output import emit
     from pycontainer.monitor import columns, printing
     from pycontainer.monitor.fleet import Fleet
     from pycontainer.monitor.units import seconds
@@ -55,6 +56,6 @@ def run(settings: Settings, arguments: Arguments) -> int:
         rows = [row for row in fleet.sample() if all(holds(row) for holds in conditions)]
         if arguments["sort"]:
             rows = columns.order(rows, arguments["sort"])
-        printing.show(rows, arguments["format"], names)
+        emit(printing.render(rows, arguments["format"], names))
         if not arguments["stream"]:
             return 0
