@@ -95,6 +95,26 @@ int channel_receive_plan(int *plan_fd)
     return 0;
 }
 
+/* The same as do_sync, and the descriptors of slots come with the answer. */
+int do_receive(void)
+{
+    struct message_head head;
+    struct control control;
+    int64_t first = INT(RECEIVE, first), count = INT(RECEIVE, count);
+    if (first < ex.slot_count || count < 0 || count > MAX_SLOTS - first)
+        return -EBADF;
+    int error = channel_send(MSG_SYNC, 0, NULL, 0, -1);
+    if (!error)
+        error = receive(&head, &control);
+    if (error)
+        return error;
+    size_t size = CONTROL_HEAD + (size_t)count * sizeof(int);
+    if (head.type != MSG_GO || (count && control.length != size))
+        return -EPROTO;
+    memcpy(ex.slots + first, control.fds, (size_t)count * sizeof(int));
+    return 0;
+}
+
 /* Tell the runtime that we are here, and wait until it has done its part. */
 int do_sync(void)
 {

@@ -416,52 +416,33 @@ static int64_t access_time(int64_t told)
     return field | (told & 0x800 ? MOUNT_ATTR_NODIRATIME : 0);
 }
 
-/* In a user namespace the flags of the host's mounts are kept, and who wants one cleared is told:
- * the kernel would lock them if the mount had been copied with its mount namespace. A flag that is
- * the file system's, not the mount's, cannot be cleared, and nothing depends on it. */
-static int keep_locked(int tree, int64_t set, int64_t clear)
+/* The kernel has refused to change flags of a mount that comes from a more privileged mount namespace:
+ * they are locked. What the config says nothing of stays as it is, as with runc; what it wants changed
+ * is an error. */
+static int check_locked(int tree, int64_t set, int64_t clear)
 {
     struct file_system found;
     int error = xfstatfs(tree, &found);
-    int64_t before = found.flags, after = before;
     if (error)
         return error;
-    if (clear & MOUNT_ATTR__ATIME || set & MOUNT_ATTR_NODIRATIME) {
-        int64_t asked = set & ACCESS_TIME;
-        if (!(set & MOUNT_ATTR_NODIRATIME) && !(clear & MOUNT_ATTR_NODIRATIME))
-            asked |= access_time(before) & MOUNT_ATTR_NODIRATIME;
-        if (!(clear & MOUNT_ATTR__ATIME))
-            asked |= access_time(before) & MOUNT_ATTR__ATIME;
-        if (asked != access_time(before))
-            return because(-EPERM, "cannot change locked atime flags: leave out noatime, "
-                                   "nodiratime, strictatime or relatime", NULL);
-    }
-    clear &= ~ACCESS_TIME;
-    error = set_attr(tree, 0, 0, clear);
-    if (!error) {
-        error = xfstatfs(tree, &found);
-        after = found.flags;
-    } else if (error == -EPERM) { /* the kernel has them locked itself */
-        error = 0;
-        after = before & ~clear;
-    }
-    for (size_t i = 0; !error && i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++)
-        if (clear & LOCKABLE[i].attr && before & ~after & LOCKABLE[i].told)
+    for (size_t i = 0; i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++)
+        if (clear & ~ACCESS_TIME & LOCKABLE[i].attr && found.flags & LOCKABLE[i].told)
             return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
-    return error ? error : set_attr(tree, 0, set & ~ACCESS_TIME, 0);
+    if (clear & MOUNT_ATTR__ATIME && (set & ACCESS_TIME) != access_time(found.flags))
+        return because(-EPERM, "cannot change locked atime flags: leave out noatime, nodiratime, "
+                               "strictatime or relatime", NULL);
+    return 0;
 }
 
 static int bind_attributes(int tree)
 {
-    int64_t set = INT(BIND, attr_set), soft = INT(BIND, soft_clear);
-    int64_t clear = INT(BIND, attr_clear);
-    if (INT(BIND, locked))
-        return keep_locked(tree, set, clear);
-    int error = set_attr(tree, 0, set, clear | soft);
-    /* A mount from an outer user namespace has its flags locked: what was not asked for stays. */
-    if (error == -EPERM && soft)
-        error = set_attr(tree, 0, set, clear);
-    return error == -EPERM && clear ? because(error, "cannot clear locked flags", NULL) : error;
+    int64_t set = INT(BIND, attr_set), clear = INT(BIND, attr_clear);
+    int64_t all = clear | INT(BIND, soft_clear);
+    int error = set_attr(tree, 0, set, all);
+    if (error != -EPERM)
+        return error;
+    error = check_locked(tree, set, clear);
+    return error ? error : set_attr(tree, 0, set & ~ACCESS_TIME, all & MOUNT_ATTR_NOSYMFOLLOW);
 }
 
 static int open_like(const char *target, int tree)
@@ -500,12 +481,21 @@ static int check_proc(int tree, const char *source, const char *target)
     return because(-ECANCELED, "cannot be mounted because it is not of type proc:", source);
 }
 
+/* A source in the container's root, on what has been mounted there. */
+static int clone_own(const char *path, int recursive)
+{
+    SCOPED_FD fd = path_open(path, O_PATH);
+    return fd < 0 ? fd : clone_tree(fd, "", recursive);
+}
+
 int do_bind(void)
 {
     const char *source = TEXT(BIND, source), *where = TEXT(BIND, target);
     int64_t slot = INT(BIND, slot);
-    SCOPED_FD tree =
-        slot >= 0 ? slot_fd(slot) : clone_tree(AT_FDCWD, source, (int)INT(BIND, recursive));
+    int recursive = (int)INT(BIND, recursive);
+    SCOPED_FD tree = slot >= 0             ? slot_fd(slot)
+                     : INT(BIND, in_root) ? clone_own(source, recursive)
+                                          : clone_tree(AT_FDCWD, source, recursive);
     if (tree < 0)
         return because(tree, "open the source", source);
     int error = check_proc(tree, source, where);
@@ -541,8 +531,7 @@ int do_bind_host(void)
 enum { SRC_NOFOLLOW = 1, DEST_NOFOLLOW = 2, COPY_SYMLINK = 4 };
 
 _Static_assert(BIND_attr_set == BIND_LINK_attr_set && BIND_attr_clear == BIND_LINK_attr_clear &&
-                   BIND_soft_clear == BIND_LINK_soft_clear && BIND_locked == BIND_LINK_locked &&
-                   BIND_recursive == BIND_LINK_recursive,
+                   BIND_soft_clear == BIND_LINK_soft_clear,
                "bind_attributes is for both");
 
 /* The symlink that the source is, again at the target; one that is there already must be the same.
@@ -601,7 +590,7 @@ static int change(int tree, const char *list, size_t length)
         int error = (int)sys5(__NR_mount_setattr, tree, "", AT_EMPTY_PATH | (unsigned)one.flags,
                               &one.attr, sizeof(one.attr));
         if (error)
-            return error;
+            return error == -EPERM ? because(error, "cannot change locked flags", NULL) : error;
     }
     return 0;
 }
@@ -662,8 +651,9 @@ int do_mount_attr(void)
     SCOPED_FD fd = path_open(TEXT(MOUNT_ATTR, target), O_PATH);
     if (fd < 0)
         return fd;
-    return set_attr(fd, (int)INT(MOUNT_ATTR, recursive), INT(MOUNT_ATTR, attr_set),
-                    INT(MOUNT_ATTR, attr_clear));
+    int error = set_attr(fd, (int)INT(MOUNT_ATTR, recursive), INT(MOUNT_ATTR, attr_set),
+                         INT(MOUNT_ATTR, attr_clear));
+    return error == -EPERM ? because(error, "cannot change locked flags", NULL) : error;
 }
 
 int do_mount_propagation(void)
@@ -679,18 +669,19 @@ int do_remount(void)
     int64_t flags = INT(REMOUNT, ms_flags);
     if (fd < 0)
         return fd;
-    if (INT(REMOUNT, locked)) { /* of the host's, in a user namespace: as a bind (keep_locked) */
-        struct file_system found;
-        int error = xfstatfs(fd, &found);
-        if (error)
-            return error;
-        for (size_t i = 0; i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++) {
-            if (found.flags & LOCKABLE[i].told & INT(REMOUNT, ms_clear))
-                return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
-            flags |= found.flags & LOCKABLE[i].told; /* statfs(2) and mount(2) have the same numbers */
-        }
+    data = data[0] ? data : NULL;
+    int error = classic_mount(NULL, fd, NULL, flags, data);
+    if (error != -EPERM || !(flags & MS_BIND))
+        return error;
+    struct file_system found; /* locked flags stay, as for a bind */
+    if (xfstatfs(fd, &found))
+        return error;
+    for (size_t i = 0; i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++) {
+        if (found.flags & LOCKABLE[i].told & INT(REMOUNT, ms_clear))
+            return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
+        flags |= found.flags & LOCKABLE[i].told; /* statfs(2) and mount(2) have the same numbers */
     }
-    return classic_mount(NULL, fd, NULL, flags, data[0] ? data : NULL);
+    return classic_mount(NULL, fd, NULL, flags, data);
 }
 
 int do_readonly(void)

@@ -75,6 +75,7 @@ def _way(ops: Ops, op: Op, errno: int, detail: str) -> str:
 
 NEWUSER = 0x10000000
 _NO = (EPERM, EACCES)
+_OPENERS = ("open_source", "open_tree", "open_inside", "open_locked")
 _FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
     (("clone", "unshare", "respawn"), (EPERM, ENOSPC, EUSERS, EINVAL), _user_namespace),
     (("id_map",), (EPERM, EINVAL, ECANCELED), _id_map),
@@ -85,10 +86,11 @@ _FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
         _restricted,
     ),
     (("mount",), (EPERM,), _covered),
-    (("bind", "bind_host", "open_source", "open_tree"), (EINVAL, EPERM), _locked),
+    ((*_OPENERS, "bind", "bind_host"), (EINVAL, EPERM), _locked),
     (
         (
-            *("open_source", "open_tree", "rootfs", "mount", "bind", "bind_host"),
+            *_OPENERS,
+            *("rootfs", "mount", "bind", "bind_host"),
             *("mkdir", "mknod", "symlink"),
         ),
         (EACCES, EOVERFLOW),

@@ -70,6 +70,6 @@ def locked(source: str) -> str:
     if not below:
         return ""
     return (
-        f"{below[0]} is mounted below it, and comes along when an ordinary user binds: "
+        f"{below[0]} is mounted below it, and must come along in a user namespace: "
         'use the option "rbind"'
     )

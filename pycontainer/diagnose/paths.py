@@ -18,6 +18,8 @@ _SYSTEM = frozenset("bin boot dev etc lib lib32 lib64 libx32 proc sbin sys usr".
 _SOURCES = {
     "open_source": "path",
     "open_tree": "path",
+    "open_inside": "path",
+    "open_locked": "path",
     "rootfs": "path",
     "bind": "source",
     "bind_host": "source",
@@ -37,7 +39,7 @@ def closed(ops: Sequence[Op], op: Op) -> str:
         found = unsearchable(path, ids) or (inner and unsearchable(path, inner))
         if found:
             return str(found)
-    if inner and op.kind not in ("open_source", "open_tree"):
+    if inner and not op.kind.startswith("open_"):
         root = next((o["path"].decode() for o in ops if o.kind == "rootfs"), "")
         return str(unwritable(root, inner) or "") if root else ""
     return ""

@@ -145,7 +145,7 @@ class _Run:
         self.pid = 0
         self.pidfd = self.master = -1
         self.channel: Channel | None = None
-        self.slots = [-1] * plan.slots
+        self.slots: dict[int, int] = {}  # that have not been sent
         self.sent = False  # the plan
         self.waits = False  # the executor, for GO
         self.limited = False  # the cgroup's limits are written
@@ -207,11 +207,16 @@ class _Run:
         return lib.shim_spawn_with(exe, channel, flags, cgroup, fds, len(fds), pidfd)
 
     def _hand_over(self) -> None:
-        self._talk().hand_over(serialize.pack(self.plan.ops), self.slots)
+        self._talk().hand_over(serialize.pack(self.plan.ops), self._in_order())
         self.sent = True
-        for number, fd in enumerate(self.slots):
-            self.slots[number] = -1
-            posix.close(fd)
+        self._close_slots()
+
+    def _in_order(self) -> list[int]:
+        return [fd for _, fd in sorted(self.slots.items())]
+
+    def _close_slots(self) -> None:
+        while self.slots:
+            posix.close(self.slots.popitem()[1])
 
     def _talk(self) -> Channel:
         if self.channel is None:
@@ -221,7 +226,8 @@ class _Run:
     def _release(self) -> None:
         if self.waits:
             self.waits = False
-            self._talk().send(MSG_GO)
+            self._talk().send(MSG_GO, self._in_order())
+            self._close_slots()
 
     def _meet(self) -> None:
         self._talk().expect(MSG_SYNC)
@@ -291,7 +297,8 @@ class _Run:
     def close(self) -> None:
         if self.channel is not None:
             self.channel.close()
-        for fd in (self.pidfd, self.master, *self.slots):
+        self._close_slots()
+        for fd in (self.pidfd, self.master):
             if fd >= 0:
                 posix.close(fd)
 
@@ -333,14 +340,6 @@ class _Run:
             return posix.open(path, flags | posix.O_CLOEXEC)
         except OSError as error:
             raise self.failure(self.step - 1, error.errno or 0, "") from None
-
-    def _open_tree(self, op: Op) -> None:
-        slot, recursive, nofollow = op.ints
-        how = recursive | nofollow << 1
-        tree = self.slots[slot] = self._check(lib.shim_open_tree(op.texts[0], how))
-        # The copy of a shared mount is its peer: what is mounted there would be so on the host,
-        # and pivot_root(2) refuses it as the root.
-        self._check(lib.shim_slave(tree))
 
     def _open_namespace(self, op: Op) -> None:
         slot, nstype = op.ints
@@ -393,6 +392,7 @@ _HANDLERS: dict[str, Any] = {
 }
 _MEETINGS: dict[str, Any] = {
     "sync": _Run._meet,
+    "receive": _Run._meet,  # what is opened now goes with GO
     "respawn": _Run._follow_child,
     "console": _Run._take_console,
     "hook": _Run._hand_listener_on,

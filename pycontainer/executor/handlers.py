@@ -9,7 +9,7 @@ import _socket
 import posix
 from errno import ECANCELED
 
-from pycontainer._shim import lib
+from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, HostError, OperationError
 from pycontainer.executor.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
 from pycontainer.linux.files import read_text
@@ -157,6 +157,46 @@ def _idmap_tree(run: Run, op: Op) -> None:
         posix.close(space)
 
 
+def _open_tree(run: Run, op: Op) -> None:
+    slot, recursive, nofollow = op.ints
+    how = recursive | nofollow << 1
+    tree = run.slots[slot] = run._check(lib.shim_open_tree(op.texts[0], how))
+    # The copy of a shared mount is its peer: what is mounted there would be so on the host, and
+    # pivot_root(2) refuses it as the root.
+    run._check(lib.shim_slave(tree))
+
+
+def _open_inside(run: Run, op: Op) -> None:
+    """In the mount namespace of the container's process."""
+    root = run._open(f"/proc/{run.pid}/root".encode(), posix.O_PATH | posix.O_DIRECTORY)
+    try:
+        space = run._open(f"/proc/{run.pid}/ns/mnt".encode(), posix.O_RDONLY)
+        _open_there(run, op, space, root)
+    finally:
+        posix.close(root)
+
+
+def _open_locked(run: Run, op: Op) -> None:
+    """In a mount namespace like ours that belongs to the container's user namespace."""
+    user = run._open(op["user"], posix.O_RDONLY)
+    root = ffi.new("int *", -1)
+    try:
+        _open_there(run, op, run._check(lib.shim_locked_mounts(user, root)), root[0])
+    finally:
+        posix.close(user)
+        if root[0] >= 0:
+            posix.close(root[0])
+
+
+def _open_there(run: Run, op: Op, space: int, root: int) -> None:
+    slot, recursive, nofollow = op.ints
+    try:
+        tree = lib.shim_open_tree_in(space, root, op.texts[0], recursive | nofollow << 1)
+        run.slots[slot] = run._check(tree)
+    finally:
+        posix.close(space)
+
+
 def _net_device(run: Run, op: Op) -> None:
     """A network device of ours becomes the container's."""
     from pycontainer.linux import net_devices
@@ -259,6 +299,9 @@ HANDLERS: dict[str, Callable[[Run, Op], None]] = {
     "setgroups_deny": _setgroups_deny,
     "idmap_tree": _idmap_tree,
     "net_device": _net_device,
+    "open_tree": _open_tree,
+    "open_inside": _open_inside,
+    "open_locked": _open_locked,
     "resctrl": _resctrl,
     "unit_start": _placing,
     "unit_settle": _placing,

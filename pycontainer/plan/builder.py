@@ -69,11 +69,10 @@ class Plan:
     `config` is what it was compiled from, for the words of a failure.
     """
 
-    __slots__ = ("config", "ops", "slots", "terminal", "warnings")
+    __slots__ = ("config", "ops", "terminal", "warnings")
 
     def __init__(self, sketch: Sketch, terminal: bool) -> None:
         self.config = sketch.config
         self.ops = sketch.ops
-        self.slots = sketch.slots
         self.terminal = terminal
         self.warnings = sketch.warnings

@@ -10,6 +10,7 @@ from pycontainer.plan import devices, hooks, namespaces, process
 from pycontainer.plan.builder import Plan, Sketch
 from pycontainer.plan.mounts import Mounts, clean
 from pycontainer.plan.namespaces import Spaces
+from pycontainer.plan.ops import op
 from pycontainer.tables.mount_options import ATTR_RDONLY, PROPAGATION
 
 TYPE_CHECKING = False
@@ -78,7 +79,7 @@ def compile_create(config: dict[str, Any], inputs: Inputs) -> Plan:
     sketch.spaces = Spaces(sketch.linux.get("namespaces") or [])
     sketch.spaces.outside = namespaces.stays_outside(sketch)
     _deny_setgroups(sketch)
-    mounts = Mounts(sketch, inputs.bundle, inputs.cgroup)
+    mounts = Mounts(sketch, inputs.bundle, inputs.cgroup, inputs.rootfs)
     nodes = _outside(sketch, inputs, mounts)
     _file_tree(sketch, inputs, mounts, nodes)
     _inside(sketch)
@@ -109,7 +110,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     process.oom_score(sketch)
     process.raise_limits(sketch)
     root = Root(sketch, inputs.rootfs)
-    if sketch.host.mounts:
+    if sketch.host.mounts and not sketch.spaces.user:
         mounts.open_sources("open_tree", sketch.slot)
         root.open("open_tree", sketch.slot)
     joined = namespaces.open_joined(sketch)
@@ -131,7 +132,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
         sketch.add("keyring", 1, inputs.keyring)
     namespaces.identity(sketch)
     _own_files(sketch, inputs)
-    _rootfs(sketch, inputs, root)
+    _rootfs(sketch, mounts, root)
     return nodes
 
 
@@ -201,7 +202,17 @@ def mounts_on_host(config: dict[str, Any]) -> bool:
 _HOSTS, _PRIVATE, _SLAVE = range(3)  # what becomes of the mount that the root lies on
 
 
-def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:
+def _open_inside(sketch: Sketch, mounts: Mounts, root: Root) -> None:
+    """The runtime opens what the container's root may not reach, but in the mount namespace of the
+    user namespace: there the kernel locks the flags that the host's mounts have."""
+    at, first = len(sketch.ops), sketch.slots + sketch.own_slots
+    mounts.open_sources("open_inside", sketch.own_slot)
+    root.open("open_inside", sketch.own_slot)
+    count = sketch.slots + sketch.own_slots - first
+    sketch.ops.insert(at, op("receive", first, count, "mount sources", field="linux.namespaces"))
+
+
+def _rootfs(sketch: Sketch, mounts: Mounts, root: Root) -> None:
     own = sketch.spaces.has("mount")
     asked = sketch.linux.get("rootfsPropagation") or ""
     if own:
@@ -211,7 +222,9 @@ def _rootfs(sketch: Sketch, inputs: Inputs, root: Root) -> None:
             name = "rprivate"
         flags = PROPAGATION["r" + name.removeprefix("r")]
         sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
-    # What was opened early may lie where the way is closed now: it is put over the old root.
+    if sketch.host.mounts and sketch.spaces.user:
+        _open_inside(sketch, mounts, root)
+    # What was opened so may lie where the way is closed now: it is put over the old root.
     over = own and root.slot >= 0
     # Bound from a mount that is private, the root would not get what the host mounts below it.
     parent = (_SLAVE if asked.endswith("slave") else _PRIVATE) if own else _HOSTS

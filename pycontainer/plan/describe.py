@@ -262,6 +262,10 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "cgroup_write": lambda op: f"write {_text(op, 'value')} to cgroup's {_text(op, 'file')}",
     "cgroup_devices": lambda op: f"restrict devices: {_text(op, 'rules')}",
     "open_cgroup": lambda op: f"open {_text(op, 'path')}",
+    "open_inside": lambda op: f"open the mount source {_text(op, 'path')}, as it is seen inside",
+    "open_locked": lambda op: (
+        f"open the mount source {_text(op, 'path')}, as user namespace {_text(op, 'user')} sees it"
+    ),
     "open_tree": lambda op: f"open the mount source {_text(op, 'path')}",
     "idmap_tree": lambda op: (
         f"map the ids of {_text(op, 'path')}"
@@ -348,6 +352,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "console": _console,
     "control_terminal": lambda op: "make it the session's controlling terminal",
     "sync": lambda op: f"wait for the runtime ({_text(op, 'what')})",
+    "receive": lambda op: f"wait for {op['count']} descriptors ({_text(op, 'what')})",
     "hook": _hook,
     "sysctl": lambda op: f"write {_text(op, 'value')} to /proc/{_text(op, 'file')}",
     "self_write": lambda op: (

@@ -37,7 +37,8 @@ def compile_add(
     for index, mount in enumerate(config["mounts"]):
         _check(mount, parsed[index], f"mounts[{index}]")
     namespaces.clone(sketch, 0)
-    mounts.open_sources("open_tree", sketch.slot, every=True)
+    user, _ = sketch.spaces.joined.get("user", ("", ""))
+    mounts.open_sources("open_locked" if user else "open_tree", sketch.slot, True, user)
     _enter(sketch)
     for index, mount in enumerate(config["mounts"]):
         mounts.add_live(index, mount, clean(mount["destination"]), parsed[index])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError
-from pycontainer.tables.mount_options import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,15 +43,6 @@ def options(mount: dict[str, Any], asked: ParsedOptions, field: str) -> None:
     if (asked.links or asked.idmap) and not asked.bind:
         raise ConfigError(
             "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts", field=field
-        )
-
-
-def recursive(options: ParsedOptions, field: str) -> None:
-    """In a user namespace, rrw and its like would clear flags of mounts that are the host's."""
-    if options.rec_attr_clr & (ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC):
-        raise ConfigError(
-            "has rrw, rsuid, rdev or rexec: cannot clear locked flags in a user namespace",
-            field=field,
         )
 
 

@@ -6,18 +6,14 @@ from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.plan import mount_checks
 from pycontainer.plan.builder import Sketch
 from pycontainer.tables.mount_options import (
-    ATTR_NODEV,
-    ATTR_NOEXEC,
-    ATTR_NOSUID,
-    ATTR_NOSYMFOLLOW,
     ATTR_RDONLY,
     COPY_SYMLINK,
-    MS_BIND,
     MS_RDONLY,
     MS_REMOUNT,
     RBIND,
     SRC_NOFOLLOW,
     ParsedOptions,
+    of_bind,
     parse,
 )
 from pycontainer.tables.namespaces import FLAGS
@@ -27,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-# What a remount with any flag resets when it does not name it, as mount(2) does; access times
-# stay as they are (path_mount() in the kernel).
-_RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
 CGROUPS = ("cgroup", "cgroup2")
 _HIDDEN = 2  # `missing` of bind_host, as csrc/executor/mount.c has it
 _PLAIN_DIRECTORY = ("proc", "sysfs")
@@ -50,30 +43,33 @@ class Mounts:
         "bundle",
         "cgroup",
         "for_systemd",
-        "from_host",
         "late",
         "on_dev",
         "opened",
+        "rootfs",
         "sketch",
+        "unlocked",
     )
 
-    def __init__(self, sketch: Sketch, bundle: str, cgroup: Any) -> None:
+    def __init__(self, sketch: Sketch, bundle: str, cgroup: Any, rootfs: str = "") -> None:
         self.sketch = sketch
         self.bundle = bundle
+        self.rootfs = rootfs
         self.cgroup = cgroup  # compiles mounts of type cgroup
         self.late: list[tuple[int, str, str]] = []  # (mount number, target, field): read-only
         self.opened: dict[int, int] = {}  # mount number: slot of its source
+        self.unlocked: set[int] = set()  # whose flags the kernel has not locked
         self.on_dev: set[str] = set()  # what is bound to places in /dev
-        # Where mounts of the host's are, whose flags the container's user namespace must not clear.
-        self.from_host: set[str] = set()
         annotations = sketch.config.get("annotations") or {}
         # Where crun's annotation wants a cgroup v1 for an old systemd.
         self.for_systemd = annotations.get("run.oci.systemd.force_cgroup_v1", "")
 
-    def open_sources(self, kind: str, new_slot: Callable[[], int], every: bool = False) -> None:
+    def open_sources(
+        self, kind: str, new_slot: Callable[[], int], every: bool = False, user: str = ""
+    ) -> None:
         """Bind sources that the container's root cannot reach are opened before it is root, and
         those whose ids are to be mapped, which takes privileges over their file system; or `every`
-        one."""
+        one. `user` is the user namespace of open_locked."""
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
             options = parse(mount.get("options") or ())
             mapped = bool(options.idmap or mount.get("uidMappings"))
@@ -81,12 +77,20 @@ class Mounts:
                 continue
             if not (mapped or every or self.sketch.spaces.user):
                 continue
+            if self._in_root(index, mount, options):
+                continue
             slot = new_slot()
             field = f"mounts[{index}]"
             source = self._source(mount, field)
             nofollow = int(bool(options.links & (SRC_NOFOLLOW | COPY_SYMLINK)))
             recursive = int(options.bind == RBIND)
-            self.sketch.add(kind, slot, recursive, nofollow, source, field=field)
+            if kind != "open_source" and mapped and not recursive:
+                # As with runc: in a user namespace, what is mounted below would have to come along.
+                self.sketch.add("open_tree", slot, recursive, nofollow, source, field=field)
+                self.unlocked.add(index)
+            else:
+                texts = (source, user) if user else (source,)
+                self.sketch.add(kind, slot, recursive, nofollow, *texts, field=field)
             self.opened[index] = slot
             if mapped:
                 self._map_ids(slot, mount, options, source, field)
@@ -161,14 +165,10 @@ class Mounts:
         late = not options.bind and self._is_late(mount, target, options)
         if late:
             self.late.append((index, target, field))
-        if options.bind and not options.remount and self.sketch.spaces.user:
-            self.from_host.add(target)
-            mount_checks.recursive(options, f"{field}.options")
         if options.remount:
             data = ",".join(options.data)
             flags = options.ms_set & ~(MS_RDONLY * late) | MS_REMOUNT
-            locked = int(bool(flags & MS_BIND) and target in self.from_host)
-            self.sketch.add("remount", flags, options.ms_clear, locked, target, data, field=field)
+            self.sketch.add("remount", flags, options.ms_clear, target, data, field=field)
         elif self.for_systemd and target == clean(self.for_systemd):
             self.cgroup.mount_for_systemd(self.sketch, target, options, index)
         elif options.links:
@@ -212,22 +212,38 @@ class Mounts:
         field = f"mounts[{index}]"
         if target.startswith("/dev/"):
             self.on_dev.add(target)
-        # mount(2) remounts when any flag is named, and then sets exactly the named ones; the rest
-        # is cleared softly: a flag that an outer user namespace has locked stays.
-        asked = options.attr_set | options.attr_clr
-        soft = _RESET & ~asked if asked else 0
+        inside = self._in_root(index, mount, options)
         self.sketch.add(
             "bind",
             self.opened.get(index, -1),
             int(options.bind == RBIND),
-            options.attr_set,
-            options.attr_clr,
-            soft,
-            int(self.sketch.spaces.user),
-            self._source(mount, field),
+            *self._flags(index, options),
+            int(bool(inside)),
+            inside or self._source(mount, field),
             target,
             field=field,
         )
+
+    def _flags(self, index: int, options: ParsedOptions) -> tuple[int, int, int]:
+        """In a user namespace, what is not named stays as the host has it."""
+        attr_set, attr_clear, soft = of_bind(options)
+        kept = self.sketch.spaces.user and index in self.unlocked
+        return attr_set, attr_clear, 0 if kept else soft
+
+    def _in_root(self, index: int, mount: dict[str, Any], options: ParsedOptions) -> str:
+        """The path, in the container's root, of a source on an earlier mount of the container. The
+        host's path leads there only when the root lies where the host has it."""
+        source, root = clean(mount.get("source") or ""), self.rootfs.rstrip("/")
+        mapped = options.idmap or mount.get("uidMappings")
+        if not self.sketch.spaces.user or options.links or mapped:
+            return ""
+        if not root or not source.startswith(f"{root}/"):
+            return ""
+        inside = source[len(root) :]
+        for earlier in self.sketch.config["mounts"][:index]:
+            if f"{inside}/".startswith(clean(earlier["destination"]).rstrip("/") + "/"):
+                return inside
+        return ""
 
     def _bind_link(
         self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions
@@ -239,15 +255,11 @@ class Mounts:
             self.on_dev.add(target)
         if options.links:
             bind_options.check(options, target, f"{field}.options")
-        asked = options.attr_set | options.attr_clr
         self.sketch.add(
             "bind_link",
             self.opened.get(index, -1),
             int(options.bind == RBIND),
-            options.attr_set,
-            options.attr_clr,
-            _RESET & ~asked if asked else 0,
-            int(self.sketch.spaces.user),
+            *self._flags(index, options),
             options.links,
             self._source(mount, field),
             target,

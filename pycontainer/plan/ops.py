@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUNTIME = "runtime"
 CONTAINER = "container"
 
-MAX_INTS = 7
+MAX_INTS = 6
 MAX_TEXTS = 5
 
 # kind: (side, integer arguments, text arguments). A list of strings is one text, joined by NUL
@@ -34,6 +34,8 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "unit_settle": (RUNTIME, (), ("unit",)),
     "open_cgroup": (RUNTIME, ("slot",), ("path",)),
     "open_tree": (RUNTIME, ("slot", "recursive", "nofollow"), ("path",)),
+    "open_inside": (RUNTIME, ("slot", "recursive", "nofollow"), ("path",)),
+    "open_locked": (RUNTIME, ("slot", "recursive", "nofollow"), ("path", "user")),
     "idmap_tree": (RUNTIME, ("slot", "recursive"), ("uids", "gids", "namespace", "path")),
     "open_namespace": (RUNTIME, ("slot", "nstype"), ("path",)),
     "open_gate": (RUNTIME, ("slot",), ()),
@@ -72,7 +74,7 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "bind": (
         CONTAINER,
-        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "locked"),
+        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "in_root"),
         ("source", "target"),
     ),
     "bind_host": (
@@ -82,19 +84,20 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "bind_link": (
         CONTAINER,
-        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "locked", "links"),
+        ("slot", "recursive", "attr_set", "attr_clear", "soft_clear", "links"),
         ("source", "target", "changes"),
     ),
     "unmount": (CONTAINER, (), ("target",)),
     "mount_attr": (CONTAINER, ("recursive", "attr_set", "attr_clear"), ("target",)),
     "mount_propagation": (CONTAINER, ("flags",), ("target",)),
-    "remount": (CONTAINER, ("ms_flags", "ms_clear", "locked"), ("target", "data")),
+    "remount": (CONTAINER, ("ms_flags", "ms_clear"), ("target", "data")),
     "mkdir": (CONTAINER, ("mode",), ("path",)),
     "mknod": (CONTAINER, ("mode", "device", "uid", "gid", "bind", "slot"), ("path", "source")),
     "symlink": (CONTAINER, ("replace",), ("target", "path")),
     "console": (CONTAINER, ("rows", "columns", "uid", "mount"), ()),
     "control_terminal": (CONTAINER, (), ()),
     "sync": (CONTAINER, (), ("what",)),
+    "receive": (CONTAINER, ("first", "count"), ("what",)),
     "hook": (
         CONTAINER,
         ("index", "timeout_ms", "as_program", "with_home", "out_slot", "err_slot"),

@@ -163,6 +163,13 @@ _SUPERBLOCK_NAMES = (
 _CLASSIC_ONLY = MS_I_VERSION | MS_SILENT
 
 
+# What says nothing of a bind mount's attributes; the words for access times; what a remount resets.
+_NO_FLAGS = MS_BIND | MS_REC | MS_REMOUNT
+_MS_TIMES = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME
+_ATTR_TIMES = ATTR_ATIME | ATTR_NODIRATIME
+_RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
+
+
 class ParsedOptions:
     """What the options of one mount ask for; a value, nobody changes it after `parse`.
 
@@ -316,6 +323,21 @@ def _access_time(ms_set: int, ms_clear: int) -> tuple[int, int]:
     if ms_set & MS_RELATIME or ms_clear & (MS_NOATIME | MS_STRICTATIME):
         return ATTR_RELATIME, ATTR_ATIME
     return 0, 0
+
+
+def of_bind(options: ParsedOptions) -> tuple[int, int, int]:
+    """The attributes of a bind mount: set, cleared, and cleared unless they are locked.
+
+    As with mount(2), which remounts it when any flag is named: then exactly the named ones are set.
+    How access times are noted stays as it is, unless a word names a way; that one holds alone.
+    """
+    if not options.ms_set & ~_NO_FLAGS and not options.ms_clear:
+        return 0, 0, 0
+    attr_set, attr_clear = options.attr_set & ~_ATTR_TIMES, options.attr_clr & ~_ATTR_TIMES
+    if options.ms_set & _MS_TIMES:
+        attr_set |= options.attr_set & _ATTR_TIMES
+        attr_clear |= _ATTR_TIMES & ~(attr_set & ATTR_NODIRATIME)
+    return attr_set, attr_clear, _RESET & ~(attr_set | attr_clear)
 
 
 def known_options() -> list[str]:

@@ -23,6 +23,7 @@ class Descriptors:
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {0: "stdio", 1: "stdio", 2: "stdio", 3: "channel"}
+        self.coming = -1  # the first slot of the next descriptors; the plan comes before
         self.outside = "host:"  # what a path stands for
 
     def __getitem__(self, fd: int) -> str:
@@ -41,8 +42,10 @@ class Descriptors:
         found = re.search(r"cmsg_data=\[([0-9, ]+)\]", ",".join(call.args))
         if found:
             fds = [int(part) for part in found[1].split(",")]
-            self.names[fds[0]] = "plan"
-            self.names.update({fd: f"slot:{i}" for i, fd in enumerate(fds[1:])})
+            if self.coming < 0:
+                self.names[fds.pop(0)] = "plan"
+                self.coming = 0
+            self.names.update({fd: f"slot:{i}" for i, fd in enumerate(fds, self.coming)})
 
     def _openat2(self, call: Call) -> None:
         base = self[call.number(0)]

@@ -9,6 +9,7 @@ import re
 from tests.executor import expected_links as links
 from tests.executor import expected_process as process
 from tests.executor.steps import (
+    ACCESS_TIME,
     BOTH_EMPTY,
     CLONED,
     EMPTY,
@@ -26,7 +27,6 @@ from tests.executor.steps import (
     cloned,
     configured,
     directories,
-    locked,
     members,
     new_file,
     new_proc,
@@ -239,12 +239,10 @@ def bind(walk: Walk) -> None:
         flags = CLONED | (RECURSIVE if walk["recursive"] else 0)
         walk.want("open_tree", -100, source, flags)
     first, clear = walk["attr_set"], walk["attr_clear"] | walk["soft_clear"]
-    if walk["locked"]:
-        locked(walk, tree)
-    elif first or clear:
+    if first or clear:
         attributes = members(attr_set=first, attr_clr=clear)
         done = walk.want("mount_setattr", Fd(tree), "", EMPTY, attributes, fails=("EPERM",))
-        clear = walk["attr_clear"]
+        first, clear = first & ~ACCESS_TIME, clear & NOSYMFOLLOW
         if not done.ok and (first or clear):
             attributes = members(attr_set=first, attr_clr=clear)
             walk.want("mount_setattr", Fd(tree), "", EMPTY, attributes)
@@ -430,6 +428,12 @@ def sync(walk: Walk) -> None:
     send(walk, 2)
 
 
+def receive(walk: Walk) -> None:
+    """Slots that come with the answer."""
+    send(walk, 2)
+    walk.fds.coming = walk["first"] - (walk["first"] > walk.gate)
+
+
 def hook(walk: Walk) -> None:
     shares = 0x100 | 0x4000 | 0x1000  # VM, VFORK, PIDFD
     child = walk.want("clone", ..., cloned(shares | 17))
@@ -482,7 +486,7 @@ EXPECTED: dict[str, Check] = {
             mount_propagation, remount, readonly,
             mask, label_file, pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink,
             console, control_terminal,
-            reopen_null, sync, hook, await_start,
+            reopen_null, sync, receive, hook, await_start,
         )
     },
 }  # fmt: skip

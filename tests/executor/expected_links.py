@@ -9,7 +9,6 @@ from tests.executor.steps import (
     NOFOLLOW,
     RECURSIVE,
     directories,
-    locked,
     members,
     new_file,
     parent_of,
@@ -34,9 +33,7 @@ def bind_link(walk: Walk) -> None:
         walk.want("symlinkat", ..., parent, name, fails=("EEXIST",))
         return
     first, clear = walk["attr_set"], walk["attr_clear"] | walk["soft_clear"]
-    if walk["locked"]:
-        locked(walk, tree)
-    elif first or clear:
+    if first or clear:
         attributes = members(attr_set=first, attr_clr=clear)
         walk.want("mount_setattr", Fd(tree), "", EMPTY, attributes)
     if not links & DEST_NOFOLLOW:

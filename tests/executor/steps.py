@@ -60,14 +60,6 @@ def attach(walk: Walk, tree: str, target: str) -> None:
     walk.want("move_mount", Fd(f"tree:{tree}"), "", root(target), "", BOTH_EMPTY)
 
 
-def locked(walk: Walk, tree: str) -> None:
-    """What is to be cleared, which is refused when the host has it; then what is to be set."""
-    for name, bits in (("attr_clr", walk["attr_clear"]), ("attr_set", walk["attr_set"])):
-        if bits & ~ACCESS_TIME:
-            attributes = members(**{name: bits & ~ACCESS_TIME})
-            walk.want("mount_setattr", Fd(tree), "", EMPTY, attributes)
-
-
 def configured(walk: Walk, context: str, options: list[str]) -> None:
     """A file system that gets these options, and is made."""
     for option in options:

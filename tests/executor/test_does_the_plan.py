@@ -375,7 +375,7 @@ def _altered(op: dict[str, Any]) -> list[dict[str, Any]]:
     """The operation with one argument changed, for each argument that the kernel sees."""
     unseen = {
         "slot", "missing", "make", "plain_target", "copy_up", "what",
-        "soft_clear", "type", "replace", "or_bind", "locked", "ms_clear",
+        "soft_clear", "type", "replace", "or_bind", "in_root", "ms_clear", "first", "count",
     }  # fmt: skip
     result = []
     for name, value in op["arguments"].items():

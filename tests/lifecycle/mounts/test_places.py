@@ -135,3 +135,27 @@ def test_cgroup2_is_itself_where_there_is_v1(box: Box):
     bundle = box.bundle().script("grep ' /mnt/x ' /proc/self/mountinfo; ls /mnt/x/cgroup.procs")
     add(bundle, "/mnt/x", "nosuid", type="cgroup2")
     assert " - cgroup2 " in box.run(bundle).ok().out
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_source_on_an_earlier_mount(box: Box, mapped: bool):
+    """The path of the root on the host, and below it what the container has mounted by then. With a
+    user namespace, runc opens a source when it is due since 1.2."""
+    looks = []
+    for runtime in [box.pycontainer] if mapped else box.both():
+        bundle = box.bundle().script("cat /mnt/file; grep -c ' /mnt tmpfs' /proc/self/mounts")
+        data = bundle.rootfs / "data"
+        data.mkdir()
+        if mapped:
+            bundle.new_namespace("user")
+            ids = [{"containerID": 0, "hostID": 0, "size": 65536}]
+            bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = ids
+        (box.directory / "file").write_text("found\n")
+        bind = {"type": "bind", "options": ["bind"]}
+        bundle.config["mounts"] += [
+            {"destination": "/data", "type": "tmpfs", "source": "tmpfs"},
+            {"destination": "/data/file", "source": str(box.directory / "file"), **bind},
+            {"destination": "/mnt", "source": str(data), "type": "bind", "options": ["rbind"]},
+        ]
+        looks.append(box.run(bundle, runtime=runtime.name).ok().out)
+    assert looks[0] == looks[-1] == "found\n1\n"
