@@ -30,8 +30,9 @@ static void copy_attributes(int from, int to)
     }
 }
 
-/* Owner before mode: chown takes set-id bits away. `name` is "" for the fd itself. */
-static int copy_facts(int dir, const char *name, const struct statx *st)
+/* The owner comes first: chown takes set-id bits and file capabilities away. `name` is "" for the fd
+ * itself, which gets the extended attributes of `from`. */
+static int copy_facts(int from, int dir, const char *name, const struct statx *st)
 {
     int flags = name[0] ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
     struct {
@@ -39,6 +40,8 @@ static int copy_facts(int dir, const char *name, const struct statx *st)
     } times[2] = { { st->stx_atime.tv_sec, st->stx_atime.tv_nsec },
                    { st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec } };
     int error = (int)sys5(__NR_fchownat, dir, name, st->stx_uid, st->stx_gid, flags);
+    if (!error && from >= 0)
+        copy_attributes(from, dir);
     if (!error && (st->stx_mode & S_IFMT) != S_IFLNK)
         error = (int)(name[0] ? sys3(__NR_fchmodat, dir, name, st->stx_mode & 07777)
                               : sys2(__NR_fchmod, dir, st->stx_mode & 07777));
@@ -68,8 +71,7 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
     int error = copy_content(from, to);
     if (error)
         return error;
-    copy_attributes(from, to);
-    return copy_facts(to, "", st);
+    return copy_facts(from, to, "", st);
 }
 
 static int copy_link(int from_dir, int to_dir, const char *name, const struct statx *st)
@@ -80,7 +82,7 @@ static int copy_link(int from_dir, int to_dir, const char *name, const struct st
         return (int)length;
     target[length] = 0;
     int error = (int)sys3(__NR_symlinkat, target, to_dir, name);
-    return error ? error : copy_facts(to_dir, name, st);
+    return error ? error : copy_facts(-1, to_dir, name, st);
 }
 
 /* Sockets have no life outside of their server, and devices need CAP_MKNOD over the host: in a
@@ -94,7 +96,7 @@ static int copy_node(int to_dir, const char *name, const struct statx *st)
     int error = (int)sys4(__NR_mknodat, to_dir, name, st->stx_mode, device);
     if (error)
         return error == -EPERM ? 0 : error;
-    return copy_facts(to_dir, name, st);
+    return copy_facts(-1, to_dir, name, st);
 }
 
 static int copy_entries(int from, int to, int depth);
@@ -114,8 +116,7 @@ static int copy_directory(int from_dir, int to_dir, const char *name, const stru
     error = copy_entries(from, to, depth + 1);
     if (error)
         return error;
-    copy_attributes(from, to);
-    return copy_facts(to, "", st);
+    return copy_facts(from, to, "", st);
 }
 
 static int copy_entry(int from, int to, const char *name, int depth)

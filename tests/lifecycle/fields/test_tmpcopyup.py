@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 
 import pytest
 
@@ -141,3 +142,18 @@ def test_links_do_not_lead_out(bundle, box):
     bundle.script("readlink /opt/out; cat /opt/out/key")
     done = box.run(bundle)
     assert done.out == f"{secret}\n" and done.status != 0
+
+
+@pytest.mark.skipif(not ROOT, reason="file capabilities take root")
+def test_file_capabilities_are_copied(bundle, box):
+    """Of a file that is not root's, too: a change of the owner takes them away."""
+    tool = bundle.rootfs / "opt" / "tool"
+    tool.write_text("")
+    os.chown(tool, 7, 7)
+    capability = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
+    os.setxattr(tool, "security.capability", capability)
+    bundle.process["args"] = ["/bin/sleep", "1000"]
+    box.pycontainer("run", "-d", "-b", bundle, box.id()).ok()
+    copy = f"/proc/{box.pycontainer.state(box.id())['pid']}/root/opt/tool"
+    assert os.getxattr(copy, "security.capability") == capability
+    assert (os.stat(copy).st_uid, os.stat(copy).st_gid) == (7, 7)
