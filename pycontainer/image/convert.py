@@ -54,6 +54,11 @@ class Options:
     cap_add: list[str] = field(default_factory=list)
     cap_drop: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """What makes no sense is refused before anything is unpacked."""
+        for check in (_check_net, _binds, _capabilities, _limits):
+            check(self)
+
 
 def config(
     image: Image, options: Options, etc: dict[str, str], ids: Ids | None
@@ -238,11 +243,6 @@ def _volumes(settings: dict[str, Any], options: Options) -> list[dict[str, Any]]
 def _linux(
     options: Options, ids: Ids | None, base: dict[str, Any], capabilities: list[str]
 ) -> dict[str, Any]:
-    if options.net not in ("host", "none"):
-        raise UsageError(
-            f"--net {options.net}: must be host or none",
-            hint="other networks are made by whoever calls: docs/images.md",
-        )
     kinds = [space["type"] for space in base["namespaces"]]
     if "cgroup" not in kinds and os.path.exists("/proc/self/ns/cgroup"):
         kinds.append("cgroup")
@@ -263,7 +263,15 @@ def _linux(
     return result
 
 
-def _limits(options: Options, ids: Ids | None) -> dict[str, Any]:
+def _check_net(options: Options) -> None:
+    if options.net not in ("host", "none"):
+        raise UsageError(
+            f"--net {options.net}: must be host or none",
+            hint="other networks are made by whoever calls: docs/images.md",
+        )
+
+
+def _limits(options: Options, ids: Ids | None = None) -> dict[str, Any]:
     """What was asked for; a limit of processes without being asked, where a cgroup is certain."""
     from pycontainer.spec.host_bundle import enabled_controllers
 
