@@ -14,8 +14,9 @@ VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
 LIBDIR := $(PREFIX)/lib/pycontainer
 COMMAND := build/pycontainer
-# As it is installed: a small C program (csrc/launcher/front.c), beside it an interpreter with the
-# package inside, and a snapshot of that after its start, built anew when a module changes.
+# As it is installed: a small C program (csrc/launcher/front.c), beside it a snapshot of Python after its
+# start (csrc/launcher/snapshot.h), built anew when a module changes.
+FAST_DIR := $(CURDIR)/build/fast
 FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
@@ -30,8 +31,10 @@ export PYCONTAINER_VM := $(VM)
 # What tests call: as it is installed. (pytest without make takes the script, which is always fresh.)
 export PYCONTAINER_COMMAND ?= $(FAST)
 
+STAGE = $(DESTDIR)$(LIBDIR).new
+
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-unit test-vm test-engines conformance lint format bench install uninstall clean system
+.PHONY: help build install-files deb release demo test test-unit test-vm test-engines conformance lint format bench install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +42,7 @@ help: ## show this list
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(MAKE) -s --no-print-directory $(COMMAND)
 	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
-	@$(MAKE) -s --no-print-directory $(FAST)-python.snapshot $(FAST)
+	@$(MAKE) -s --no-print-directory $(FAST_DIR)/snapshot/made $(FAST)
 
 demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
@@ -64,8 +67,8 @@ lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 	for cc in gcc clang; do \
-		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/executor/*.c csrc/launcher/front*.c csrc/launcher/bare*.c) || exit; \
-		$$cc $(C_LINT) $(wildcard csrc/shim/*.c csrc/launcher/snapshot*.c) || exit; \
+		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/executor/*.c csrc/launcher/*.c) || exit; \
+		$$cc $(C_LINT) $(wildcard csrc/shim/*.c) || exit; \
 	done
 
 format: lint-needs ## sort imports and lay out the Python code
@@ -82,19 +85,31 @@ bench: build test-needs ## measure against the runtimes of this machine (QUICK=1
 	$(PY) benchmarks/run.py $(if $(QUICK),--quick)
 
 install: build ## install to PREFIX (/usr/local), below DESTDIR if set
-	rm -rf $(DESTDIR)$(LIBDIR)
-	mkdir -p $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin
-	$(PY) tools/vendor.py $(DESTDIR)$(LIBDIR)
-	cp -R pycontainer $(DESTDIR)$(LIBDIR)/
-	find $(DESTDIR)$(LIBDIR)/pycontainer -name __pycache__ -prune -exec rm -rf {} +
-	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s "$(DESTDIR)" $(DESTDIR)$(LIBDIR)
-	$$($(BASE_PYTHON)) tools/fast.py --destdir "$(DESTDIR)" \
-		$(DESTDIR)$(LIBDIR)/pycontainer-python $(LIBDIR)
-	$(MAKE) -s -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer \
-		INTERPRETER=$(LIBDIR)/pycontainer-python
-	$(MAKE) -s -C csrc $(CURDIR)/build/native/bare_start
-	cp build/native/bare_start $(DESTDIR)$(LIBDIR)/
-	$(if $(DESTDIR),,$(MAKE) -s -C csrc snapshot INTERPRETER=$(LIBDIR)/pycontainer-python)
+	@umask 022 && $(MAKE) -s --no-print-directory install-files
+
+# Complete beside the old one, then in its place: commands go on meanwhile.
+install-files:
+	rm -rf $(STAGE)
+	mkdir -p $(STAGE) $(DESTDIR)$(PREFIX)/bin
+	$(PY) tools/vendor.py $(VENDOR) $(STAGE)
+	cp -R pycontainer $(STAGE)/
+	find $(STAGE) -name __pycache__ -prune -exec rm -rf {} +
+	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s $(STAGE) -p $(LIBDIR) $(STAGE)
+	$(PY) tools/launcher.py --destdir $(STAGE) --snapshot $(LIBDIR) $(RUN_PYTHON) $(RUN_PATHS)
+	chmod -R u=rwX,go=rX $(STAGE)
+	$(PY) tools/exchange.py $(STAGE) $(DESTDIR)$(LIBDIR)
+	$(MAKE) -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer DIRECTORY=$(LIBDIR)
+	$(if $(DESTDIR),,$(LIBDIR)/make-snapshot)
+
+deb: build ## make a Debian package in dist/
+	@rm -rf build/deb
+	@umask 022 && $(MAKE) -s --no-print-directory install-files DESTDIR=$(CURDIR)/build/deb PREFIX=/usr \
+		VENDOR="--without cffi" RUN_PYTHON=/usr/bin/python3 \
+		RUN_PATHS="/usr/lib/pycontainer /usr/lib/python3/dist-packages"
+	@SOURCE_DATE_EPOCH=$(EPOCH) tools/make-deb build/deb dist
+
+release: build $(VENV)/test.done ## make and check the sdist, the wheel and the Debian package
+	$(PY) tools/release.py dist
 
 uninstall: ## remove what `make install` put there
 	rm -rf $(DESTDIR)$(LIBDIR)
@@ -110,6 +125,14 @@ clean: ## remove everything that was built
 # The real interpreter behind the virtual environment, with its version in the name: an upgrade of
 # Python must not give us one that our modules were not built for.
 BASE_PYTHON = $(PY) -c 'import os, sys; print(os.path.realpath(sys._base_executable))'
+
+# What an installation runs with, and where that finds modules.
+RUN_PYTHON = "$$($(BASE_PYTHON))"
+RUN_PATHS = $(LIBDIR)
+VENDOR =
+
+# Of the last commit: packages of the same source are the same, byte for byte.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || date +%s))
 
 system:
 	@tools/system-packages $(SYSTEM)
@@ -139,18 +162,15 @@ $(VENV)/run.done $(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: pyproject.
 SITE_PACKAGES = $(PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))'
 
 $(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
-	@mkdir -p $(@D)
-	@$(PY) tools/launcher.py "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))" > $@.new
-	@chmod 755 $@.new
-	@mv $@.new $@
+	@$(PY) tools/launcher.py $(CURDIR)/$(COMMAND) "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))"
 
-$(FAST): $(wildcard csrc/launcher/front*.[ch]) csrc/launcher/snapshot.h csrc/executor/memory.c \
-		csrc/executor/sys.h csrc/Makefile | $(FAST)-python
-	@$(MAKE) -s -C csrc front FRONT=$(CURDIR)/$@ INTERPRETER=$(CURDIR)/$@-python
+$(FAST): $(wildcard csrc/launcher/*.[ch]) csrc/executor/memory.c csrc/executor/sys.h csrc/Makefile
+	@$(MAKE) -s -C csrc front FRONT=$(CURDIR)/$@ DIRECTORY=$(FAST_DIR)
 
-$(FAST)-python: tools/fast.py tools/launcher.py tools/image.py tools/embed.py tools/boot.py \
-		csrc/launcher/interpreter.c $(wildcard csrc/launcher/snapshot*) $(shell find pycontainer -name '*.py') $(VENV)/run.done
-	@$$($(BASE_PYTHON)) tools/fast.py $@ $(CURDIR) "$$($(SITE_PACKAGES))"
+$(FAST_DIR)/make-snapshot: Makefile tools/launcher.py $(VENV)/run.done
+	@$(PY) tools/launcher.py --snapshot $(FAST_DIR) "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))"
 
-$(FAST)-python.snapshot: $(FAST)-python csrc/launcher/bare_start.c csrc/Makefile pycontainer/_shim.abi3.so
-	@$(MAKE) -s -C csrc snapshot INTERPRETER=$(CURDIR)/$(FAST)-python
+$(FAST_DIR)/snapshot/made: $(FAST_DIR)/make-snapshot $(shell find pycontainer -name '*.py') \
+		pycontainer/_shim.abi3.so pycontainer/executor.bin $(wildcard pycontainer/snapshot/*.bin)
+	@$<
+	@touch $@

@@ -1,4 +1,6 @@
-"""Copy pycontainer's run-time dependencies out of this environment: `vendor.py DIRECTORY`.
+"""Copy pycontainer's run-time dependencies out of this environment.
+
+    vendor.py [--without NAME] DIRECTORY
 
 `make install` needs no network this way: what was resolved, built and tested with is what gets
 installed, in a directory of its own that nothing else on the system changes.
@@ -6,9 +8,9 @@ installed, in a directory of its own that nothing else on the system changes.
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
-import sys
 import tomllib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def closure(requirements: list[str]) -> dict[str, Distribution]:
-    """The distributions that `requirements` need here, by name, theirs included.
+def closure(requirements: list[str], without: str = "") -> dict[str, Distribution]:
+    """The distributions that `requirements` need here, by name, theirs included; but for one.
 
     A dependency of a dependency that is not installed was not needed on this system.
     """
@@ -26,7 +28,7 @@ def closure(requirements: list[str]) -> dict[str, Distribution]:
     while todo:
         text, required = todo.pop()
         name = re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]
-        if name in found or "extra ==" in text:
+        if name in found or name == without or "extra ==" in text:
             continue
         try:
             found[name] = distribution(name)
@@ -49,6 +51,10 @@ def copy(package: Distribution, target: Path) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--without", default="", metavar="NAME")
+    parser.add_argument("directory", type=Path)
+    words = parser.parse_args()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for item in closure(project["dependencies"]).values():
-        copy(item, Path(sys.argv[1]))
+    for item in closure(project["dependencies"], words.without).values():
+        copy(item, words.directory)

@@ -1,17 +1,21 @@
 /* The command: state, start, kill and delete of a container without surprises, in C.
  *
  * Enters: the command line, in the few forms that engines use. Leaves: with the answer and the
- * status that Python would give, or becomes the interpreter. Without libc: what it costs is
+ * status that Python would give, or becomes Python. Without libc: what it costs is
  * its own system calls.
  */
 #include "front.h"
 
+#include <linux/elf.h>
 #include <linux/signal.h>
 
-#ifndef INTERPRETER
-#define INTERPRETER "/usr/local/lib/pycontainer/pycontainer-python"
+#ifndef DIRECTORY /* of the installation */
+#define DIRECTORY "/usr/local/lib/pycontainer"
 #endif
 
+#define ORDINARY DIRECTORY "/ordinary/pycontainer" /* starts Python in the usual way */
+#define SNAPSHOT DIRECTORY "/snapshot/pycontainer" /* a Python that has started before */
+#define SWITCH "PYCONTAINER_ORDINARY_START" /* set: start Python in the usual way, always */
 #define ARGUMENTS_MAX 60
 #define SOCK_STREAM 1
 #define MSG_PEEK 2
@@ -21,11 +25,36 @@
 
 struct call call;
 
+static const char *variable(const char *name)
+{
+    for (char **entry = call.env; *entry; entry++) {
+        const char *value = after(*entry, name);
+        if (value && *value == '=')
+            return value + 1;
+    }
+    return "";
+}
+
+/* Whether the snapshot is whole, and belongs to whom this program belongs to, alone. */
+static int snapshot_is_sound(void)
+{
+    Elf64_Ehdr elf;
+    struct statx found, own;
+    SCOPED_FD fd = xopenat(AT_FDCWD, SNAPSHOT, O_RDONLY, 0);
+    return fd >= 0 && xread(fd, &elf, sizeof(elf)) == sizeof(elf) &&
+           xstatx(fd, "", AT_EMPTY_PATH, &found) >= 0 &&
+           xstatx(AT_FDCWD, "/proc/self/exe", 0, &own) >= 0 &&
+           found.stx_size == elf.e_shoff + elf.e_shentsize && found.stx_uid == own.stx_uid &&
+           !(found.stx_mode & 022);
+}
+
 _Noreturn void hand_over(void)
 {
-    static const char complaint[] = "pycontainer: start " INTERPRETER ": cannot be executed\n";
-    resume_snapshot();
-    sys3(__NR_execve, INTERPRETER, call.argv, call.env);
+    static const char complaint[] =
+        "pycontainer: " ORDINARY " cannot be executed: has its Python gone? Install pycontainer anew\n";
+    if (!*variable(SWITCH) && snapshot_is_sound())
+        sys3(__NR_execve, SNAPSHOT, call.argv, call.env);
+    start_ordinary(ORDINARY, call.argv, call.env);
     xwrite(2, complaint, sizeof(complaint) - 1);
     xexit(1);
 }
@@ -108,16 +137,6 @@ static int plain_path(const char *s)
     return 1;
 }
 
-static const char *variable(const char *name)
-{
-    for (char **entry = call.env; *entry; entry++) {
-        const char *value = after(*entry, name);
-        if (value && *value == '=')
-            return value + 1;
-    }
-    return "";
-}
-
 /* settings.default_root: with $XDG_RUNTIME_DIR only for root of the initial user namespace. */
 static const char *default_root(void)
 {
@@ -127,7 +146,7 @@ static const char *default_root(void)
     if (*variable("XDG_RUNTIME_DIR")) {
         if (call.user)
             hand_over();
-        SCOPED_FD fd = opened(xopenat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY, 0));
+        SCOPED_FD fd = xopenat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY, 0);
         long size = fd < 0 ? 0 : xread(fd, map, sizeof(map));
         for (long i = 0; i < size; i++) {
             if (map[i] == ' ' && (!matched || whole[matched] != ' '))
@@ -287,7 +306,7 @@ static void do_kill(void)
     container_open(0);
     if (!number || (number == SIGKILL && !(container.record->flags & KILL_ALONE)))
         hand_over();
-    int pidfd = container.record->pid > 0 ? opened((int)sys2(__NR_pidfd_open, container.record->pid, 0))
+    int pidfd = container.record->pid > 0 ? (int)sys2(__NR_pidfd_open, container.record->pid, 0)
                                           : -ESRCH;
     /* What holds for the pid now held when the pidfd was opened. A paused container is thawed. */
     if (pidfd < 0 || !container_alive() || (number == SIGKILL && container_frozen()) ||
@@ -335,6 +354,9 @@ __attribute__((used)) static void run(long *stack)
     call.count = (int)stack[0];
     call.argv = (char **)(stack + 1);
     call.env = call.argv + call.count + 1;
+    refuse_privileges(call.env);
+    if (*variable(SWITCH))
+        hand_over();
     /* Where one of the first three is closed, our own files would land there: Python fills them. */
     for (int fd = 0; fd < 3; fd++)
         if (sys2(__NR_fcntl, fd, F_GETFD) < 0)

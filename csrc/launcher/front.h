@@ -9,7 +9,7 @@
 #ifndef FRONT_H
 #define FRONT_H
 
-#include "../executor/sys.h"
+#include "launcher.h"
 
 struct call {
     char **argv;
@@ -23,7 +23,6 @@ struct call {
     const char *words[2]; /* after the command: id, signal */
     int word_count;
     int force;
-    int opened; /* the highest descriptor of ours so far */
 };
 
 enum { KILL_ALONE = 1, MAY_START = 2, MAY_DELETE = 4, FREEZER_V1 = 8 };
@@ -54,14 +53,6 @@ extern struct call call;
 extern struct container container;
 extern char path[PATH_MAX]; /* of the container's directory */
 
-/* A snapshot starts without execve, which would close our descriptors. */
-static inline int opened(int fd)
-{
-    if (fd > call.opened)
-        call.opened = fd;
-    return fd;
-}
-
 /* What follows `start` in `s`; NULL when it does not begin so. */
 static inline const char *after(const char *s, const char *start)
 {
@@ -74,9 +65,6 @@ static inline const char *after(const char *s, const char *start)
 /* front.c */
 _Noreturn void hand_over(void);
 _Noreturn void hand_over_with(int connection);
-
-/* front_snapshot.c */
-void resume_snapshot(void);
 
 /* front_container.c */
 void container_open(int lock);

@@ -55,7 +55,7 @@ static void read_record(int dir)
     static const char magic[8] = { 'p', 'y', 'c', 'r', 'e', 'c', 0, 2 };
     const struct record *r = &file.record;
     struct statx facts, own;
-    SCOPED_FD fd = opened(xopenat(dir, "record", O_RDONLY | O_NOFOLLOW, 0));
+    SCOPED_FD fd = xopenat(dir, "record", O_RDONLY | O_NOFOLLOW, 0);
     long size = fd < 0 ? 0 : xread(fd, file.bytes, sizeof(file.bytes));
     check_owner(fd, "", AT_EMPTY_PATH, &own);
     check_owner(dir, "state.json", AT_SYMLINK_NOFOLLOW, &facts);
@@ -75,7 +75,7 @@ void container_open(int lock)
     check_owner(AT_FDCWD, call.root, AT_SYMLINK_NOFOLLOW, &found);
     if (!S_ISDIR(found.stx_mode))
         hand_over();
-    int dir = opened(xopenat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0));
+    int dir = xopenat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     check_owner(dir, "", AT_EMPTY_PATH, &found);
     container.dir = dir;
     if (lock)
@@ -102,7 +102,7 @@ int container_alive(void)
     if (container.record->pid <= 0)
         return 0;
     memcpy(put_number(name + 6, container.record->pid), "/stat", 6);
-    SCOPED_FD fd = opened(xopenat(AT_FDCWD, name, O_RDONLY, 0));
+    SCOPED_FD fd = xopenat(AT_FDCWD, name, O_RDONLY, 0);
     long size = fd < 0 ? 0 : xread(fd, data, sizeof(data) - 1);
     data[size > 0 ? size : 0] = 0;
     /* The second field is the program's name in parentheses, and may hold any byte. */
@@ -126,7 +126,7 @@ static void read_cgroup(int text, const char *name, char *data, size_t room)
         hand_over();
     memcpy(whole, container.texts[text], length);
     memcpy(whole + length, name, tail);
-    SCOPED_FD fd = opened(xopenat(AT_FDCWD, whole, O_RDONLY, 0));
+    SCOPED_FD fd = xopenat(AT_FDCWD, whole, O_RDONLY, 0);
     long got = fd < 0 ? fd : xread(fd, data, room - 1);
     if (got < 0 && got != -ENOENT && got != -ENODEV)
         hand_over();
@@ -171,7 +171,7 @@ int container_connect(int type)
         char name[108];
     } address = { AF_UNIX, "/proc/self/fd/" };
     memcpy(put_number(address.name + 14, container.dir), "/start.sock", 12);
-    int fd = opened((int)sys3(__NR_socket, AF_UNIX, type | SOCK_CLOEXEC, 0));
+    int fd = (int)sys3(__NR_socket, AF_UNIX, type | SOCK_CLOEXEC, 0);
     long error = fd < 0 ? fd : RETRY(sys3(__NR_connect, fd, &address, sizeof(address)));
     if (error < 0)
         xclose(fd);

@@ -1,60 +1,63 @@
-/* A snapshot: the memory of an interpreter that has started and imported the hot path.
+/* A snapshot: an ELF executable whose segments are the memory of a Python interpreter that has
+ * started and imported pycontainer, and whose entry is entry.c.
  *
- * Written once, when the command is built or installed (snapshot_write.c); mapped copy-on-write by
- * every later start (front_snapshot.c), which then jumps to `resume` on its own stack. What an
- * ordinary start spends on the dynamic loader, on Python's types, on reading code and on making
- * modules has then been spent before.
- *
- * Nothing of the machine may be in it but the processor and the files it names: if those are not
- * the same any more, or an address is taken, the front starts the interpreter as ever.
+ * Made once, at installation, by pycontainer/snapshot/make.py: starter.c starts the interpreter,
+ * pycontainer/snapshot/preload.py imports the modules and waits in shim_snapshot_wait; make.py reads
+ * its memory from outside, and writes the file. The kernel maps it at each start, copy-on-write.
  */
 #ifndef SNAPSHOT_H
 #define SNAPSHOT_H
 
 #include <stdint.h>
 
-#define SNAPSHOT_MAGIC "pycsnap1"
-#define SNAPSHOT_PAGE 4096
-#define SNAPSHOT_FILES 12
-#define SNAPSHOT_SEGMENTS 100
+#define SNAPSHOT_MAGIC "pycsnap"
+#define SNAPSHOT_FEATURES 12
 
-/* One mapping: `length` bytes at `address`, from `offset` of the file, or zeros when it is 0. */
-struct snapshot_segment {
-    uint64_t address, length, offset;
-    uint64_t protection; /* PROT_* */
-};
-
-/* What was mapped from a file is valid as long as the file is the same. */
-struct snapshot_file {
-    uint64_t size;
-    int64_t changed, changed_ns; /* time of the last change of its content */
-    char path[128];
-};
-
+/* What entry.c needs to know. make.py finds it in entry.bin by its magic, and fills it. */
 struct snapshot {
     char magic[8];
-    uint32_t size; /* of this header */
-    uint32_t segments, files;
-    uint32_t pages; /* of the whole file */
-    uint32_t processor[8]; /* what cpuid says it can do */
-    uint64_t thread;       /* the thread's own data: the fs register */
-    uint64_t thread_id;    /* where in there the C library keeps the thread's id */
-    uint64_t resume;       /* _Noreturn void (int argc, char **argv, char **environment) */
-    struct snapshot_file file[SNAPSHOT_FILES];
-    struct snapshot_segment segment[SNAPSHOT_SEGMENTS];
+    uint64_t resume;    /* void (char **argv, char **environment), which never returns */
+    uint64_t stack;     /* the free part of the interpreter's own stack ends here */
+    uint64_t thread;    /* the thread pointer */
+    uint64_t thread_id; /* where the C library keeps the thread's id */
+    uint64_t canary;    /* where compilers expect the stack protector's value */
+    uint64_t features[SNAPSHOT_FEATURES]; /* of the processor */
+    char ordinary[512]; /* the command to execute on any other processor */
 };
 
+/* Whatever decides which variants of its functions the C library has chosen. */
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-/* What decides which variants of its functions the C library has chosen. */
-static inline void snapshot_processor(uint32_t out[8])
+static inline void snapshot_features(uint64_t out[SNAPSHOT_FEATURES], uint64_t hwcap, uint64_t hwcap2)
 {
-    uint32_t ignored;
-    __cpuid(1, out[0], ignored, out[1], out[2]);
-    __cpuid_count(7, 0, out[3], out[4], out[5], out[6]);
-    out[7] = 0;
-    (void)ignored;
+    static const struct {
+        uint32_t leaf, subleaf, registers; /* which of eax, ebx, ecx, edx; not those of one core */
+    } asked[] = {
+        {1, 0, 0xc}, {7, 0, 0xe}, {7, 1, 0x1}, {0xd, 0, 0xb}, {0xd, 1, 0x1}, {0x80000001, 0, 0xc},
+    };
+    uint32_t got[4], low, high;
+    int at = 0;
+    for (unsigned i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        __cpuid_count(asked[i].leaf, asked[i].subleaf, got[0], got[1], got[2], got[3]);
+        for (int r = 0; r < 4; r++)
+            if (asked[i].registers >> r & 1)
+                out[at / 2] |= (uint64_t)got[r] << (at % 2 * 32), at++;
+    }
+    /* What of it the kernel has switched on: XCR0. */
+    if (out[0] >> 27 & 1) {
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        out[SNAPSHOT_FEATURES - 1] = (uint64_t)high << 32 | low;
+    }
+    (void)hwcap;
+    (void)hwcap2;
+}
+#else
+static inline void snapshot_features(uint64_t out[SNAPSHOT_FEATURES], uint64_t hwcap, uint64_t hwcap2)
+{
+    out[0] = hwcap;
+    out[1] = hwcap2;
+    __asm__ volatile("mrs %0, dczid_el0" : "=r"(out[2])); /* the block that memset zeroes */
 }
 #endif
 

@@ -15,6 +15,10 @@ from cffi import FFI
 SHIM = Path(__file__).resolve().parent
 
 
+# Functions that Python has; see snapshot/preload.py.
+CALLED_FROM_C = 'extern "Python+C" void shim_resumed(char **argv, char **env);'
+
+
 def declarations(header: Path) -> str:
     """Return a header without its preprocessor lines; line numbers stay, for cffi's errors."""
     lines = header.read_text().split("\n")
@@ -27,6 +31,7 @@ def glue() -> FFI:
     ffi = FFI()
     for header in headers:
         ffi.cdef(declarations(header))
+    ffi.cdef(CALLED_FROM_C)
     ffi.set_source("pycontainer._shim", "".join(f'#include "{h.name}"\n' for h in headers))
     return ffi
 

@@ -7,6 +7,7 @@ runc's main branch; where 1.1 says it in other words, the part that both share i
 from __future__ import annotations
 
 import re
+import sys
 
 from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, ContainerError, OperationError
 from pycontainer.base.settings import NAME
@@ -364,16 +365,9 @@ def _find(rows: Rows, field: str, message: str) -> str:
 
 
 def called() -> str:
-    """The command's path as it was called; a launcher's script stands after the interpreter."""
-    try:
-        with open("/proc/self/cmdline", "rb") as file:
-            words = file.read().decode("utf-8", "surrogateescape").split("\0")
-    except OSError:
-        return NAME
-    if not words[0].rpartition("/")[2].startswith("python"):
-        return words[0] or NAME
-    script = words[2] if words[1] == "-IS" and len(words) > 2 else "-"
-    return NAME if script.startswith("-") else script
+    """The command's path as it was called; our name where Python was told to run a module."""
+    path = sys.argv[0]
+    return NAME if path in ("", "-", "-c") or path.endswith("/__main__.py") else path
 
 
 def program() -> str:

@@ -8,6 +8,7 @@ from pycontainer._shim import lib
 from pycontainer.base.errors import HostError, check, os_reason
 
 _kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `keep`
+_loaded = b""  # the executor, where `load` was called
 
 
 def keep() -> None:
@@ -23,16 +24,26 @@ def sealed() -> int:
     """The executor as a sealed memfd: what the container runs is never a file of the host."""
     if _kept is not None and (fd := _again(*_kept)) >= 0:
         return fd
+    data = _loaded or _read()
+    return check(lib.shim_memfd(b"pycontainer", data, len(data), 1), "keep the executor in memory")
+
+
+def load() -> None:
+    """Read the executor now, for a snapshot: it works with the one of its own build."""
+    global _loaded
+    _loaded = _read()
+
+
+def _read() -> bytes:
     path = __file__.rpartition("/executor/")[0] + "/executor.bin"
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
         raise HostError(f"open {path}: {os_reason(error.errno or 0)}", hint="run make") from None
     try:
-        data = posix.read(fd, posix.fstat(fd).st_size)
+        return posix.read(fd, posix.fstat(fd).st_size)
     finally:
         posix.close(fd)
-    return check(lib.shim_memfd(b"pycontainer", data, len(data), 1), "keep the executor in memory")
 
 
 def _again(fd: int, device: int, inode: int) -> int:

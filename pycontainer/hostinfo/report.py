@@ -96,21 +96,39 @@ def _runtime(settings: Settings) -> list[Item]:
     ]
 
 
-_STARTS = {
-    "snapshot": ("Python has started when the command was built: 1 ms", ""),
-    "interpreter": (
-        "Python starts with each command: 10 ms; a library or the processor is not as it was"
-        " when the command was built",
-        "make install",
-    ),
-    "script": ("as in a checkout; the installed command is faster", ""),
-}
-
-
 def _start() -> Item:
-    """How this very command was started; csrc/launcher/interpreter.c leaves word."""
-    how = getattr(sys, "pycontainer_start", "script")
-    return Item("start", how, *_STARTS[how])
+    """How this very command was started, and why not in the quick way."""
+    snapshot = getattr(sys, "pycontainer_snapshot", None)
+    if snapshot:  # its snapshot/preload.py
+        changed = snapshot.changed()
+        if changed:
+            return Item("start", "snapshot", f"made with another {changed}", snapshot.fix)
+        return Item("start", "snapshot", "Python has started when pycontainer was installed: 1 ms")
+    directory = getattr(sys, "pycontainer_installation", "")
+    if not directory:
+        return Item("start", "script", "as in a checkout; the installed command is faster")
+    why, fix = _why_ordinary(f"{directory}/snapshot/pycontainer")
+    return Item("start", "ordinary", f"Python starts with each command: 10 ms; {why}", fix)
+
+
+def _why_ordinary(path: str) -> tuple[str, str]:
+    """Why the front of an installation has not started this snapshot, and what to do about it."""
+    make = f"{os.path.dirname(os.path.dirname(path))}/make-snapshot"
+    if os.environ.get("PYCONTAINER_ORDINARY_START"):
+        return "$PYCONTAINER_ORDINARY_START is set", "unset it"
+    try:
+        found = os.stat(path)
+        with open(path, "rb") as file:
+            header = file.read(64)
+    except OSError as error:
+        return f"the snapshot cannot be read: {error.strerror}", f"run {make}, which says why"
+    if found.st_mode & 0o022 or found.st_uid != os.stat(make).st_uid:
+        return f"others may write to {path}", f"run {make} as its owner"
+    if header[:4] != b"\x7fELF" or int.from_bytes(header[40:48], "little") + 64 != found.st_size:
+        return f"{path} is damaged", f"run {make}"
+    if not os.access(path, os.X_OK):
+        return f"{path} is not executable", f"run {make}"
+    return "the snapshot is of another processor", f"run {make}"
 
 
 def _state_meaning(root: str) -> str:

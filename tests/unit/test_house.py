@@ -130,13 +130,13 @@ def test_launcher_trusts_no_variable_and_no_directory_of_the_caller(tmp_path):
 def test_the_fast_command_answers_as_the_script():
     fast = ROOT / "build" / "fast" / "pycontainer"
     if not fast.exists():
-        pytest.skip("this interpreter has no static libpython")
+        pytest.skip("make build said why there is none")
     for arguments in (["--version"], ["features"], ["help", "run"]):
         assert call(fast, *arguments) == call(LAUNCHER, *arguments)
 
 
 def test_dependencies_are_in_reach_without_site():
-    text = LAUNCHER.read_text().split("from pycontainer.cli")[0]
+    text = LAUNCHER.read_text().split("try:")[0]
     text += "from pycontainer.base import optional_deps\n"
     text += "for name in ('jsonschema', 'attrs', 'pyroute2'): optional_deps.load(name)\n"
     call(LAUNCHER.read_text()[2:].split(" ")[0], "-IS", "-c", text)
@@ -187,7 +187,7 @@ def test_wheel_works_in_an_environment_of_its_own(tmp_path):
     offline = ["--no-deps", "--no-index"]
     call(*pip, "wheel", *offline, "--no-build-isolation", "-w", tmp_path, source)
     (wheel,) = tmp_path.glob("*.whl")
-    assert "-cp311-abi3-linux" in wheel.name
+    assert re.search(r"-cp311-abi3-manylinux_2_\d\d_\w+\.whl$", wheel.name)
 
     venv = tmp_path / "venv"
     call(sys.executable, "-m", "venv", "--without-pip", venv)

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "pycontainer"
 # A package imports from itself and from those to its left; api and cli not from each other.
 ORDER = (
     "base tables linux state resctrl seccomp cgroups spec plan diagnose executor lifecycle criu"
-    " hostinfo check monitor image api|cli"
+    " hostinfo check monitor image api|cli snapshot"
 )
 PLACE = {name: i for i, part in enumerate(ORDER.split()) for name in part.split("|")}
 AT_THE_ROOT = {"__init__.py", "__main__.py", "__init__.pyi", "py.typed"}

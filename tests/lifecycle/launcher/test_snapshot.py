@@ -1,11 +1,14 @@
 """The snapshot (csrc/launcher/snapshot.h) is used, says the same, and holds nothing of the machine;
-where it does not fit, the interpreter starts as ever."""
+where it does not fit, Python starts in the usual way, and `info` says why."""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 from collections.abc import Callable
@@ -15,61 +18,78 @@ import pytest
 
 from tests.lifecycle.launcher.test_front import compile_front
 from tests.support.box import Box
-from tests.support.runtimes import CHECKOUT
+from tests.support.runtimes import CHECKOUT, SLOWNESS
 
-FRONT = CHECKOUT / "build" / "fast" / "pycontainer"
-PYTHON = FRONT.with_name("pycontainer-python")
-SNAPSHOT = FRONT.with_name("pycontainer-python.snapshot")
-BARE_START = CHECKOUT / "build" / "native" / "bare_start"
-
-# struct snapshot: magic, size, segments, files, pages, processor[8], thread, its id, resume
-HEAD = struct.Struct("<8s4I8I3Q")
-FILE = struct.Struct("<Qqq128s")
+FAST = CHECKOUT / "build" / "fast"
+SNAPSHOT = FAST / "snapshot" / "pycontainer"
+STARTER = CHECKOUT / "pycontainer" / "snapshot" / "starter.bin"
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYCONTAINER_ORDINARY_START"}
+FACTS = struct.Struct("<8s5Q12Q512s")  # struct snapshot
+THREAD_POINTER, CANARY = 3, 5
 
 pytestmark = [
-    pytest.mark.skipif(
-        not SNAPSHOT.exists() or SNAPSHOT.stat().st_size == 0,
-        reason="no snapshot of the interpreter here",
-    ),
+    pytest.mark.skipif(not SNAPSHOT.exists(), reason="no snapshot here: make build says why"),
     pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace"),
 ]
 
 
-def said(command: Path, *words: str, strace: Path | None = None) -> tuple[int, str, str]:
+def said(*argv: object, strace: Path | None = None, **options) -> tuple[int, str, str]:
     """Status, output and errors (without the time) of a command."""
     watch = ["strace", "-f", "-qq", "-o", str(strace)] if strace else []
-    argv = [*watch, str(command), *words]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    options = {"env": ENVIRONMENT, "timeout": 60 * SLOWNESS, "check": False, **options}
+    done = subprocess.run([*watch, *map(str, argv)], capture_output=True, text=True, **options)
     return done.returncode, done.stdout, re.sub(r'time="[^"]*"', "", done.stderr)
 
 
-def programs_started(trace: Path) -> int:
-    return len(re.findall(r"execve\(.* = 0$", trace.read_text(), re.MULTILINE))
+def programs_started(trace: Path) -> list[str]:
+    return re.findall(r'execve\("([^"]*)".* = 0$', trace.read_text(), re.MULTILINE)
+
+
+def start(command: Path, **options) -> dict[str, str]:
+    """What `info` says of the start."""
+    return json.loads(said(command, "info", "--json", **options)[1])["runtime"]["start"]
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Path:
-    """A front with a copy of the snapshot beside its interpreter."""
-    directory = tmp_path / "own"
-    directory.mkdir()
-    interpreter = directory / "python"
-    interpreter.symlink_to(PYTHON)
-    shutil.copy(SNAPSHOT, directory / "python.snapshot")
-    return compile_front(directory / "front", str(interpreter))
+def directory(tmp_path: Path) -> Path:
+    """An installation with a copy of the snapshot."""
+    made = tmp_path / "own"
+    shutil.copytree(FAST, made)
+    ordinary = made / "ordinary" / "pycontainer"
+    ordinary.write_text(ordinary.read_text().replace(str(FAST), str(made)))
+    compile_front(made / "pycontainer", made)
+    return made
+
+
+@pytest.fixture
+def command(directory: Path) -> Path:
+    return directory / "pycontainer"
 
 
 def test_it_is_used(command: Path, tmp_path: Path):
     status, _, error = said(command, "ps", "nobody", strace=tmp_path / "trace")
-    assert (status, programs_started(tmp_path / "trace")) == (1, 1)
-    assert "container does not exist" in error
+    assert status == 1 and "container does not exist" in error
+    assert programs_started(tmp_path / "trace") == [
+        str(command),
+        str(command.parent / "snapshot" / "pycontainer"),
+    ]
+    assert start(command)["value"] == "snapshot" and "mend" not in start(command)
 
 
-def test_info_says_how_it_was_started(command: Path):
-    assert re.search(r"start +snapshot", said(command, "info")[1])
-    command.with_name("python.snapshot").unlink()
-    assert re.search(
-        r"start +interpreter\n.*\n +to mend it: make install", said(command, "info")[1]
+def test_a_switch_turns_it_off(command: Path, tmp_path: Path):
+    off = {"env": {**ENVIRONMENT, "PYCONTAINER_ORDINARY_START": "1"}}
+    said(command, "state", "nobody", strace=tmp_path / "trace", **off)
+    assert str(SNAPSHOT.name) not in [
+        Path(p).parent.name for p in programs_started(tmp_path / "trace")
+    ]
+    assert any(
+        path.endswith("/ordinary/pycontainer") for path in programs_started(tmp_path / "trace")
     )
+    assert start(command, **off)["value"] == "ordinary"
+    assert "PYCONTAINER_ORDINARY_START is set" in start(command, **off)["meaning"]
+
+
+# -- what is not as it was -----------------------------------------------------------------------
 
 
 def changed(offset: int, data: bytes) -> Callable[[Path], None]:
@@ -83,103 +103,197 @@ def changed(offset: int, data: bytes) -> Callable[[Path], None]:
     return change
 
 
-def cut(file: Path) -> None:
-    os.truncate(file, file.stat().st_size - 4096)
+def facts_at() -> int:
+    return SNAPSHOT.read_bytes().index(b"pycsnap\0")
 
 
-DAMAGES: dict[str, Callable[[Path], object]] = {
-    "absent": Path.unlink,
-    "empty": lambda file: os.truncate(file, 0),
-    "only a header": lambda file: os.truncate(file, 8192),
-    "its last page missing": cut,
-    "of another kind": changed(0, b"pycsnap0"),
-    "of another processor": changed(8 + 4 * 4 + 8, b"\xff\xff\xff\xff"),
-    "a library has another size": changed(HEAD.size, b"\x01\0\0\0\0\0\0\0"),
-    "a library has changed": changed(HEAD.size + 8, b"\x01\0\0\0\0\0\0\0"),
-    "a library has gone": changed(HEAD.size + 24, b"/nonexistent\0"),
-    "an address is taken": changed(HEAD.size + 12 * FILE.size, struct.pack("<Q", 0x10000000)),
+def other_processor(file: Path) -> None:
+    changed(facts_at() + 6 * 8, b"\xff" * 8)(file)
+
+
+def owned_by_another(file: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a file away")
+    os.chown(file, 65534, 65534)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "absent": (Path.unlink, "No such file"),
+    "empty": (lambda file: os.truncate(file, 0), "damaged"),
+    "only a header": (lambda file: os.truncate(file, 8192), "damaged"),
+    "its end missing": (lambda file: os.truncate(file, file.stat().st_size - 64), "damaged"),
+    "longer": (lambda file: os.truncate(file, file.stat().st_size + 4096), "damaged"),
+    "of another kind": (changed(0, b"\x7fELG"), "damaged"),
+    "of another processor": (other_processor, "another processor"),
+    "writable for a group": (lambda file: file.chmod(0o775), "may write"),
+    "writable for all": (lambda file: file.chmod(0o777), "may write"),
+    "not executable": (lambda file: file.chmod(0o644), "not executable"),
+    "of another owner": (owned_by_another, "may write"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_without_it_the_interpreter_starts(command: Path, tmp_path: Path, damage: str):
+def test_without_it_python_starts_in_the_usual_way(command: Path, tmp_path: Path, damage: str):
     expected = said(command, "ps", "nobody")
-    DAMAGES[damage](command.with_name("python.snapshot"))
+    do, reason = DAMAGES[damage]
+    do(command.parent / "snapshot" / "pycontainer")
     assert said(command, "ps", "nobody", strace=tmp_path / "trace") == expected
-    assert programs_started(tmp_path / "trace") == 2
+    assert programs_started(tmp_path / "trace")[-1].endswith("/ordinary/pycontainer")
+    assert start(command)["value"] == "ordinary" and reason in start(command)["meaning"]
+    assert "make-snapshot" in start(command)["mend"]
 
 
-def test_its_files_are_those_that_are_mapped():
-    data = SNAPSHOT.read_bytes()[:8192]
-    magic, size, segments, files, pages, *_ = HEAD.unpack_from(data)
-    assert (magic, pages * 4096) == (b"pycsnap1", SNAPSHOT.stat().st_size)
-    assert 10 < segments < 100 and size < 8192
-    named = [FILE.unpack_from(data, HEAD.size + i * FILE.size) for i in range(files)]
-    paths = [Path(path.rstrip(b"\0").decode()) for *_, path in named]
-    assert PYTHON in paths
-    assert {"libc.so.6", "_shim.abi3.so"} <= {path.name for path in paths}
-    for (length, seconds, _, _), path in zip(named, paths, strict=True):
-        assert (length, seconds) == (path.stat().st_size, int(path.stat().st_mtime))
+# -- what it is independent of ------------------------------------------------------------------
 
+
+def in_a_root_of_its_own(directory: Path, root: Path, *binds: Path) -> list[object]:
+    """What runs a command where only an installation's fast start is: no Python, no C library."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    (root / "run").mkdir(parents=True)
+    places = [directory / "pycontainer", directory / "snapshot", *binds]
+    places += map(Path, ("/proc", "/sys", "/dev"))
+    lines = [f"mount --bind {root} {root}"]
+    for place in places:
+        there = Path(f"{root}{place}")
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.mkdir() if place.is_dir() else there.touch()
+        lines.append(f"mount --rbind {place} {there}")
+    return ["unshare", "-m", "sh", "-ec", "; ".join([*lines, 'exec chroot "$@"']), "sh", root]
+
+
+def test_it_needs_no_file_of_the_system(box: Box, directory: Path, tmp_path: Path):
+    """As after an upgrade of everything: what the snapshot was made of is not looked at."""
+    bundle = box.bundle("/bin/echo", "alive")
+    bundle.write()
+    alone = in_a_root_of_its_own(directory, tmp_path / "root", box.directory)
+    command = [*alone, directory / "pycontainer", "--root", box.pycontainer.root]
+    assert said(*command, "run", "-b", bundle.path, box.id()) == (0, "alive\n", "")
+    status, _, error = said(*command, "ps", "nobody")
+    assert status == 1 and "container does not exist" in error
+
+
+def test_a_module_that_is_not_in_it_says_what_to_do(box: Box, directory: Path, tmp_path: Path):
+    bundle = box.bundle("/bin/true")
+    bundle.linux["netDevices"] = {"lo": {}}
+    bundle.write()
+    alone = in_a_root_of_its_own(directory, tmp_path / "root", box.directory)
+    command = [*alone, directory / "pycontainer", "--root", box.pycontainer.root]
+    status, _, error = said(*command, "run", "-b", bundle.path, box.id())
+    assert status == 1 and len(error.splitlines()) == 1
+    assert "has changed since" in error and f"{FAST}/make-snapshot" in error
+
+
+def test_nobody_replaces_it_under_a_running_command(box: Box, command: Path):
+    snapshot = command.parent / "snapshot" / "pycontainer"
+    argv = [command, "--root", box.pycontainer.root, "run", "-b", box.bundle("/bin/cat"), box.id()]
+    with subprocess.Popen(
+        list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as runtime:
+        box.pycontainer.wait_for(box.id(), "running")
+        with pytest.raises(OSError) as refused:
+            os.truncate(snapshot, 4096)
+        assert refused.value.errno == errno.ETXTBSY
+        assert runtime.communicate(b"hello", timeout=60 * SLOWNESS)[0] == b"hello"
+        assert runtime.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("program", ["pycontainer", "snapshot/pycontainer"])
+def test_with_the_setuid_bit_it_refuses(directory: Path, program: str):
+    place = Path("/tmp", directory.parent.name + "-setuid")
+    shutil.copy(directory / program, place)
+    try:
+        place.chmod(0o4755)
+        user = {"user": 65534, "group": 65534, "extra_groups": []}
+        status, out, error = said(place, "list", cwd="/", **user)
+    finally:
+        place.unlink()
+    assert (status, out) == (1, "") and "must not be installed setuid" in error
+
+
+# -- what is in it ------------------------------------------------------------------------------
 
 # What a start asks the kernel before it is written; an answer to anything else could grow old.
 ASKED = set(
-    """execve personality openat read pread64 close brk access newfstatat fstat mmap munmap mprotect
-    arch_prctl set_tid_address set_robust_list prlimit64 getrandom clock_gettime gettid sysinfo time
-    lseek futex prctl readlink write exit_group""".split()
+    """execve personality openat read pread64 close brk access newfstatat fstat fstatfs mmap munmap
+    mprotect arch_prctl set_tid_address set_robust_list prlimit64 getrandom clock_gettime gettid
+    getpid geteuid getuid getgid getegid readlink sysinfo time lseek futex prctl write dup fcntl
+    getdents64 getcwd ioctl rt_sigaction statx stat exit_group""".split()
 )
 
 
 def test_it_holds_nothing_of_the_machine(tmp_path: Path):
-    argv = [BARE_START, PYTHON, "--snapshot", tmp_path / "snapshot"]
+    """Files are read that belong to it, and nothing else is asked."""
     trace = tmp_path / "trace"
-    subprocess.run(["strace", "-qq", "-o", trace, *argv], check=True, timeout=60)
-    lines = trace.read_text().splitlines()
-    assert {line.partition("(")[0] for line in lines} <= ASKED
-    opened = re.findall(r'openat\(\w+, "([^"]*)"', "\n".join(lines))
-    libraries = re.compile(r"\.so(\.[\d.]+)?$|/zoneinfo/UTC0$")
-    others = {"/etc/ld.so.cache", "/proc/self/maps", str(PYTHON), str(tmp_path / "snapshot")}
-    assert {path for path in opened if not libraries.search(path)} <= others
+    make = said("strace", "-f", "-qq", "-o", trace, FAST / "make-snapshot")
+    assert make == (0, "", "")
+    text = trace.read_text()
+    pid = re.search(rf'^(\d+) +execve\("{STARTER}"', text, re.MULTILINE)
+    assert pid
+    lines = re.findall(rf"^{pid[1]} +(\w+)\((.*)", text, re.MULTILINE)
+    started = next(n for n, line in enumerate(lines) if str(STARTER) in line[1])
+    assert {name for name, _ in lines[started:]} <= ASKED
+    opened = [re.search(r'"([^"]*)"', rest) for name, rest in lines[started:] if name == "openat"]
+    paths = {found[1] for found in opened if found}
+    assert {path for path in paths if path.startswith(("/proc", "/sys", "/run", "/dev"))} <= {
+        "/proc/self/maps"
+    }
+    assert not re.findall(r"/etc/(?!ld\.so\.cache|localtime)\S+", " ".join(paths))
 
 
 def test_the_environment_is_the_callers(box: Box, command: Path):
     bundle = box.bundle("/bin/env")
-    words = ["--root", str(box.pycontainer.root), "run", "-b", str(bundle), box.id()]
-    shell = [
-        "sh",
-        "-c",
-        'exec 3</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"',
-        "sh",
-        str(command),
-        *words,
-    ]
-    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=True)
-    assert "LISTEN_FDS=1" in done.stdout.split()
+    words = ["--root", box.pycontainer.root, "run", "-b", bundle, box.id()]
+    script = 'exec 3</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+    status, out, error = said("sh", "-c", script, "sh", command, *words)
+    assert (status, error) == (0, "") and "LISTEN_FDS=1" in out.split()
 
 
 def test_each_start_has_another_stack_protector(box: Box, command: Path):
     """The kernel gives random bytes to each process; the snapshot's own must not be used."""
-    address = HEAD.unpack_from(SNAPSHOT.read_bytes()[: HEAD.size])[13] + 0x28
+    address = FACTS.unpack_from(SNAPSHOT.read_bytes(), facts_at())[CANARY]
     found = set()
     for number in range(2):
         name = box.id(f"c{number}")
-        words = ["run", "-b", str(box.bundle("/bin/cat")), name]
-        argv = [command, "--root", str(box.pycontainer.root), *words]
-        with subprocess.Popen(argv, stdin=subprocess.PIPE) as runtime:
+        argv = [command, "--root", box.pycontainer.root, "run", "-b", box.bundle("/bin/cat"), name]
+        with subprocess.Popen(
+            list(map(str, argv)), stdin=subprocess.PIPE, env=ENVIRONMENT
+        ) as runtime:
             box.pycontainer.wait_for(name, "running")
             with open(f"/proc/{runtime.pid}/mem", "rb") as memory:
                 memory.seek(address)
                 found.add(memory.read(8))
-            runtime.communicate(timeout=60)
+            runtime.communicate(timeout=60 * SLOWNESS)
     assert len(found) == 2 and all(value[0] == 0 for value in found)
 
 
-def test_the_stack_is_a_mapping_of_its_own():
-    """Merged with memory beside it, it took that along when the snapshot left it out: 1 of 40
-    snapshots crashed."""
-    argv = [BARE_START, "/bin/cat", "/proc/self/maps"]
-    maps = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
-    rows = [re.match(r"(\w+)-(\w+) (\S+)", line).groups() for line in maps]
-    spans = [(int(end, 16) - int(start, 16), access) for start, end, access in rows]
-    stack = spans.index((8 << 20, "rw-p"))
-    assert [access for _, access in spans[stack - 1 : stack + 2]] == ["---p", "rw-p", "---p"]
+def test_an_interrupt_is_an_exception_unless_it_is_ignored(box: Box, command: Path):
+    """As at an ordinary start of Python."""
+    for ignored in ("", "trap '' INT; "):
+        name = box.id("i" if ignored else "h")
+        words = [command, "--root", box.pycontainer.root, "events", "--interval", "1s", name]
+        box.pycontainer("create", "-b", box.bundle("/bin/sleep", "100"), name).ok()
+        box.pycontainer("start", name).ok()
+        with subprocess.Popen(
+            ["sh", "-c", f'{ignored}exec "$@"', "sh", *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+        ) as events:
+            assert events.stdout and events.stdout.readline()
+            events.send_signal(signal.SIGINT)
+            if ignored:
+                assert events.stdout.readline()
+                events.kill()
+            else:
+                assert events.wait(60 * SLOWNESS) == 130
+
+
+def test_a_deeply_nested_document_is_an_error(box: Box, command: Path):
+    """Python knows the bounds of the stack that it runs on."""
+    bundle = box.bundle("/bin/true")
+    bundle.write()
+    (bundle.path / "config.json").write_text("[" * 200_000)
+    status, _, error = said(command, "--root", box.pycontainer.root, "run", "-b", bundle.path, "x")
+    assert status == 1 and len(error.splitlines()) == 1
