@@ -82,12 +82,14 @@ class Runtime:
     """Containers below one state directory, by default that of the command.
 
     `systemd_cgroup`: let systemd manage cgroups; `rootless`: ignore cgroup permission errors (None:
-    if we are not root). A value: it may be shared by threads, and costs nothing to make.
+    if we are not root); `trust_annotations`: let annotations of a config reach beyond the container
+    (docs/crun.md). A value: it may be shared by threads, and costs nothing to make.
     """
 
     root: str = attrs.field(factory=_default_root, converter=_clean)
     systemd_cgroup: bool = False
     rootless: bool | None = None
+    trust_annotations: bool = False
     settings: Settings = attrs.field(init=False, repr=False, eq=False)
 
     @settings.default
@@ -96,6 +98,7 @@ class Runtime:
             self.root,
             systemd_cgroup=self.systemd_cgroup,
             rootless=self.rootless,
+            trust_annotations=self.trust_annotations,
             log=_Messages(),
         )
 
@@ -221,7 +224,8 @@ class Runtime:
                 document = jsonfast.loads(raw)
             except ValueError as error:
                 raise ConfigError(f"read config: {error}") from None
-        changed = crun_annotations.with_receiver(document, {})
+        crun_annotations.warn(document, self.settings)
+        changed = crun_annotations.with_receiver(document, {}, self.trust_annotations)
         if changed is not document:
             document, raw = changed, jsonfast.dumps(changed).encode()
         for warning in spec.validate(document, raw):

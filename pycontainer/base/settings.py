@@ -31,9 +31,19 @@ class Log:
 
 class Settings:
     """Global options. `root` is absolute and clean; `rootless` None means: find out when asked;
-    `no_cgroup` leaves containers in the cgroup of the caller."""
+    `no_cgroup` leaves containers in the cgroup of the caller; `trust_annotations` lets those of a
+    config reach beyond the container."""
 
-    __slots__ = ("_rootless", "criu", "debug", "log", "no_cgroup", "root", "systemd_cgroup")
+    __slots__ = (
+        "_rootless",
+        "criu",
+        "debug",
+        "log",
+        "no_cgroup",
+        "root",
+        "systemd_cgroup",
+        "trust_annotations",
+    )
 
     def __init__(
         self,
@@ -41,12 +51,14 @@ class Settings:
         *,
         systemd_cgroup: bool = False,
         rootless: bool | None = None,
+        trust_annotations: bool = False,
         debug: bool = False,
         log: Log | None = None,
     ) -> None:
         self.root = root
         self.systemd_cgroup = systemd_cgroup
         self._rootless = rootless
+        self.trust_annotations = trust_annotations
         self.debug = debug
         self.log = log or Log()
         self.criu = "criu"

@@ -64,12 +64,13 @@ class Driver:
 class SystemdDriver(Driver):
     """Scopes and slices of systemd's, of the system's manager or of the calling `user`'s."""
 
-    __slots__ = ("_manager", "user")
+    __slots__ = ("_manager", "trusted", "user")
     name = "systemd"
 
-    def __init__(self, layout: Layout, user: bool) -> None:
+    def __init__(self, layout: Layout, user: bool, trusted: bool) -> None:
         super().__init__(layout)
         self.user = user
+        self.trusted = trusted  # annotations may set any property
         self._manager: Manager | None = None
 
     @property
@@ -100,7 +101,9 @@ class SystemdDriver(Driver):
         config = {**config, "linux": {**linux, "resources": resources}}
         plan = super().compile(config)
         named = [device.get("path", "") for device in linux.get("devices") or ()]
-        plan.unit_properties = properties.of_plan(plan, config, self.layout.mode, self._version)
+        plan.unit_properties = properties.of_plan(
+            plan, config, self.layout.mode, self._version, self.trusted
+        )
         rules = devices.rules(resources.get("devices") or (), named)
         plan.device_properties = properties.of_devices(rules, self.layout.mode)
         return plan
@@ -148,11 +151,18 @@ def driver_of(settings: Settings) -> Driver:
         from pycontainer.cgroups.layout import probe
 
         return NoDriver(probe())
-    return open_driver(systemd=settings.systemd_cgroup, rootless=settings.rootless)
+    return open_driver(
+        systemd=settings.systemd_cgroup,
+        rootless=settings.rootless,
+        trusted=settings.trust_annotations,
+    )
 
 
 def open_driver(
-    layout: Layout | None = None, systemd: bool = False, rootless: bool = False
+    layout: Layout | None = None,
+    systemd: bool = False,
+    rootless: bool = False,
+    trusted: bool = False,
 ) -> Driver:
     """The driver for this host; HostError when it cannot be had."""
     if layout is None:
@@ -165,7 +175,7 @@ def open_driver(
         from pycontainer.cgroups.systemd.manager import is_the_users
 
         rootless = is_the_users()
-    return SystemdDriver(layout, rootless)
+    return SystemdDriver(layout, rootless, trusted)
 
 
 def load(data: dict) -> Cgroup:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pycontainer.cli.trace import Trace
     from pycontainer.lifecycle.container import Container
 
+# For engines that call us with options of their own.
+TRUST = b"PYCONTAINER_TRUST_ANNOTATIONS"
 MANAGERS = ("cgroupfs", "systemd", "disabled")
 LEVELS = ("error", "warning", "debug")
 _ROOTLESS = {
@@ -184,6 +186,7 @@ def _settings(session: Session, uses_state: bool) -> Settings:
         root,
         systemd_cgroup=options["systemd-cgroup"],
         rootless=_ROOTLESS[when],
+        trust_annotations=options["trust-annotations"] or _is_set(TRUST),
         debug=options["debug"],
         log=session,
     )
@@ -191,6 +194,10 @@ def _settings(session: Session, uses_state: bool) -> Settings:
     if "cgroup-manager" in options:
         _choose_manager(settings, options)
     return settings
+
+
+def _is_set(variable: bytes) -> bool:
+    return posix.environ.get(variable, b"") not in (b"", b"0")
 
 
 def _choose_manager(settings: Settings, options: Arguments) -> None:

@@ -36,6 +36,7 @@ GLOBALS: Table = (
     ("systemd-cgroup", "", FLAG, "", "let systemd manage cgroups (cgroupsPath slice:prefix:name)"),
     ("cgroup-manager", "", TEXT, "MANAGER", "cgroupfs (default), systemd, or disabled: no cgroup"),
     ("rootless", "", TEXT, "WHEN", "ignore cgroup permission errors: true, false, auto (default)"),
+    ("trust-annotations", "", FLAG, "", "follow annotations that reach beyond the container"),
     ("criu", "", TEXT, "PATH", ""),
     ("version", "v", FLAG, "", "print the version"),
     ("V", "", FLAG, "", ""),

@@ -1,9 +1,9 @@
 """crun's annotations, run.oci.*: what the author of config.json asks for beyond the specification.
 
-They name paths of the host and cgroups, so they are as powerful as the config itself: engines must
-not pass on what a stranger wrote (features lists the prefix). Loaded only for a config that has
-one. What we do not do is refused where going on without it would be something else than was asked
-for; docs/crun.md has the list.
+Engines may pass annotations on from people whom the host does not trust, and runc does nothing for
+these. So those that reach beyond the container are ignored with a warning, unless the settings say
+that annotations are trusted. Loaded only for a config that has one. What we do not do is refused
+where going on without it would be something else than was asked for; docs/crun.md has the list.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from pycontainer.base.settings import Settings
     from pycontainer.cgroups.paths import CgroupPaths
     from pycontainer.executor.engine import Started
 
@@ -29,17 +30,21 @@ RECEIVER = PREFIX + "seccomp.receiver"
 SUBGROUP = PREFIX + "systemd.subgroup"
 
 
+# They name files and sockets of the host, put another filter in place of linux.seccomp, or mount a
+# hierarchy of cgroups that is the whole host's.
+BEYOND = (
+    PREFIX + "hooks.stdout",
+    PREFIX + "hooks.stderr",
+    PREFIX + "seccomp_bpf_data",
+    FORCE_V1,
+    PIDFD_RECEIVER,
+    RECEIVER,
+)
 _REFUSED = {
     HANDLER: "this runtime runs programs of the kernel only: it has no handler of that name",
     PLUGINS: "this runtime loads no plugins; linux.seccomp.listenerPath names an agent's socket",
 }
-_PATHS = (
-    RECEIVER,
-    PIDFD_RECEIVER,
-    FORCE_V1,
-    PREFIX + "hooks.stdout",
-    PREFIX + "hooks.stderr",
-)
+_PATHS = tuple(name for name in BEYOND if name != PREFIX + "seccomp_bpf_data")
 
 
 def field(name: str) -> str:
@@ -59,14 +64,35 @@ def check(config: dict[str, Any]) -> None:
             raise ConfigError(f'is "{path}", must be an absolute path', field=field(name))
 
 
-def with_receiver(config: dict[str, Any], environ: Mapping[bytes, bytes]) -> dict[str, Any]:
+def contained(config: dict[str, Any]) -> dict[str, Any]:
+    """The config without those that reach beyond the container."""
+    annotations: dict[str, str] = config["annotations"]
+    rest = {name: value for name, value in annotations.items() if name not in BEYOND}
+    return config if len(rest) == len(annotations) else {**config, "annotations": rest}
+
+
+def warn(config: dict[str, Any], settings: Settings) -> None:
+    """Say which ones are ignored; the config need not be valid yet."""
+    annotations: Any = config.get("annotations")
+    if settings.trust_annotations or type(annotations) is not dict:
+        return
+    for name in BEYOND:
+        if name in annotations:
+            message = "ignored, it reaches beyond the container; --trust-annotations allows it"
+            settings.log.warning(f"{field(name)}: {message}")
+
+
+def with_receiver(
+    config: dict[str, Any], environ: Mapping[bytes, bytes], trusted: bool
+) -> dict[str, Any]:
     """The config with the receiver's path as linux.seccomp.listenerPath, unless it has one.
 
-    Done before the config is validated, so nothing in it is believed yet.
+    Done before the config is validated, so nothing in it is believed yet. The annotation counts if
+    annotations are trusted, the variable always.
     """
     annotations: Any = config.get("annotations")
     linux: Any = config.get("linux")
-    named = annotations.get(RECEIVER) if type(annotations) is dict else None
+    named = annotations.get(RECEIVER) if trusted and type(annotations) is dict else None
     path = named or environ.get(RECEIVER_VARIABLE, b"").decode("utf-8", "surrogateescape")
     seccomp = linux.get("seccomp") if type(linux) is dict else None
     if type(path) is not str or not path or type(seccomp) is not dict:

@@ -253,7 +253,8 @@ class Container:
 
         try:
             state, facts = self._hook_state("running"), self.facts
-            run_hooks("poststart", hooks, state, cwd=facts.bundle, annotations=facts.annotations)
+            annotations = config.get("annotations")
+            run_hooks("poststart", hooks, state, cwd=facts.bundle, annotations=annotations)
         except ContainerError:
             self._destroy(force=True)
             raise

@@ -42,6 +42,7 @@ class Creation:
 
     __slots__ = (
         "annotated",
+        "annotations",
         "attachment",
         "bundle",
         "cgroup",
@@ -85,11 +86,10 @@ class Creation:
         self.rdt: resctrl_group.Group | None = None
         self.bundle = absolute(options.bundle)
         self.config, self.raw = options.document or self._load()
+        self.annotations: dict[str, str] = self.config.get("annotations") or {}
         self.annotated = _for_crun(self.config)
         if self.annotated:
-            from pycontainer.lifecycle import annotations as crun_annotations
-
-            crun_annotations.check(self.config)
+            self._annotate()
         process = self.config.get("process") or {}
         # Without a process there can be a container; only `start` needs one.
         if not process.get("args") and ("process" in self.config or not gated):
@@ -104,6 +104,16 @@ class Creation:
 
             self.config = sd_notify.added(self.config, f"{settings.root}/{container_id}")
 
+    def _annotate(self) -> None:
+        """Let go of annotations that must not act; `state` shows them all."""
+        from pycontainer.lifecycle import annotations as crun_annotations
+
+        if not self.settings.trust_annotations:
+            contained = crun_annotations.contained(self.config)
+            if contained is not self.config:  # later commands know no other
+                self.config, self.raw = contained, jsonfast.dumps(contained).encode()
+        crun_annotations.check(self.config)
+
     def _keyring(self) -> str:
         """The kernel finds a keyring by its name, whoever made it: nobody can guess this one."""
         if self.options.no_new_keyring:
@@ -115,7 +125,9 @@ class Creation:
         if b"RUN_OCI_SECCOMP_RECEIVER" in posix.environ or _for_crun(config):
             from pycontainer.lifecycle import annotations as crun_annotations
 
-            changed = crun_annotations.with_receiver(config, posix.environ)
+            crun_annotations.warn(config, self.settings)
+            trusted = self.settings.trust_annotations
+            changed = crun_annotations.with_receiver(config, posix.environ, trusted)
             if changed is not config:  # later commands have no other word of it
                 config, raw = changed, jsonfast.dumps(changed).encode()
         for warning in spec.validate(config, raw):
@@ -238,7 +250,7 @@ class Creation:
             bundle=self.bundle,
             rootfs=self.rootfs,
             cgroup=self.cgroup_plan.paths.to_dict(),
-            annotations=self.config.get("annotations") or {},
+            annotations=self.annotations,
             namespaces={"pid": self._has_pid_namespace()},
             extra=self._extra(),
         )
@@ -283,9 +295,7 @@ class Creation:
         self.entry.write_facts(self.facts)
 
     def _state(self, status: str, pid: int = 0) -> dict[str, Any]:
-        return state_document(
-            self.id, status, pid, self.bundle, self.config.get("annotations") or {}
-        )
+        return state_document(self.id, status, pid, self.bundle, self.annotations)
 
     def _run_hooks(self, stage: str, pid: int) -> None:
         from pycontainer.lifecycle.hooks import run_hooks

@@ -209,6 +209,12 @@ def traced(
     calls.update(trace.read(file))
 
 
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All annotations act: the plan has an operation for some of them."""
+    monkeypatch.setenv("PYCONTAINER_TRUST_ANNOTATIONS", "1")
+
+
 @pytest.fixture
 def open_box(box: Box) -> Iterator[Box]:
     """A box that the root of a user namespace can get to: pytest's own directories are closed."""

@@ -8,6 +8,7 @@ because systemd rounds some values. `systemd` is asked for its version where tha
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError
+from pycontainer.cgroups.systemd.annotations import of_annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 INFINITY = 2**64 - 1
 DEFAULT_PERIOD_US = 100000
 CPUSET_SINCE, PERIOD_SINCE, IDLE_SINCE, OOM_POLICY_SINCE = 244, 242, 252, 253
-OURS = ("PIDs", "Slice", "Delegate")  # without these the container would not be in its cgroup
-PREFIX = "org.systemd.property."
 LONGEST_MASK = 8192  # cpus; the kernel's own limit
 _CPU_MAX = "linux.resources.unified['cpu.max']"  # else it is of our own making
 
@@ -46,10 +45,13 @@ CPUSETS = {"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}
 
 
 def of_plan(
-    plan: ResourcePlan, config: dict, mode: str, version: Callable[[], int]
+    plan: ResourcePlan, config: dict, mode: str, version: Callable[[], int], trusted: bool
 ) -> list[Property]:
-    """Everything that the unit gets when it starts: the annotations' first, limits win."""
-    found = dict(of_annotations(config.get("annotations") or {}))
+    """Everything that the unit gets when it starts: the annotations' first, limits win.
+
+    `trusted`: see annotations.py.
+    """
+    found = dict(of_annotations(config.get("annotations") or {}, trusted))
     found.update(of_writes(plan.writes, mode, version))
     resources = (config.get("linux") or {}).get("resources") or {}
     unified = resources.get("unified") or {}
@@ -163,37 +165,6 @@ def rounded(resources: dict) -> dict:
     if amount == exact:
         return resources
     return {**resources, "cpu": {**cpu, "quota": amount * period // 1_000_000}}
-
-
-def of_annotations(annotations: dict[str, str]) -> list[Property]:
-    """`org.systemd.property.NAME`: any property that the unit is to have; ConfigError if broken.
-
-    A number for a NAMESec becomes NAMEUSec, which is what systemd calls it on D-Bus.
-    """
-    found: list[Property] = []
-    for key, text in annotations.items():
-        if not key.startswith(PREFIX):
-            continue
-        from pycontainer.cgroups.systemd.gvariant import parse
-
-        name = key[len(PREFIX) :]
-        field = f"annotations[{key!r}]"
-        if name in OURS:
-            raise ConfigError(
-                "cannot be set", field=field, hint="linux.cgroupsPath says where the unit is"
-            )
-        if len(name) < 3 or not (name.isascii() and name.isalpha()):
-            raise ConfigError("not a name of a systemd property", field=field)
-        try:
-            value = parse(text)
-        except ValueError as error:
-            raise ConfigError(str(error), field=field) from None
-        if name.endswith("Sec") and name[-4:-3].islower():
-            if value[0] not in tuple("ynqiuxtd") or abs(value[1]) > INFINITY:
-                raise ConfigError("is not a number of seconds", field=field)
-            name, value = name[:-3] + "USec", ("t", int(value[1] * 1_000_000) & INFINITY)
-        found.append((name, value))
-    return found
 
 
 def of_devices(rules: Iterable[Rule], mode: str) -> list[Property]:

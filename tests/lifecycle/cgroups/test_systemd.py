@@ -107,7 +107,11 @@ def test_annotations(box: Box) -> None:
     assert found["CollectMode"] == "inactive-or-failed"
     pyc("delete", "-f", name).ok()
     bundle.config["annotations"] = {f"{prefix}NoSuchThing": "1"}
-    pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).fails("NoSuchThing")
+    pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).fails("NoSuchThing", "--trust-anno")
+    trusting = ("--systemd-cgroup", "--trust-annotations", "run", "-d", "-b", bundle, name)
+    pyc(*trusting).fails("NoSuchThing", "unit")
+    bundle.config["annotations"] = {f"{prefix}Conflicts": "['dbus.service']"}
+    pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).fails("Conflicts")
     bundle.config["annotations"] = {f"{prefix}CollectMode": "oops"}
     pyc("--systemd-cgroup", "run", "-d", "-b", bundle, name).fails("annotations", "quotes")
     assert units(name) == []

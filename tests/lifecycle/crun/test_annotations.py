@@ -27,6 +27,12 @@ STDOUT, STDERR = "run.oci.hooks.stdout", "run.oci.hooks.stderr"
 ONLY_V2 = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && "
 
 
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that reach beyond the container act; test_untrusted_annotations.py has the rest."""
+    monkeypatch.setenv("PYCONTAINER_TRUST_ANNOTATIONS", "1")
+
+
 def saying_hooks(bundle: Bundle) -> None:
     script = "echo out of {0}; echo err of {0} >&2"
     bundle.config["hooks"] = {
@@ -127,7 +133,7 @@ def test_a_receiver_of_the_listener(box: Box, pyc: Runtime, agent: Agent, by: st
 def test_a_receiver_in_a_program(box: Box, agent: Agent):
     bundle = notifying(box.bundle().script("mkdir /x; sleep 1000"))
     bundle.config["annotations"] = {"run.oci.seccomp.receiver": str(agent.path)}
-    runtime = pycontainer.Runtime(box.pycontainer.root)
+    runtime = pycontainer.Runtime(box.pycontainer.root, trust_annotations=True)
     with runtime.create(box.id(), bundle.write().path) as container:
         container.start()
         eventually(lambda: len(agent.calls) == 1, "a call")

@@ -10,6 +10,7 @@ from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.cgroups.resources import compile_resources, devices
 from pycontainer.cgroups.systemd import properties as unit_properties
 from pycontainer.cgroups.systemd import unit
+from pycontainer.cgroups.systemd.annotations import of_annotations
 
 V2 = Layout("v2", (Hierarchy((), "/sys/fs/cgroup", "/"),))
 V1 = Layout(
@@ -175,7 +176,7 @@ def test_quota_is_rounded_as_systemd_does():
 
 
 def test_annotations():
-    found = unit_properties.of_annotations(
+    found = of_annotations(
         {
             "org.systemd.property.TimeoutStopSec": "1.5",
             "org.systemd.property.CollectMode": "'inactive-or-failed'",
@@ -201,7 +202,37 @@ def test_annotations():
 )
 def test_annotations_refused(name, value):
     with pytest.raises(ConfigError):
-        unit_properties.of_annotations({f"org.systemd.property.{name}": value})
+        of_annotations({f"org.systemd.property.{name}": value}, trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Conflicts", "['dbus.service']"),
+        ("FailureAction", "'reboot'"),
+        ("DeviceAllow", "'x'"),
+        ("OnFailure", "['x.service']"),
+        ("NoSuchThing", "1"),
+    ],
+)
+def test_annotations_that_are_not_safe(name, value):
+    annotations = {f"org.systemd.property.{name}": value}
+    with pytest.raises(ConfigError, match=f"property.{name}.*--trust-annotations"):
+        of_annotations(annotations)
+    assert of_annotations(annotations, trusted=True)[0][0] == name
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("100", ("t", 100)), ("uint64 7", ("t", 7)), ("-1", None), ("'x'", None), ("true", None)],
+)
+def test_annotations_have_a_type(value, expected):
+    annotations = {"org.systemd.property.TasksMax": value}
+    if expected:
+        assert of_annotations(annotations) == [("TasksMax", expected)]
+        return
+    with pytest.raises(ConfigError, match="must be 't'"):
+        of_annotations(annotations)
 
 
 def device_properties(entries, mode="v2"):

@@ -60,7 +60,7 @@ def test_every_command_fits_a_terminal(pycontainer: Any, name: str) -> None:
 def test_help_of_the_program(pycontainer: Any, argv: str) -> None:
     done = pycontainer(*argv.split(), own_root=False)
     assert done.returncode == 0 and not done.stderr
-    assert len(done.stdout.splitlines()) <= 30 + len(COMMANDS)
+    assert len(done.stdout.splitlines()) <= 31 + len(COMMANDS)
     for name in COMMANDS:
         assert re.search(rf"^   {name} +\S", done.stdout, re.MULTILINE)
     assert "--criu" not in done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pycontainer._shim import lib
 
-from pycontainer.cgroups.systemd import properties
+from pycontainer.cgroups.systemd import annotations
 from pycontainer.cli.commands import COMMANDS
 from pycontainer.criu import options as criu_options
 from pycontainer.hostinfo import features
@@ -79,5 +79,5 @@ def test_checkpoints():
 def test_annotations_that_reach_beyond_the_container():
     """What engines keep from users: a file that root's CRIU reads, properties of a unit, crun's."""
     unsafe = features.document()["potentiallyUnsafeConfigAnnotations"]
-    ours = (criu_options.CONFIG_ANNOTATION, properties.PREFIX, "run.oci.")
+    ours = (criu_options.CONFIG_ANNOTATION, annotations.PREFIX, "run.oci.")
     assert set(ours) <= set(unsafe)
