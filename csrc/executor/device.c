@@ -192,9 +192,11 @@ int do_reopen_null(void)
             return 0; /* a root without one keeps what it was given */
         if (look < 0)
             return look;
-        SCOPED_FD null = is_null(look) ? xopenat(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW, 0) : -1;
-        if (!is_null(null))
+        if (!is_null(look))
             return because(-ENODEV, "/dev/null is not the null device", NULL);
+        SCOPED_FD null = reopen(look, O_RDWR);
+        if (null < 0)
+            return null;
         int error = (int)sys3(__NR_dup3, null, fd, 0);
         if (error < 0)
             return error;

@@ -146,6 +146,12 @@ int path_parent(const char *path, const char **name);
 int proc_handle(void);
 int write_file_at(int dir, const char *path, const char *value, size_t length);
 
+/* file.c */
+/* A regular file of the container for reading, and its size. */
+int path_open_file(const char *path, uint64_t *size);
+/* Open again what `look`, a descriptor of O_PATH, stands for. */
+int reopen(int look, int flags);
+
 /* mount.c */
 int attach(int tree, int target);
 int clone_tree(int dir, const char *path, int recursive);

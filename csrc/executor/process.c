@@ -201,33 +201,20 @@ static const char *find_home(const char *passwd, int64_t uid, size_t *length)
     return "/";
 }
 
-static int is_regular(int fd)
-{
-    struct statx st;
-    return fd >= 0 && !xstatx(fd, "", AT_EMPTY_PATH, &st) && (st.stx_mode & S_IFMT) == S_IFREG;
-}
-
-/* The container's passwd, or -1. Opening a device or a fifo could have effects, or never end. */
-static int open_passwd(void)
-{
-    SCOPED_FD look = path_open("/etc/passwd", O_PATH);
-    if (!is_regular(look))
-        return -1;
-    SCOPED_FD fd = path_open("/etc/passwd", O_RDONLY | O_NOCTTY | O_NONBLOCK);
-    return is_regular(fd) ? keep(&fd) : -1;
-}
-
 /* HOME from the container's passwd, "/" when it doesn't say; read before the user is changed. */
 int do_home(void)
 {
     enum { ROOM = 1 << 20 };
     size_t used = 0, length = 0;
-    SCOPED_FD fd = open_passwd();
+    uint64_t size = 0;
+    SCOPED_FD fd = path_open_file("/etc/passwd", &size);
     char *text = take_memory(ROOM + PATH_MAX);
     if (!text)
         return -ENOMEM;
-    while (fd >= 0 && used < ROOM - 1) {
-        long got = xread(fd, text + used, ROOM - 1 - used);
+    if (size > ROOM - 1)
+        size = ROOM - 1;
+    while (fd >= 0 && used < size) {
+        long got = xread(fd, text + used, size - used);
         if (got <= 0)
             break;
         used += (size_t)got;

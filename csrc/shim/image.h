@@ -7,6 +7,10 @@
  * other mounts nor the magic links of procfs are followed (openat2, Linux 5.6). */
 int shim_open_in_root(int root, const char *path, int flags, int mode);
 
+/* Open again for reading what `look`, a descriptor of O_PATH, stands for: -EINVAL unless it is a
+ * regular file, of no file system like procfs. */
+int shim_open_image_file(int look);
+
 /* Leave the calling process's namespaces for new ones (CLONE_NEW...). */
 int shim_unshare(int flags);
 

@@ -7,9 +7,10 @@ is the image's.
 from __future__ import annotations
 
 import os
-import stat
 from struct import Struct
 from struct import error as StructError
+
+from pycontainer.linux import image_file
 
 _SCRIPT = 256  # bytes of a #! line that the kernel looks at (BINPRM_BUF_SIZE)
 _PT_LOAD, _PT_INTERP = 1, 3
@@ -61,10 +62,8 @@ class Program:
 def look(fd: int) -> Program | None:
     """The program in the regular file behind `fd` (which may be of O_PATH); None if it cannot be
     read."""
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        return None
     try:
-        file = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = image_file.open_file(fd)
     except OSError:
         return None
     try:

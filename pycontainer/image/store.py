@@ -31,7 +31,7 @@ from pycontainer.image.layer import Unpacker
 from pycontainer.image.root import Root
 from pycontainer.image.source import Image, Layer
 from pycontainer.image.streams import Budget, Decompressed
-from pycontainer.linux import namespace_child, trees
+from pycontainer.linux import image_file, namespace_child, trees
 
 NAME_LENGTH = 32  # hexadecimal digits of a ChainID: 128 bits
 VALUE_MAX = 250  # bytes of one option of the mount API: fsconfig(2) takes 256
@@ -209,12 +209,15 @@ def _etc(root: Root) -> dict[str, str]:
     found = dict.fromkeys(ETC, "")
     for name in ETC:
         try:
-            fd = root.open(b"etc/" + name.encode(), os.O_RDONLY | os.O_NONBLOCK)
+            fd = root.open(b"etc/" + name.encode(), os.O_PATH)
         except OSError:
             continue
-        with open(fd, "rb") as file:
-            if stat.S_ISREG(os.fstat(fd).st_mode):
-                found[name] = file.read(ETC_MAX).decode("utf-8", "replace")
+        try:
+            found[name] = image_file.read_file(fd, ETC_MAX).decode("utf-8", "replace")
+        except OSError:
+            pass
+        finally:
+            os.close(fd)
     return found
 
 

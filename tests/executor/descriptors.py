@@ -55,7 +55,9 @@ class Descriptors:
         self.names[call.result] = join(base, path)
 
     def _openat(self, call: Call) -> None:
-        self.names[call.result] = join(self[call.number(0)], call.text(1) or "")
+        base, path = self[call.number(0)], call.text(1) or ""
+        again = base.endswith("/self/fd") and path.isdigit()
+        self.names[call.result] = self[int(path)] if again else join(base, path)
 
     def _pivot_root(self, call: Call) -> None:
         self.outside = "root:/"
