@@ -57,7 +57,11 @@ int because(int error, const char *words, const char *what)
  * the root directory, whose mounts last while we wait for it to have looked. -1 for other failures. */
 static int root_to_look_at(void)
 {
-    if (!ex.now || (ex.now->kind != OP_FIND_PROGRAM && ex.now->kind != OP_EXEC))
+    static const uint32_t kinds[] = { OP_FIND_PROGRAM, OP_EXEC, OP_HOOK, OP_ENTER_CWD, OP_CHDIR };
+    size_t i = 0;
+    while (i < sizeof(kinds) / sizeof(kinds[0]) && (!ex.now || ex.now->kind != kinds[i]))
+        i++;
+    if (i == sizeof(kinds) / sizeof(kinds[0]))
         return -1;
     return xopenat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
 }

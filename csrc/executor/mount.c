@@ -139,7 +139,7 @@ int do_rootfs(void)
     if (INT(ROOTFS, parent) == PARENT_PRIVATE) {
         int error = make_parent_private(path);
         if (error)
-            return because(error, "make the parent mount private of", path);
+            return error;
     }
     if (INT(ROOTFS, parent) == PARENT_HOSTS && slot < 0) { /* only a chroot */
         ex.rootfs = xopenat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);

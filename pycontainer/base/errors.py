@@ -40,10 +40,12 @@ def cut(text: str, room: int = MESSAGE_MAX) -> str:
 class ContainerError(Exception):
     """Anything that pycontainer refuses or fails to do; `str()` is the line for the user.
 
-    `code` is a stable word for programs, `field` the JSON path in config.json (or "").
+    `code` is a stable word for programs, `field` the JSON path in config.json (or ""); `source` is
+    the option that has set the field in its place.
     """
 
     code = "error"
+    source = ""
 
     def __init__(self, message: str, *, field: str = "", hint: str = "") -> None:
         self.message = cut(message)
@@ -54,7 +56,7 @@ class ContainerError(Exception):
     def __str__(self) -> str:
         text = self.message
         if self.field:
-            text += f" (from {self.field})"
+            text += f" (from {self.source or self.field})"
         if self.hint:
             text += f"; {self.hint}"
         return text
@@ -73,12 +75,14 @@ class ConfigError(ContainerError):
         self.clause = clause
 
     def __str__(self) -> str:
-        text = f"{self.field}: {self.message}" if self.field else self.message
+        place = self.source or self.field
+        text = f"{place}: {self.message}" if place else self.message
         if self.clause:
             text += f" [{self.clause}]"
         if self.hint:
             text += f"; {self.hint}"
-        return f"invalid config: {text}"
+        what = "config" if not self.source else "option" if self.source[:1] == "-" else "process"
+        return f"invalid {what}: {text}"
 
 
 class UsageError(ContainerError):
@@ -135,7 +139,7 @@ class OperationError(ContainerError):
         if self.total:
             where.append(f"operation {self.step} of {self.total}")
         if self.field:
-            where.append(f"from {self.field}")
+            where.append(f"from {self.source or self.field}")
         if where:
             text += " (" + "; ".join(where) + ")"
         if self.hint:

@@ -13,4 +13,4 @@ class Obstacle:
         self.command = command
 
     def __str__(self) -> str:
-        return f"{self.problem}; to mend it: {self.command}" if self.command else self.problem
+        return f"{self.problem}; fix: {self.command}" if self.command else self.problem

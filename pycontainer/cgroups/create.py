@@ -258,7 +258,7 @@ def go_without(
         raise HostError(
             f"set {', '.join(asked) or 'the cgroup path'}: {reason}",
             field=FIELD if paths.explicit else "linux.resources",
-            hint=f"leave the limits out; {_why(paths)}",
+            hint=f"{_why(paths)}; or leave the limits out",
         )
     left = paths.without(set(lost))
     if left.mode == "none":

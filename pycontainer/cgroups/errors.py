@@ -35,7 +35,9 @@ def missing_controller(write: Write, paths: CgroupPaths) -> HostError:
             hint="leave the limit out, or have a cgroup delegated to this user: pycontainer info",
         )
     return HostError(
-        f"set {write.file}: {where} has no controller {name!r} mounted here", field=write.field
+        f"set {write.file}: {where} has no controller {name!r} mounted here",
+        field=write.field,
+        hint="leave the limit out, or have root mount the controller",
     )
 
 
@@ -83,6 +85,8 @@ def _value_hint(write: Write, directory: str, number: int) -> str:
         return "no such cpu or memory node"
     if "rt_" in write.file and number in (EINVAL, EOPNOTSUPP):
         return "the parent cgroup has no realtime budget left to give"
+    if number == EINVAL and write.field.endswith(".quota") and 0 < _number(write.value) < 1000:
+        return "it is in microseconds for each period; the kernel takes at least 1000"
     if write.file.startswith("cpu.") and number == EINVAL:
         return "out of range, or more than the parent cgroup's quota allows"
     if write.controller in ("blkio", "io") and number == ENODEV:
@@ -90,6 +94,12 @@ def _value_hint(write: Write, directory: str, number: int) -> str:
     if write.controller in ("blkio", "io") and number in (EOPNOTSUPP, EINVAL, ERANGE):
         return "out of range, or the device's scheduler does not support it"
     return ""
+
+
+def _number(value: str) -> int:
+    """The first number of a cgroup's value; 0 for a word."""
+    first = value.split()[0] if value.split() else ""
+    return int(first) if first.isdigit() else 0
 
 
 def _unavailable(controller: str, directory: str) -> str:
@@ -121,6 +131,8 @@ def _text(path: str) -> str:
 
 def none_to_be_had(mode: str) -> Obstacle:
     """Why no cgroup could be made, by the host's mode."""
+    if mode == "none" and not os.path.exists("/proc/self/cgroup"):
+        return Obstacle("/proc is not mounted here", "sudo mount -t proc proc /proc")
     if mode == "none":
         return Obstacle("no cgroups are mounted here", "sudo mount -t cgroup2 none /sys/fs/cgroup")
     if os.geteuid() == 0:
@@ -141,7 +153,7 @@ def none_to_be_had(mode: str) -> Obstacle:
 def not_delegated(controller: str) -> str:
     """What gives an ordinary user this controller; "" for root."""
     usual = controller in ("cpu", "cpuset", "io", "memory", "pids")
-    return f"to mend it: {DELEGATE}" if os.geteuid() != 0 and usual else ""
+    return f"fix: {DELEGATE}" if os.geteuid() != 0 and usual else ""
 
 
 def bus() -> str:

@@ -21,18 +21,6 @@ _OPPOSITES = {
     "diratime": "nodiratime",
     "rro": "rrw",
 }
-# The options of file systems that containers have, without their values (Linux 6.18).
-_FILESYSTEM_OPTIONS = {
-    "tmpfs": "gid grpquota huge inode32 inode64 mode mpol noswap nr_blocks nr_inodes quota size "
-    "uid usrquota usrquota_block_hardlimit usrquota_inode_hardlimit grpquota_block_hardlimit "
-    "grpquota_inode_hardlimit casefold strict_encoding context",
-    "proc": "gid hidepid pidns subset",
-    "sysfs": "",
-    "mqueue": "context",
-    "devpts": "gid max mode newinstance ptmxmode uid context",
-    "cgroup2": "favordynmods memory_hugetlb_accounting memory_localevents memory_recursiveprot "
-    "nsdelegate pids_localevents",
-}
 _V1_ONLY = (
     ("memory", "swappiness"),
     ("memory", "kernel"),
@@ -137,7 +125,7 @@ def _options(case: Case) -> None:
         if len({o.removeprefix("r") for o in spread}) > 1 and "unbindable" not in spread:
             case.add("warning", field, f"has {' and '.join(spread)}; the last one counts")
         words = [option.partition("=")[0] for option in mount_options.parse(options).data]
-        own = _FILESYSTEM_OPTIONS.get(mount.get("type") or "")
+        own = mount_options.OF_FILESYSTEMS.get(mount.get("type") or "")
         bind = "bind" in options or "rbind" in options
         if own is None or bind:
             _misspelt(case, field, words, known, bind)

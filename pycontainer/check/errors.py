@@ -8,6 +8,7 @@ something that has been taken out already is a consequence, and not told.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from pycontainer import spec
@@ -54,7 +55,7 @@ def _schema(case: Case) -> Sequence[ContainerError]:
 
     accepted = compat.rewritten(case.config, [])
     # Later list elements first: the indices of the others stay true.
-    return list(explain.violations(schema.CONFIG, accepted))[::-1]
+    return list(islice(explain.violations(schema.CONFIG, accepted), _ROUNDS))[::-1]
 
 
 def _rules(case: Case) -> list[ContainerError]:
@@ -82,12 +83,15 @@ def _plan(case: Case) -> list[ContainerError]:
 
 
 def _warn(case: Case, warnings: list[str]) -> None:
-    """Warnings are "FIELD: message"; those without a field are about the whole config."""
+    """Warnings are "FIELD: message; fix: ..."; those without a field are about the whole config."""
     for warning in warnings:
         field, colon, message = warning.partition(": ")
         if not colon or " " in field:
             field, message = "", warning
-        case.add("warning", field, message)
+        message, _, remedy = message.partition("; fix: ")
+        # Engines ask for that, too: it is about who could take the container.
+        severity = "medium" if "CAP_SYS_PTRACE" in message else "warning"
+        case.add(severity, field, message, remedy)
 
 
 def _note(case: Case, error: ContainerError, taken: set[str]) -> bool:

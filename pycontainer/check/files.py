@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 
 from pycontainer.check.case import Case
-from pycontainer.diagnose import paths as diagnose_paths
+from pycontainer.diagnose.paths import missing
 from pycontainer.tables import mount_options
 
 
@@ -21,44 +20,13 @@ def find(case: Case) -> None:
 
 def _root(case: Case) -> bool:
     path = case.rootfs
-    problem, fix = _missing(path), ""
+    problem, fix = missing(path), ""
     if not problem and not os.path.isdir(path):
         problem = f"{path} is a file, must be a directory"
     if problem:
         fix = "unpack an image there, or correct the path"
         case.add("error", "root.path", problem, fix)
     return not problem
-
-
-def _missing(path: str) -> str:
-    """Which part of a host's path is missing or closed; "" when it is there."""
-    try:
-        os.stat(path)
-        return ""
-    except FileNotFoundError:
-        return _not_there(path)
-    except NotADirectoryError:
-        return f"{path}: a part of this path is a file, not a directory"
-    except PermissionError:
-        closed = diagnose_paths.unsearchable(path, (os.geteuid(), os.getegid()))
-        return closed.problem if closed else f"{path}: permission denied"
-    except OSError as error:
-        return f"{path}: {(error.strerror or '').lower()}"
-
-
-def _not_there(path: str) -> str:
-    at = path
-    while at != "/" and not os.path.lexists(at):
-        at = os.path.dirname(at)
-    if os.path.islink(at):
-        return f"{at} is a symbolic link to {os.readlink(at)}, which does not exist"
-    name = path[len(at) :].strip("/").partition("/")[0]
-    where = f": {at} has no {name}" if at != os.path.dirname(path) else ""
-    try:
-        near = difflib.get_close_matches(name, os.listdir(at), 1, 0.75)
-    except OSError:
-        near = []
-    return f"{path} does not exist{where}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _sources(case: Case) -> None:
@@ -68,7 +36,7 @@ def _sources(case: Case) -> None:
         if not parsed.bind or parsed.remount or not source:
             continue
         path = source if source.startswith("/") else f"{case.bundle}/{source}"
-        if problem := _missing(path):
+        if problem := missing(path):
             case.add("error", f"mounts[{index}].source", problem, "create it, or correct the path")
         elif _is_dir(path) != _target_is_dir(case, mount["destination"], path):
             kinds = ("a directory", "a file") if _is_dir(path) else ("a file", "a directory")
@@ -99,7 +67,7 @@ def _hooks(case: Case) -> None:
             continue
         for index, hook in enumerate(listed or ()):
             field, path = f"hooks.{stage}[{index}].path", hook["path"]
-            if problem := _missing(path):
+            if problem := missing(path):
                 case.add("error", field, problem, "install it, or correct the path")
             elif not os.access(path, os.X_OK) or _is_dir(path):
                 case.add("error", field, f"{path} is no executable file", f"chmod +x {path}")

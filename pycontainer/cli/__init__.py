@@ -40,12 +40,13 @@ _ROOTLESS = {
 class Session(Log):
     """What a failure needs to know to be reported: the log, the command, its prefix and status."""
 
-    __slots__ = ("command", "options", "path", "prefix", "status", "trace")
+    __slots__ = ("command", "looked_for", "options", "path", "prefix", "status", "trace")
 
     def __init__(self) -> None:
         self.options = Arguments(GLOBALS)
         self.path = ""  # absolute path of the log file, BACKEND:ID, or "" for stderr
         self.command = ""
+        self.looked_for: tuple[str, ...] = ()  # the state directory, and a container's id
         self.trace: Trace | None = None
         self.prefix = ""
         self.status = 1
@@ -57,7 +58,8 @@ class Session(Log):
         one of those that --preserve-fds names.
         """
         if self.options["log-format"] not in ("", "text", "json"):
-            raise UsageError(f"invalid log-format: {self.options['log-format']}")
+            message = f"invalid log-format: {self.options['log-format']}"
+            raise UsageError(message, hint="it is text or json")
         if "log-level" in self.options:
             if self.options["log-level"] not in LEVELS:
                 raise UsageError(_none_of(self.options, "log-level", LEVELS))
@@ -75,7 +77,7 @@ class Session(Log):
             if self.trace:
                 self.trace.finish()
         except OSError as error:
-            self.warning(f"write {self.options['trace']}: {error.strerror}")
+            self.warning(f"write {self.options['trace']}: {os_reason(error.errno or 0)}")
         return status
 
     def debug(self, message: str) -> None:
@@ -140,6 +142,7 @@ def execute(argv: list[str], session: Session) -> int:
     # Not the options: --env may carry a secret.
     session.debug(f"{NAME} {name} {' '.join(arguments.words[:1])}".rstrip())
     session.prefix, session.status = trait(command, "FAILURE")
+    session.looked_for = (settings.root, *arguments.words[:1])
     status: int = command.run(settings, arguments)
     return status
 
@@ -229,7 +232,7 @@ def _claim(root: str) -> None:
             posix.mkdir(root, 0o700)
         posix.chmod(root, 0o1700)
     except OSError as error:
-        hint = "the path in $XDG_RUNTIME_DIR must be writable by the user; or give --root"
+        hint = "$XDG_RUNTIME_DIR must name a directory of the user; log in again, or give --root"
         raise UsageError(f"make {root}: {os_reason(error.errno or 0)}", hint=hint) from None
 
 

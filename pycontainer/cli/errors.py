@@ -6,12 +6,11 @@ itself. A traceback is never printed; with --debug its locations go to the log.
 
 from __future__ import annotations
 
-from pycontainer.base.errors import ContainerError, os_reason
+from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, StateError, os_reason
 from pycontainer.base.settings import NAME
 from pycontainer.cli import log, runc_errors
 from pycontainer.cli.commands import UnknownCommand
-from pycontainer.cli.options import WrongCount, WrongUsage
-from pycontainer.cli.output import emit
+from pycontainer.cli.options import WrongUsage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +26,7 @@ def report(error: BaseException, session: Session) -> int:
     """Say what went wrong; returns the exit status."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    if isinstance(error, WrongUsage):
-        _show_usage(error, session)
+    _add_advice(error, session)
     message, extra = describe(error)
     prefix = session.prefix
     if prefix.startswith(NAME):
@@ -96,16 +94,17 @@ def _log_locations(error: BaseException, session: Session) -> None:
         session.debug(f"{type(error).__name__} at {place}")
 
 
-def _show_usage(error: WrongUsage, session: Session) -> None:
-    """runc prints the command's help on stdout when the command line does not parse."""
-    from pycontainer.cli import help
+def _add_advice(error: BaseException, session: Session) -> None:
+    """What only the command line knows of: its own tables, and where it looked for a container."""
+    if isinstance(error, (WrongUsage, UnknownCommand)):
+        from pycontainer.cli import usage
 
-    try:
-        counted = isinstance(error, WrongCount)
-        emit("Incorrect Usage.\n\n" if counted else f"Incorrect Usage: {error}\n\n")
-        if session.command:
-            help.of_command(session.command)
-        else:
-            help.of_program()
-    except (ContainerError, SystemExit):
-        pass  # stdout is closed: the error itself still goes to stderr and the log
+        error.hint = usage.advice(error, session.command)
+    elif (
+        isinstance(error, StateError)
+        and error.message == CLIENT_TEXTS["does_not_exist"]
+        and len(session.looked_for) == 2
+    ):
+        from pycontainer.diagnose import containers
+
+        error.hint = containers.missing(*session.looked_for)

@@ -56,6 +56,14 @@ class WrongUsage(UsageError):
     """The command line does not parse: the command's usage is worth showing."""
 
 
+class UnknownFlag(WrongUsage):
+    """No table has an option of this name."""
+
+    def __init__(self, flag: str) -> None:
+        super().__init__(f"flag provided but not defined: -{flag}")
+        self.flag = flag
+
+
 class WrongCount(WrongUsage):
     """Too few words, or too many."""
 
@@ -144,7 +152,7 @@ def _take(argv: list[str], index: int, sets: tuple[Arguments, ...]) -> int:
                     value = argv[index]
                 _store(arguments.values, option, name, value)
                 return index + 1
-    raise WrongUsage(f"flag provided but not defined: -{name}")
+    raise UnknownFlag(name)
 
 
 def _store(values: dict[str, Any], option: Option, name: str, value: str) -> None:

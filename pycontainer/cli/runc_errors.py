@@ -351,6 +351,8 @@ def _of_operation(error: OperationError, ours: str) -> str:
     if error.kind in _OWN_WORDS:
         return ours
     words = _find(OPERATIONS, error.kind, ours)
+    if error.source:
+        words = words.replace(" set in config.json", "")
     ours = f"{words}: {ours}" if words else ours
     side = TABLE[error.kind][0] if error.kind in TABLE else ""
     return _IN_INIT + ours if side == CONTAINER else ours

@@ -7,7 +7,19 @@ guessed from the errno alone: a wrong advice costs more than none.
 
 from __future__ import annotations
 
-from errno import EACCES, ECANCELED, EINVAL, ENOSPC, EOVERFLOW, EPERM, EUSERS
+from errno import (
+    EACCES,
+    ECANCELED,
+    EINVAL,
+    ELOOP,
+    ENODEV,
+    ENOENT,
+    ENOSPC,
+    ENOTDIR,
+    EOVERFLOW,
+    EPERM,
+    EUSERS,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +85,38 @@ def _way(ops: Ops, op: Op, errno: int, detail: str) -> str:
     return diagnose_paths.closed(ops, op)
 
 
+def _root(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import paths as diagnose_paths
+
+    return diagnose_paths.root(op)
+
+
+def _source(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import paths as diagnose_paths
+
+    return diagnose_paths.source(op)
+
+
+def _target(ops: Ops, op: Op, errno: int, detail: str) -> str:
+    from pycontainer.diagnose import paths as diagnose_paths
+
+    return diagnose_paths.target(ops, op)
+
+
+def _value(name: str) -> Finder:
+    """A function of values.py."""
+
+    def find(ops: Ops, op: Op, errno: int, detail: str) -> str:
+        from pycontainer.diagnose import values
+
+        found: str = getattr(values, name)(op, errno)
+        return found
+
+    return find
+
+
 NEWUSER = 0x10000000
+_PLACES = ("mount", "bind", "bind_host", "bind_link", "mkdir", "mknod", "symlink")
 _NO = (EPERM, EACCES)
 _OPENERS = ("open_source", "open_tree", "open_inside", "open_locked")
 _FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
@@ -96,4 +139,14 @@ _FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
         (EACCES, EOVERFLOW),
         _way,
     ),
+    (("rootfs",), (ENOENT, ENOTDIR, EINVAL, ELOOP), _root),
+    (("open_source", "open_tree", "bind", "bind_host"), (ENOENT, ENOTDIR, ELOOP), _source),
+    (_PLACES, (ENOTDIR, ELOOP), _target),
+    (("sysctl",), (ENOENT,), _value("sysctl")),
+    (("mount",), (ENODEV,), _value("filesystem")),
+    (("mount",), (EINVAL,), _value("option")),
+    (("mount",), (ENOENT,), _value("layers")),
+    (("memory_policy",), (EINVAL,), _value("nodes")),
+    (("net_device",), (ENODEV,), _value("device")),
+    (("open_namespace",), (ENOENT,), _value("namespace")),
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from errno import ELOOP, ENOTDIR
 
+from pycontainer.base.errors import os_reason
 from pycontainer.base.obstacle import Obstacle
+from pycontainer.plan.ops import TABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +31,44 @@ _SOURCES = {
 }
 
 
+def root(op: Op) -> str:
+    """A root file system that is not there, or no directory."""
+    path = op["path"].decode("utf-8", "surrogateescape")
+    if os.path.exists(path):
+        problem = "" if os.path.isdir(path) else f"{path} is a file, not a directory"
+    else:
+        problem = which_part(path)
+    return f"{problem}; fix: unpack an image there, or correct the path" if problem else ""
+
+
+def source(op: Op) -> str:
+    """The source of a bind mount that is not there."""
+    if op.kind in ("bind", "bind_host") and op["slot"] >= 0:  # it has been opened by now
+        return ""
+    path = op[_SOURCES[op.kind]].decode("utf-8", "surrogateescape")
+    if os.path.exists(path):
+        return ""
+    return f"{which_part(path)}; fix: create it, or correct the path"
+
+
+def target(ops: Sequence[Op], op: Op) -> str:
+    """A part of a path in the root file system that is a file of the image."""
+    from pycontainer.diagnose.tree import Walk
+
+    place = next((o["path"] for o in ops if o.kind == "rootfs"), b"").decode()
+    name = op["target" if "target" in TABLE[op.kind][2] and op.kind != "symlink" else "path"]
+    fd = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with Walk(fd, name.decode("utf-8", "surrogateescape")) as walk:
+            if walk.errno == ENOTDIR:
+                return f"{walk.end.path} is a file of the image; fix: choose another path"
+            if walk.errno == ELOOP:
+                return f"the symbolic links of the image go in a circle at {walk.link[0]}"
+        return ""
+    finally:
+        os.close(fd)
+
+
 def closed(ops: Sequence[Op], op: Op) -> str:
     """The component on the way of this operation that is closed, or ""."""
     ids = (os.geteuid(), os.getegid())
@@ -43,6 +85,39 @@ def closed(ops: Sequence[Op], op: Op) -> str:
         root = next((o["path"].decode() for o in ops if o.kind == "rootfs"), "")
         return str(unwritable(root, inner) or "") if root else ""
     return ""
+
+
+def missing(path: str) -> str:
+    """What is wrong with a path of the host; "" when it is there."""
+    try:
+        os.stat(path)
+        return ""
+    except FileNotFoundError:
+        return f"{path} does not exist: {which_part(path)}"
+    except NotADirectoryError:
+        return which_part(path)
+    except PermissionError:
+        closed = unsearchable(path, (os.geteuid(), os.getegid()))
+        return closed.problem if closed else f"{path}: permission denied"
+    except OSError as error:
+        return f"{path}: {os_reason(error.errno or 0)}"
+
+
+def which_part(path: str) -> str:
+    """The part of a path that is not there, and what it is perhaps called."""
+    at = path
+    while at != "/" and not os.path.lexists(at):
+        at = os.path.dirname(at)
+    if os.path.islink(at) and not os.path.exists(at):
+        return f"{at} is a symbolic link to {os.readlink(at)}, which does not exist"
+    if not os.path.isdir(at):
+        return f"{at} is a file, not a directory"
+    name = path[len(at) :].strip("/").partition("/")[0]
+    try:
+        near = difflib.get_close_matches(name, os.listdir(at), 1, 0.75)
+    except OSError:
+        near = []
+    return f"{at} has no {name}" + (f", but {near[0]}" if near else "")
 
 
 def unsearchable(path: str, ids: tuple[int, int]) -> Obstacle | None:

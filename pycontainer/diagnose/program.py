@@ -38,9 +38,20 @@ def explain(config: dict[str, Any], root: int, kind: str, number: int, detail: s
     """The sentence for an operation of this kind that failed with errno `number`."""
     case = Case(config, root, number, detail)
     try:
+        if kind in ("chdir", "enter_cwd"):
+            return _no_directory(case)
         return _not_found(case) if kind == "find_program" else _not_executed(case)
     except (OSError, ValueError, OverflowError):
         return ""  # what cannot be looked at, or is made up by the image, explains nothing
+
+
+def of_host(path: str, number: int) -> str:
+    """Why the host did not execute a program of its own, as root would: a hook."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return explain({"process": {"args": [path]}}, root, "exec", number, "")
+    finally:
+        os.close(root)
 
 
 def examine(config: dict[str, Any], root: int, mounts: dict[str, str]) -> tuple[str, str]:
@@ -69,6 +80,16 @@ def _not_found(case: Case) -> str:
         return _searched(case)
     with case.walk(case.name) as walk:
         return way(case, walk) or file(case, walk)
+
+
+def _no_directory(case: Case) -> str:
+    """The working directory is not there, or not for this user."""
+    with case.walk(case.cwd) as walk:
+        if found := way(case, walk, program=False):
+            return found
+        if not walk.errno and not walk.end.is_dir:
+            return f"{walk.end.path} is a file, not a directory; fix: correct the path"
+        return ""
 
 
 def _not_executed(case: Case) -> str:
@@ -116,7 +137,7 @@ def _searched(case: Case) -> str:
     near = near_names(name, {entry for listed in known.values() for entry in listed})
     if near:
         return perhaps(where, near)
-    return fix(where, "correct process.args, or install the program in the root file system")
+    return fix(where, f"correct process.args, or install the program {case.where}")
 
 
 # -- what the kernel did not execute ---------------------------------------------------------------

@@ -31,6 +31,7 @@ class Case:
         "cwd",
         "errno",
         "limits",
+        "where",
         "mounts",
         "name",
         "process",
@@ -54,11 +55,12 @@ class Case:
         self.mounts = mounts
         self.errno = number
         self.cwd = process.get("cwd") or "/"
-        # "exec /usr/bin/program" is what the executor says
-        self.name = detail.removeprefix("exec ") or (process.get("args") or [""])[0]
+        # "exec /usr/bin/program", or of a hook "#0: fork/exec /usr/bin/hook", says the executor
+        self.name = detail.partition("exec ")[2] or (process.get("args") or [""])[0]
         paths = [e[5:] for e in process.get("env") or () if e.startswith("PATH=")]
         self.search = paths[-1] if paths else DEFAULT_PATH
         self.limits = {entry["type"]: entry["soft"] for entry in process.get("rlimits") or ()}
+        self.where = "in the root file system" if config.get("root") else "on this host"
         self.who = Identity(config)
 
     def walk(self, path: str) -> Walk:
@@ -88,8 +90,9 @@ def near_names(name: str, known: set[str]) -> str:
     return ", ".join(difflib.get_close_matches(name, sorted(known), _NEAR, 0.75))
 
 
-def way(case: Case, walk: Walk) -> str:
-    """The component of the path that is missing, no directory, or closed."""
+def way(case: Case, walk: Walk, program: bool = True) -> str:
+    """The component of the path, of a `program` or of a directory, that is missing, no directory,
+    or closed."""
     for directory in walk.directories:
         if not case.who.may(directory, 1):
             return fix(
@@ -106,11 +109,11 @@ def way(case: Case, walk: Walk) -> str:
     if walk.errno == errno.ENAMETOOLONG:
         return fix("a part of the path is longer than 255 bytes", "correct the path")
     if walk.errno == errno.ENOENT:
-        return _missing(case, walk)
+        return _missing(case, walk, program)
     return ""
 
 
-def _missing(case: Case, walk: Walk) -> str:
+def _missing(case: Case, walk: Walk, program: bool) -> str:
     if empty := empty_root(case):
         return empty
     problem = f"{walk.end.path} has no {walk.missing}"
@@ -118,13 +121,14 @@ def _missing(case: Case, walk: Walk) -> str:
     if link:
         problem = f"{link} is a symbolic link to {target}, and {problem}"
     base = case.name.rpartition("/")[2]
-    for directory in case.search.split(":")[:SEARCHED]:
+    for directory in case.search.split(":")[:SEARCHED] if program else ():
         with case.walk(f"{directory}/{base}") as other:
             if not other.errno and not file(case, other):
                 return perhaps(problem, f"{directory}/{base}")
     if near := near_names(walk.missing, set(names(walk.end))):
         return perhaps(problem, near)
-    return fix(problem, "correct the path, or install the program in the root file system")
+    what = f"install the program {case.where}" if program else f"make it {case.where}"
+    return fix(problem, f"correct the path, or {what}")
 
 
 def empty_root(case: Case) -> str:

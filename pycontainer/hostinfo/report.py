@@ -61,7 +61,7 @@ def text(settings: Settings) -> str:
             lines.append(f"  {item.key:22} {_shown(item.value)}\n")
             lines.append(f"  {'':22}   {item.meaning}\n")
             if item.mend:
-                lines.append(f"  {'':22}   to mend it: {item.mend}\n")
+                lines.append(f"  {'':22}   fix: {item.mend}\n")
     return "".join(lines)
 
 

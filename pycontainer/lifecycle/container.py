@@ -198,7 +198,7 @@ class Container:
             now = self.status() if connection < 0 else "created"
             if now != "created":
                 refusal = f"cannot start a container in the {now} state"
-                raise StateError(_START_REFUSALS.get(now, refusal))
+                raise StateError(_START_REFUSALS.get(now, refusal), hint=f"{self.id} is {now}")
             if self.facts.extra.get("no_process"):
                 from pycontainer.spec import require_process
 
@@ -271,7 +271,7 @@ class Container:
             if signal == SIGKILL and not self._own_pids():  # nobody else ends what init leaves
                 reached = self.cgroup.signal_all(signal) > 0 or reached
         if not reached:
-            raise StateError(CLIENT_TEXTS["not_running"])
+            raise StateError(CLIENT_TEXTS["not_running"], hint=f"{self.id} has stopped")
         if signal == SIGKILL and facts.cgroup and self._frozen():
             self.cgroup.thaw()  # on v1 a frozen process does not even die
 
@@ -300,14 +300,16 @@ class Container:
 
     def pause(self) -> None:
         """Freeze all its processes."""
-        if self.status() not in ("running", "created"):
-            raise StateError(CLIENT_TEXTS["not_running"])
+        now = self.status()
+        if now not in ("running", "created"):
+            raise StateError(CLIENT_TEXTS["not_running"], hint=f"{self.id} is {now}")
         self.cgroup.freeze()
 
     def resume(self) -> None:
         """Thaw a paused container."""
-        if self.status() != "paused":
-            raise StateError(CLIENT_TEXTS["not_paused"])
+        now = self.status()
+        if now != "paused":
+            raise StateError(CLIENT_TEXTS["not_paused"], hint=f"{self.id} is {now}")
         self.cgroup.thaw()
 
     def delete(self, force: bool = False, meanwhile: Callable[[], None] | None = None) -> None:
@@ -317,7 +319,9 @@ class Container:
             self.facts = self.entry.read_facts()
             now = self.status()
             if not force and now not in ("stopped", "created"):
-                raise StateError(f"cannot delete container {self.id} that is not stopped: {now}")
+                hint = "kill it first, or use --force"
+                message = f"cannot delete container {self.id} that is not stopped: {now}"
+                raise StateError(message, hint=hint)
             self._destroy(now != "stopped", meanwhile)
         finally:
             self.entry.close()

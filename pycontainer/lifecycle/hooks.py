@@ -34,14 +34,16 @@ _LONGEST = 3_600_000  # ms of one poll; its argument is an int
 
 
 class HookResult:
-    """How one hook went: `problem` is "" or the reason of its failure, `seconds` what it took."""
+    """How one hook went: `problem` is "" or the reason of its failure, `hint` what to do
+    about it, `seconds` what it took."""
 
-    __slots__ = ("index", "path", "problem", "seconds", "stderr", "stdout")
+    __slots__ = ("hint", "index", "path", "problem", "seconds", "stderr", "stdout")
 
     def __init__(self, index: int, path: str) -> None:
         self.index = index
         self.path = path
         self.problem = ""
+        self.hint = ""
         self.seconds = 0.0
         self.stdout = b""
         self.stderr = b""
@@ -69,7 +71,7 @@ def run_hooks(
         result = _run(index, hook, state, cwd, annotations)
         if result.problem:
             where = f"hooks.{stage}[{index}]"
-            raise OperationError(result.message(stage), field=where, kind="hook")
+            raise OperationError(result.message(stage), field=where, kind="hook", hint=result.hint)
         results.append(result)
     return results
 
@@ -103,6 +105,10 @@ def _run(
         what = f"chdir {cwd}" if cwd and error.filename == cwd else f"fork/exec {result.path}"
         if error.filename in files:
             what = f"open {error.filename}"
+        elif what.startswith("fork"):
+            from pycontainer.diagnose.program import of_host
+
+            result.hint = of_host(result.path, error.errno or 0)
         result.problem = f"{what}: {os_reason(error.errno or 0)}"
     except ValueError as error:  # a NUL byte
         result.problem = f"fork/exec {result.path}: {error}"

@@ -70,7 +70,8 @@ def labels(sketch: Sketch) -> None:
 
 def _require(present: bool, name: str, field: str) -> None:
     if not present:
-        raise HostError(f"{name.lower()} is not enabled on this host", field=field)
+        hint = f"leave the field out, or boot with {name}"
+        raise HostError(f"{name.lower()} is not enabled on this host", field=field, hint=hint)
 
 
 def all_cpus(sketch: Sketch) -> None:

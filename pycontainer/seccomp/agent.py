@@ -53,7 +53,8 @@ def hand_over(path: str, listener: int, document: bytes) -> None:
     try:
         sock = connect(path, _WHAT)
     except OperationError as error:
-        raise OperationError(error.message, errno=error.errno, field=FIELD) from None
+        error.field = FIELD
+        raise
     rights = (SOL_SOCKET, SCM_RIGHTS, listener.to_bytes(4, byteorder))
     try:
         # The descriptor goes with the first part, whatever the kernel takes of the document.

@@ -42,6 +42,7 @@ _WORDS = {
     type(None): "null",
 }
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+_LISTED = 10  # words in "must be one of"
 _SHOWN = 60  # characters of a value in a message
 _MOST = 100  # violations that are looked at; there may be a million
 
@@ -112,9 +113,12 @@ def _message(error: ValidationError) -> str:
     if error.validator == "type":
         return f"is {shown} ({_WORDS.get(type(value), 'no JSON')}), must be {_WORDS[_TYPES[limit]]}"
     if error.validator == "enum":
-        near = difflib.get_close_matches(str(value)[:_SHOWN], limit, 1, 0.6)
+        # Many words are alike; of few, the nearest is a guess worth telling.
+        cutoff = 0.75 if len(limit) > _LISTED else 0.6
+        near = difflib.get_close_matches(str(value)[:_SHOWN], limit, 1, cutoff)
         near_text = f" (did you mean {near[0]}?)" if near else ""
-        return f"is {shown}, must be one of {', '.join(limit)}{near_text}"
+        more = f" and {len(limit) - _LISTED} more" if len(limit) > _LISTED else ""
+        return f"is {shown}, must be one of {', '.join(limit[:_LISTED])}{more}{near_text}"
     if error.validator == "pattern":
         return f"is {shown}, must match {limit}"
     if error.validator in ("minimum", "maximum"):

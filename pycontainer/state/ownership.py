@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import _stat
 import posix
-from errno import EACCES, EIO, EPERM, EROFS
+from errno import EACCES, EIO, ENOTDIR, EPERM, EROFS
 
 from pycontainer.base.errors import HostError, os_reason
 from pycontainer.base.settings import in_user_namespace
@@ -95,8 +95,19 @@ def _writable(path: str) -> HostError:
 
 
 def path_error(verb: str, path: str, error: OSError) -> HostError:
-    """What the kernel says of a path of the state directory; to an ordinary user, what to set."""
-    denied = error.errno in (EACCES, EPERM, EROFS)
-    unset = denied and posix.geteuid() != 0 and b"XDG_RUNTIME_DIR" not in posix.environ
-    hint = "set $XDG_RUNTIME_DIR to a directory of the user, or give --root" if unset else ""
-    return HostError(f"{verb} {path}: {os_reason(error.errno or EIO)}", hint=hint)
+    """What the kernel says of a path of the state directory, and what to set."""
+    number = error.errno or EIO
+    return HostError(f"{verb} {path}: {os_reason(number)}", hint=_remedy(path, number))
+
+
+def _remedy(path: str, number: int) -> str:
+    if number == ENOTDIR:
+        return "a part of this path is a file; fix: give another --root"
+    if number not in (EACCES, EPERM, EROFS):
+        return ""
+    directory = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
+    if posix.geteuid() != 0 and not directory:
+        return "set $XDG_RUNTIME_DIR to a directory of the user, or give --root"
+    if directory and f"{path}/".startswith(directory.rstrip("/") + "/"):
+        return "$XDG_RUNTIME_DIR must name a directory of the user; log in again, or give --root"
+    return "give another --root" if number == EROFS else ""

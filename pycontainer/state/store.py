@@ -57,7 +57,8 @@ def check_id(container_id: str) -> str:
         or container_id in (".", "..")
         or len(container_id) > _NAME_MAX
     ):
-        raise StateError(CLIENT_TEXTS["invalid_id"])
+        hint = f'"{container_id}" must be of letters, digits, _, +, - and .'
+        raise StateError(CLIENT_TEXTS["invalid_id"], hint=hint)
     return container_id
 
 
@@ -115,7 +116,8 @@ class Store:
                     entry.clear()  # what a creator that died may have left
                     return entry
                 entry.close()
-                raise StateError(CLIENT_TEXTS["exists"])
+                hint = f"choose another id than {container_id}, or delete that container"
+                raise StateError(CLIENT_TEXTS["exists"], hint=hint)
             entry.close()  # it was removed before we had the lock
 
     def open(self, container_id: str) -> Entry:

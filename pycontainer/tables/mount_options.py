@@ -162,6 +162,19 @@ _SUPERBLOCK_NAMES = (
 # fsconfig(2) has no word for these: a filesystem that is to have them needs mount(2).
 _CLASSIC_ONLY = MS_I_VERSION | MS_SILENT
 
+# The options of file systems that containers have, without their values (Linux 6.18).
+OF_FILESYSTEMS = {
+    "tmpfs": "gid grpquota huge inode32 inode64 mode mpol noswap nr_blocks nr_inodes quota size "
+    "uid usrquota usrquota_block_hardlimit usrquota_inode_hardlimit grpquota_block_hardlimit "
+    "grpquota_inode_hardlimit casefold strict_encoding context",
+    "proc": "gid hidepid pidns subset",
+    "sysfs": "",
+    "mqueue": "context",
+    "devpts": "gid max mode newinstance ptmxmode uid context",
+    "cgroup2": "favordynmods memory_hugetlb_accounting memory_localevents memory_recursiveprot "
+    "nsdelegate pids_localevents",
+}
+
 
 # What says nothing of a bind mount's attributes; the words for access times; what a remount resets.
 _NO_FLAGS = MS_BIND | MS_REC | MS_REMOUNT

@@ -65,7 +65,11 @@ def parse_signal(text: str) -> int:
         raise UsageError("unable to signal init: invalid argument")  # what the kernel would say
     if number is None:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-        raise UsageError(f'unknown signal "{quoted}"')
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, NUMBERS, 1, 0.7)
+        hint = f"did you mean {near[0].removeprefix('SIG')}?" if near else ""
+        raise UsageError(f'unknown signal "{quoted}"', hint=hint)
     return number
 
 

@@ -83,7 +83,7 @@ def run(user: LoggedIn, **resources: Any):
 def test_a_controller_that_is_not_delegated(user: LoggedIn) -> None:
     limits = {"cpu": {"quota": 20000, "period": 100000}}
     done = run(user, **limits).fails("controller 'cpu' is not available", "linux.resources.cpu")
-    command = done.err.partition("to mend it: ")[2].partition(" (then log in again)")[0]
+    command = done.err.partition("fix: ")[2].partition(" (then log in again)")[0]
     assert command.startswith("sudo "), done.err
     delegated = user("info", "--json").ok().out
     assert "no limit of cpu" in delegated or "no cgroup is yours" in delegated

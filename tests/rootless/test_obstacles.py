@@ -73,7 +73,7 @@ def test_a_helper_on_a_nosuid_file_system(obstructed: Person):
 def test_no_helper(obstructed: Person):
     obstructed.obstacles = ["mount --bind /dev/null /usr/bin/newuidmap"]
     done = run(obstructed).fails("newuidmap is not installed")
-    assert "install" in done.err.partition("to mend it: ")[2]
+    assert "install" in done.err.partition("fix: ")[2]
 
 
 def test_a_helper_that_gets_no_privileges(obstructed: Person):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 
 from pycontainer.base.errors import UsageError
-from pycontainer.base.settings import NAME
 from pycontainer.cli.options import NO_LIMIT
 
 TYPE_CHECKING = False
@@ -54,7 +53,8 @@ class UnknownCommand(UsageError):
     """No command of that name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"No help topic for '{name}'", hint=f'"{NAME} help" lists the commands')
+        super().__init__(f"No help topic for '{name}'")
+        self.name = name
 
 
 def load(name: str) -> Any:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from pycontainer.base.settings import Settings
     from pycontainer.cli.options import Arguments
+    from pycontainer.lifecycle.options import ExecOptions
 
 SUMMARY = "run another process in a container"
 USAGE = "exec [options] CONTAINER COMMAND [ARGUMENT...]  |  exec -p FILE CONTAINER"
@@ -36,6 +37,15 @@ OPTIONS = (
     ("pidfd-socket", "", TEXT, "PATH", "unix socket that receives a pidfd of the process"),
     ("preserve-fds", "", NUMBER, "N", "pass N more descriptors, from 3 (after $LISTEN_FDS) on"),
 )
+_FIELDS = (
+    ("process.cwd", "cwd"),
+    ("process.env", "env"),
+    ("process.user.additionalGids", "additional-gids"),
+    ("process.user", "user"),
+    ("process.capabilities", "cap"),
+    ("process.apparmorProfile", "apparmor"),
+    ("process.selinuxLabel", "process-label"),
+)
 HELP = """\
 The process gets the container's own settings (user, environment, capabilities ...) unless an
 option says otherwise. Exits with its status, or with 255 when it could not be started.
@@ -45,18 +55,32 @@ option says otherwise. Exits with its status, or with 255 when it could not be s
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
-    from pycontainer.base.settings import absolute
+    from pycontainer.base.errors import ContainerError, UsageError
     from pycontainer.cli import find
-    from pycontainer.lifecycle.container import ExecOptions
 
     target = find(settings, arguments)
     process = _process(arguments["process"]) if arguments["process"] else None
+    options = _options(arguments, process)
+    if process is None and not options.args:
+        hint = "name a command after the container, like: exec mybox ls -l"
+        raise UsageError("exec args cannot be empty", hint=hint)
+    try:
+        return target.exec(options)
+    except ContainerError as error:
+        error.source = _option(error.field, arguments)
+        raise
+
+
+def _options(arguments: Arguments, process: dict[str, Any] | None) -> ExecOptions:
+    from pycontainer.base.settings import absolute
+    from pycontainer.lifecycle.container import ExecOptions
+
     for gid in arguments["additional-gids"]:
         if gid < 0:
             from pycontainer.base.errors import UsageError
 
             raise UsageError(f"additional-gids must be a positive number {gid}")
-    options = ExecOptions(
+    return ExecOptions(
         process=process,
         args=arguments.words[1:],
         cwd=arguments["cwd"],
@@ -76,11 +100,16 @@ def run(settings: Settings, arguments: Arguments) -> int:
         ignore_paused=arguments["ignore-paused"],
         cgroup=arguments["cgroup"],
     )
-    if process is None and not options.args:
-        from pycontainer.base.errors import UsageError
 
-        raise UsageError("exec args cannot be empty")
-    return target.exec(options)
+
+def _option(field: str, arguments: Arguments) -> str:
+    """The option that has set a field, so that nobody looks for it in config.json."""
+    if arguments["process"]:
+        return f"{field} of {arguments['process']}" if field.startswith("process") else ""
+    for start, name in _FIELDS:
+        if field.startswith(start) and arguments[name]:
+            return f"--{name}"
+    return "the command line" if field.startswith("process.args") else ""
 
 
 def _process(path: str) -> dict[str, Any]:
@@ -88,7 +117,7 @@ def _process(path: str) -> dict[str, Any]:
     from _io import FileIO  # open() would load io, and with it encodings
 
     from pycontainer.base import jsonfast
-    from pycontainer.base.errors import ConfigError, HostError, os_reason
+    from pycontainer.base.errors import HostError, os_reason
 
     try:
         with FileIO(path) as file:
@@ -96,9 +125,9 @@ def _process(path: str) -> dict[str, Any]:
     except OSError as error:
         raise HostError(f"open {path}: {os_reason(error.errno or 0)}", field="--process") from None
     except ValueError as error:
-        raise ConfigError(f"parse {path}: {error}") from None
+        raise HostError(f"parse {path}: {error}", field="--process") from None
     if not isinstance(process, dict):
-        raise ConfigError(f"parse {path}: must be an object")
+        raise HostError(f"parse {path}: must be an object", field="--process")
     return process
 
 

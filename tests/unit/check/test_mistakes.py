@@ -118,7 +118,7 @@ SEEDS: dict[str, Seed] = {
     "no version": (member("ociVersion", None), "error", "ociVersion", "is required"),
     "no program": (member("process.args", []), "error", "process.args", "must name a program"),
     "root is missing": (
-        member("root.path", "rotfs"), "error", "root.path", "did you mean rootfs?",
+        member("root.path", "rotfs"), "error", "root.path", "has no rotfs, but rootfs",
     ),
     "root is a file": (member("root.path", "file"), "error", "root.path", "is a file"),
     "program misspelt": (
@@ -170,7 +170,7 @@ SEEDS: dict[str, Seed] = {
         mount(type="bind", source="directory"), "error", "mounts[7].type", "no filesystem",
     ),
     "source is missing": (
-        bind("direktory"), "error", "mounts[7].source", "did you mean directory?",
+        bind("direktory"), "error", "mounts[7].source", "has no direktory, but directory",
     ),
     "file on a directory": (
         bind("directory", destination="/bin/true"),

@@ -1,0 +1,40 @@
+"""A container that is not there: another id of nearly that name, another state directory."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+
+# Where runtimes keep their containers, ours and those whose callers may mix them up with ours.
+_ROOTS = (
+    "/run/pycontainer",
+    "/run/user/*/pycontainer",
+    "/run/containerd/runc/*",
+    "/run/docker/runtime-*/*",
+    "/var/run/docker/runtime-*/*",
+    "/run/runc",
+    "/run/crun",
+)
+
+
+def missing(root: str, container_id: str) -> str:
+    """Where it was looked for, and where it might be."""
+    words = f'no "{container_id}" in {root}'
+    own = _ids(root)
+    if container_id in own:  # a directory that holds no container (any more)
+        return words
+    for other in (place for pattern in _ROOTS for place in sorted(glob.glob(pattern))):
+        if os.path.realpath(other) != os.path.realpath(root) and container_id in _ids(other):
+            return f"{words}, but in {other}; fix: give --root {other}"
+    near = difflib.get_close_matches(container_id, own, 3, 0.75)
+    if near:
+        return f"{words}; did you mean {', '.join(near)}?"
+    return words if own else f"{words}, which has no containers"
+
+
+def _ids(root: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(root) if name[0] != "~"]
+    except OSError:
+        return []
