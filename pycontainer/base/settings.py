@@ -100,8 +100,13 @@ def default_root(environ: Mapping[bytes, bytes]) -> tuple[str, bool]:
 
 def absolute(path: str) -> str:
     """The path made absolute, without `.`, `..` and double slashes; symlinks are not looked at."""
-    if not path.startswith("/"):
-        path = posix.getcwd() + "/" + path
+    return clean(path if path.startswith("/") else posix.getcwd() + "/" + path)
+
+
+def clean(path: str) -> str:
+    """An absolute path without empty, `.` and `..` parts, whose root is `/`."""
+    if "//" not in path and "/." not in path and path[:1] == "/" and path[-1:] != "/":
+        return path
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import posix
+from errno import EBADF
 
 from pycontainer.base.errors import HostError, os_reason
 
 BROKEN_PIPE_STATUS = 128 + 13  # as if SIGPIPE had ended us, which Python ignores
-
-
-_EBADF = 9
 _closed = False
 
 
@@ -25,7 +23,7 @@ def emit(text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
     try:
         if _closed:
-            raise OSError(_EBADF, "")
+            raise OSError(EBADF, "")
         while data:
             data = data[posix.write(1, data) :]
     except BrokenPipeError:

@@ -111,9 +111,11 @@ def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
         )
     if console_socket and (stays or not tty):
         raise UsageError("cannot use console socket if pycontainer will not detach or allocate tty")
-    if tty and stays and not any(map(posix.isatty, range(3))):
+    if tty and stays:
+        from pycontainer.lifecycle.terminal import find_console
+
         try:
-            posix.close(posix.open("/dev/tty", posix.O_RDWR | posix.O_NOCTTY))
+            posix.close(find_console(0, 1))
         except OSError as error:
             raise UsageError(
                 f"open /dev/tty: {os_reason(error.errno or 0)}",

@@ -59,7 +59,10 @@ class Terminal:
         self._writing = True  # stdout still takes something
         self._quiet_until = 0.0
         self._saved: list[Any] | None = None
-        self._console = _find_console(stdin, stdout)
+        try:
+            self._console = find_console(stdin, stdout)
+        except OSError:
+            self._console = -1
         try:
             posix.set_blocking(master, False)
             modes = termios.tcgetattr(master)
@@ -216,15 +219,13 @@ class Terminal:
             self._to_stdout = b""
 
 
-def _find_console(stdin: int, stdout: int) -> int:
-    """A descriptor of its own for the terminal whose size is the container's; -1 without one."""
+def find_console(stdin: int, stdout: int) -> int:
+    """A descriptor of its own for the terminal whose size is the container's; OSError, as the
+    kernel gives it for /dev/tty, without one."""
     for fd in (stdin, stdout, 2):
         if posix.isatty(fd):
             return posix.dup(fd)
-    try:
-        return posix.open("/dev/tty", posix.O_RDONLY | posix.O_NOCTTY | posix.O_CLOEXEC)
-    except OSError:
-        return -1
+    return posix.open("/dev/tty", posix.O_RDONLY | posix.O_NOCTTY | posix.O_CLOEXEC)
 
 
 def _nonblocking(fd: int) -> tuple[int, int]:

@@ -6,9 +6,10 @@ Pure: what the answer depends on (the host, the cgroup's place, the compiled fil
 
 from __future__ import annotations
 
+from pycontainer.base.settings import clean
 from pycontainer.plan import devices, hooks, namespaces, process
 from pycontainer.plan.builder import Plan, Sketch
-from pycontainer.plan.mounts import Mounts, clean
+from pycontainer.plan.mounts import Mounts
 from pycontainer.plan.namespaces import Spaces
 from pycontainer.plan.ops import op
 from pycontainer.tables.mount_options import ATTR_RDONLY, PROPAGATION

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from _stat import S_IFBLK, S_IFCHR, S_IFIFO
 
+from pycontainer.base.settings import clean
 from pycontainer.plan.builder import Sketch
-from pycontainer.plan.mounts import clean
 from pycontainer.tables.mount_options import parse
 
 TYPE_CHECKING = False

@@ -8,9 +8,10 @@ because the procfs in there is the container's.
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError, HostError
+from pycontainer.base.settings import clean
 from pycontainer.plan import namespaces
 from pycontainer.plan.builder import Plan, Sketch
-from pycontainer.plan.mounts import Mounts, clean
+from pycontainer.plan.mounts import Mounts
 from pycontainer.plan.namespaces import Spaces
 from pycontainer.tables.mount_options import parse
 from pycontainer.tables.namespaces import FLAGS

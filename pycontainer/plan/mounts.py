@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError, HostError
+from pycontainer.base.settings import clean
 from pycontainer.plan import mount_checks
 from pycontainer.plan.builder import Sketch
 from pycontainer.tables.mount_options import (
@@ -330,19 +331,6 @@ class Mounts:
             return data
         mapped = linux.get("gidMappings") or () if self.sketch.spaces.user else None
         return [o for o in data if mapped is None or o != "gid=5" or _is_mapped(5, mapped)]
-
-
-def clean(path: str) -> str:
-    """An absolute path without empty, `.` and `..` parts, as seen from the container's root."""
-    if "//" not in path and "/." not in path and path[:1] == "/" and path[-1:] != "/":
-        return path
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
 
 
 def _copy_up(data: list[str]) -> int:

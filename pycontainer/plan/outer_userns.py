@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from _stat import S_IFCHR
 
+from pycontainer.base.settings import clean
 from pycontainer.plan.builder import Sketch
 from pycontainer.plan.devices import DEFAULT_DEVICES, dev_is_bound, node
-from pycontainer.plan.mounts import CGROUPS, OWNED, Mounts, clean, listed, split_data
+from pycontainer.plan.mounts import CGROUPS, OWNED, Mounts, listed, split_data
 from pycontainer.tables.mount_options import parse
 
 TYPE_CHECKING = False
