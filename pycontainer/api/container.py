@@ -19,7 +19,7 @@ from pycontainer.api.models import Event, OutOfMemory, State, Stats, Status
 from pycontainer.api.process import Completed, Process
 from pycontainer.api.reaper import Lingering
 from pycontainer.api.streams import PIPE, Ends, StreamArguments
-from pycontainer.base.errors import CLIENT_TEXTS, StateError, UsageError
+from pycontainer.base.errors import NotFound, StateError, UsageError
 from pycontainer.lifecycle import container as core
 from pycontainer.lifecycle import events as core_events
 from pycontainer.lifecycle.options import ExecOptions
@@ -230,9 +230,8 @@ class Container:
     def __exit__(self, *_: object) -> None:
         try:
             self.delete(force=True)
-        except StateError as error:
-            if error.message != CLIENT_TEXTS["does_not_exist"]:
-                raise
+        except NotFound:
+            pass
         finally:
             self._forget()
             if self.init is not None:
@@ -287,7 +286,7 @@ class Container:
         container = core.Container.load(self.runtime.settings, self.id)
         with container.entry:
             if container.facts.created != self.created:
-                raise StateError(CLIENT_TEXTS["does_not_exist"])
+                raise NotFound
             yield container
 
 

@@ -17,7 +17,7 @@ from pycontainer.api.models import Operation, Plan, State
 from pycontainer.api.process import Completed, Process
 from pycontainer.api.streams import Ends, StreamArguments
 from pycontainer.base import jsonfast
-from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, DamagedState, StateError
+from pycontainer.base.errors import ConfigError, DamagedState, NotFound
 from pycontainer.base.settings import Log, Settings, absolute, default_root
 from pycontainer.executor import binary
 from pycontainer.lifecycle import annotations as crun_annotations
@@ -155,9 +155,7 @@ class Runtime:
             if not force:
                 raise
             delete_damaged.remove(self.settings, container_id)
-        except StateError as error:
-            if error.message != CLIENT_TEXTS["does_not_exist"]:
-                raise
+        except NotFound:
             swept = Store(self.settings.root).discard(container_id)
             if not (force or swept):
                 raise

@@ -97,6 +97,35 @@ class StateError(ContainerError):
     code = "state"
 
 
+class InvalidId(StateError):
+    """The words that should name a container cannot be a name."""
+
+    def __init__(self) -> None:
+        super().__init__(CLIENT_TEXTS["invalid_id"])
+
+
+class NotFound(StateError):
+    """There is no such container, or it has been removed meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(CLIENT_TEXTS["does_not_exist"])
+
+
+class AlreadyExists(StateError):
+    """The name is that of another container."""
+
+    def __init__(self) -> None:
+        super().__init__(CLIENT_TEXTS["exists"])
+
+
+class NotRunning(StateError):
+    """None of the container's processes is alive, or it waits for `start`."""
+
+    def __init__(self, *, doing: str = "", hint: str = "") -> None:
+        words = f"{doing}: " if doing else ""
+        super().__init__(words + CLIENT_TEXTS["not_running"], hint=hint)
+
+
 class DamagedState(StateError):
     """The container's state file makes no sense: only `delete --force` helps."""
 

@@ -6,7 +6,7 @@ itself. A traceback is never printed; with --debug its locations go to the log.
 
 from __future__ import annotations
 
-from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, StateError, os_reason
+from pycontainer.base.errors import ContainerError, OperationError, StateError, os_reason
 from pycontainer.base.settings import NAME
 from pycontainer.cli import log, runc_errors
 from pycontainer.cli.commands import UnknownCommand
@@ -100,11 +100,11 @@ def _add_advice(error: BaseException, session: Session) -> None:
         from pycontainer.cli import usage
 
         error.hint = usage.advice(error, session.command)
-    elif (
-        isinstance(error, StateError)
-        and error.message == CLIENT_TEXTS["does_not_exist"]
-        and len(session.looked_for) == 2
-    ):
+    elif isinstance(error, StateError) and len(session.looked_for) == 2:
         from pycontainer.diagnose import containers
 
-        error.hint = containers.missing(*session.looked_for)
+        error.hint = error.hint or containers.advice(error, *session.looked_for)
+    elif isinstance(error, OperationError) and error.kind == "connect":
+        from pycontainer.diagnose import hints
+
+        error.hint = hints.of_kind(error.kind, error.errno)

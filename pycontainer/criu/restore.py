@@ -55,7 +55,6 @@ def restore(
 
         become_subreaper()
     started = restoration.restore(criu, options)
-    restoration.entry.unlock()
     try:
         posix.close(started.pidfd)
         if not attachment.stays:
@@ -80,7 +79,7 @@ class _Restoration(Creation):
         self.started: Started | None = None
 
     def restore(self, criu: Criu, options: CriuOptions) -> Started:
-        """Make the container; after a failure nothing of it is left."""
+        """Make the container, and give up its lock; after a failure nothing of it is left."""
         from pycontainer.state.store import Store
 
         self.entry = Store(self.settings.root).reserve(self.id)
@@ -99,6 +98,7 @@ class _Restoration(Creation):
                 raise OperationError("criu restore: no process has come back")
             self.cgroup.settle(self.cgroup_plan.resources)
             self.attachment.announce(self.started)
+            self.entry.unlock()
         except BaseException as error:
             self._take_back(cgroup, self.started)
             if isinstance(error, OperationError) and error.message.startswith("criu"):

@@ -1,10 +1,12 @@
-"""A container that is not there: another id of nearly that name, another state directory."""
+"""An id of a container that is not there, is taken, or cannot be one."""
 
 from __future__ import annotations
 
 import difflib
 import glob
 import os
+
+from pycontainer.base.errors import AlreadyExists, InvalidId, NotFound, StateError
 
 # Where runtimes keep their containers, ours and those whose callers may mix them up with ours.
 _ROOTS = (
@@ -16,6 +18,17 @@ _ROOTS = (
     "/run/runc",
     "/run/crun",
 )
+
+
+def advice(error: StateError, root: str, container_id: str) -> str:
+    """What to do about an error that the id of a command explains; "" for all others."""
+    if isinstance(error, NotFound):
+        return missing(root, container_id)
+    if isinstance(error, AlreadyExists):
+        return f"choose another id than {container_id}, or delete that container"
+    if isinstance(error, InvalidId):
+        return f'"{container_id}" must be of letters, digits, _, +, - and .'
+    return ""
 
 
 def missing(root: str, container_id: str) -> str:

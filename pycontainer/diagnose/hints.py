@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EEXIST, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSYS, EPERM
+from errno import EACCES, ECONNREFUSED, EEXIST, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSYS, EPERM
 
 from pycontainer.plan.ops import Op
 
@@ -25,6 +25,8 @@ _HINTS = {
     ("raise_rlimit", EPERM): "raising a hard limit needs CAP_SYS_RESOURCE",
     ("sysctl", EINVAL): "the kernel takes no such value for it",
     ("scheduler", EPERM): "it needs CAP_SYS_NICE, or RLIMIT_RTPRIO",
+    ("connect", ENOENT): "start what listens there first",
+    ("connect", ECONNREFUSED): "start what listens there first",
     ("hostname", EPERM): "needs a uts namespace",
     ("loopback_up", EPERM): "needs a network namespace of its own",
     ("user", EINVAL): "the id is not mapped into the user namespace",
@@ -36,4 +38,9 @@ def hint(op: Op, errno: int, detail: str) -> str:
     """The sentence, or ""."""
     if op.kind in ("find_program", "hook") or (detail and errno != ENOENT):
         return ""
-    return _HINTS.get((op.kind, errno)) or _HINTS.get(("", errno), "")
+    return of_kind(op.kind, errno)
+
+
+def of_kind(kind: str, errno: int) -> str:
+    """The sentence for an operation, or for a step that is none of the plan's: `connect`."""
+    return _HINTS.get((kind, errno)) or _HINTS.get(("", errno), "")

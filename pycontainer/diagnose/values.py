@@ -75,7 +75,7 @@ def device(op: Op, errno: int) -> str:
         known = []
     listed = f"; there are {', '.join(sorted(known)[:8])}" if known else ""
     name = op["name"].decode("utf-8", "replace")
-    return perhaps(name, known, f"the network namespace of the runtime has no {name}{listed}")
+    return perhaps(name, known, f"the runtime's own network namespace has no {name}{listed}")
 
 
 def namespace(op: Op, errno: int) -> str:

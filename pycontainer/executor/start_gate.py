@@ -10,7 +10,7 @@ import posix
 from errno import ECANCELED, ECONNREFUSED, ECONNRESET, EINTR, ENOENT
 
 from pycontainer._shim import ffi, lib
-from pycontainer.base.errors import CLIENT_TEXTS, OperationError, StateError, check
+from pycontainer.base.errors import CLIENT_TEXTS, NotRunning, OperationError, check
 from pycontainer.executor.channel import HEAD, MSG_FAILED, MSG_GO, MSG_LISTENER, ROOM, is_open
 
 TYPE_CHECKING = False
@@ -23,13 +23,13 @@ def open_gate(dir_fd: int, name: str) -> int:
     """Start the container; returns the connection. StateError when no init waits."""
     connection: int = lib.shim_connect_at(dir_fd, name.encode())
     if connection in (-ECONNREFUSED, -ENOENT):
-        raise StateError(CLIENT_TEXTS["not_running"])
+        raise NotRunning
     check(connection, f"connect to {name}")
     try:
         posix.write(connection, b"S")
     except BrokenPipeError:
         posix.close(connection)
-        raise StateError(CLIENT_TEXTS["not_running"]) from None
+        raise NotRunning from None
     return connection
 
 
@@ -57,7 +57,7 @@ def hear(
                     error.hint = _hint(connection, config(), root, error, detail)
                 raise error
     except (BrokenPipeError, ConnectionResetError):
-        raise StateError(CLIENT_TEXTS["not_running"]) from None
+        raise NotRunning from None
     finally:
         posix.close(connection)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import posix
 
-from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, StateError
+from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, NotRunning, StateError
 from pycontainer.lifecycle.options import CreateOptions as CreateOptions
 from pycontainer.lifecycle.options import ExecOptions as ExecOptions
 from pycontainer.linux.process import alive, reap, signal_process, wait_gone
@@ -76,7 +76,6 @@ class Container:
 
         creation = Creation(settings, container_id, options, gated=gated)
         started = creation.carry_out()
-        creation.entry.unlock()
         container = cls(settings, creation.entry, creation.facts)
         if not gated:
             try:
@@ -103,7 +102,6 @@ class Container:
 
             become_subreaper()
         started = creation.carry_out()
-        creation.entry.unlock()
         container = cls(settings, creation.entry, creation.facts)
         try:
             posix.close(started.pidfd)
@@ -271,7 +269,7 @@ class Container:
             if signal == SIGKILL and not self._own_pids():  # nobody else ends what init leaves
                 reached = self.cgroup.signal_all(signal) > 0 or reached
         if not reached:
-            raise StateError(CLIENT_TEXTS["not_running"], hint=f"{self.id} has stopped")
+            raise NotRunning(hint=f"{self.id} has stopped")
         if signal == SIGKILL and facts.cgroup and self._frozen():
             self.cgroup.thaw()  # on v1 a frozen process does not even die
 
@@ -302,7 +300,7 @@ class Container:
         """Freeze all its processes."""
         now = self.status()
         if now not in ("running", "created"):
-            raise StateError(CLIENT_TEXTS["not_running"], hint=f"{self.id} is {now}")
+            raise NotRunning(hint=f"{self.id} is {now}")
         self.cgroup.freeze()
 
     def resume(self) -> None:

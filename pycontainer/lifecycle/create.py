@@ -195,7 +195,7 @@ class Creation:
         return absolute(path if path.startswith("/") else f"{self.bundle}/{path}")
 
     def carry_out(self) -> Started:
-        """Make the container; after a failure nothing of it is left."""
+        """Make the container, and give up its lock; after a failure nothing of it is left."""
         self.entry = Store(self.settings.root).reserve(self.id)
         cgroup: Cgroup | None = None
         started: Started | None = None
@@ -225,6 +225,7 @@ class Creation:
                 from pycontainer.lifecycle import annotations as crun_annotations
 
                 crun_annotations.announce(self.config, started)
+            self.entry.unlock()
         except BaseException as error:
             self._note_hooks(getattr(error, "step", -1), started)
             self._take_back(cgroup, started)

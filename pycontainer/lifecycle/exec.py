@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer import spec
-from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, StateError
+from pycontainer.base.errors import ConfigError, NotRunning, StateError
 from pycontainer.executor import engine
 from pycontainer.lifecycle.stdio import Attachment
 from pycontainer.linux.host import probe
@@ -91,7 +91,7 @@ def _check_status(container: Container, options: ExecOptions) -> None:
     if now == "paused" and not options.ignore_paused:
         raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
     if now in ("stopped", "creating"):
-        raise StateError(f"cannot exec in a {now} container: {CLIENT_TEXTS['not_running']}")
+        raise NotRunning(doing=f"cannot exec in a {now} container")
 
 
 def _process(config: dict[str, Any], options: ExecOptions) -> tuple[dict[str, Any], list[str]]:
@@ -123,7 +123,7 @@ def _start(
     init = posix.open(f"/proc/{facts.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
         if not alive(facts.pid, facts.start_time):
-            raise StateError(CLIENT_TEXTS["not_running"])
+            raise NotRunning
         placement = _placement(container, options)
         later = _enters_later(facts.cgroup, config["process"])
         spaces = _spaces(config, init)

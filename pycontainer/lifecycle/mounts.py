@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer import spec
-from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, OperationError, StateError, os_reason
+from pycontainer.base.errors import ConfigError, NotRunning, OperationError, os_reason
 from pycontainer.executor import engine
 from pycontainer.linux.host import probe
 from pycontainer.linux.process import alive, reap
@@ -47,13 +47,13 @@ def change(container: Container, mounts: list[dict[str, Any]], add: bool) -> Non
     elif not all(isinstance(m, dict) and isinstance(m.get("destination"), str) for m in mounts):
         raise ConfigError("each must have a destination", field="mounts")
     if container.status() in ("stopped", "creating"):
-        raise StateError(CLIENT_TEXTS["not_running"])
+        raise NotRunning
     facts = container.facts
     # The directory stays the process's own: with init gone, nothing in it opens any more.
     init = posix.open(f"/proc/{facts.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
         if not alive(facts.pid, facts.start_time):
-            raise StateError(CLIENT_TEXTS["not_running"])
+            raise NotRunning
         spaces = [
             {"type": entry["type"], "path": f"/proc/self/fd/{init}/ns/{FILES[entry['type']]}"}
             for entry in (config.get("linux") or {}).get("namespaces") or ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pycontainer import cgroups, spec
 from pycontainer.base import jsonfast
-from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, StateError
+from pycontainer.base.errors import ConfigError, NotRunning
 from pycontainer.base.steps import Transaction
 from pycontainer.cgroups import update as change_of
 
@@ -35,7 +35,7 @@ def update(
     entry.lock()
     try:
         if container.status() in ("stopped", "creating"):
-            raise StateError(CLIENT_TEXTS["not_running"])
+            raise NotRunning
         change = change_of.without_nulls(resources)
         spec.validate_resources(change)
         change = change_of.settled(change_of.said(change))

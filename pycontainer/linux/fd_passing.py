@@ -26,11 +26,8 @@ def connect(path: str, what: str = "socket") -> _socket.socket:
     except (OSError, ValueError) as error:
         sock.close()
         number = getattr(error, "errno", 0) or errno.EINVAL  # ValueError: a NUL byte
-        absent = number in (errno.ENOENT, errno.ECONNREFUSED)
         raise OperationError(
-            f"connect to {what} {path}: {os_reason(number)}",
-            errno=number,
-            hint="start what listens there first" if absent else "",
+            f"connect to {what} {path}: {os_reason(number)}", errno=number, kind="connect"
         ) from None
     finally:
         if file >= 0:

@@ -30,7 +30,7 @@ from posix import O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_TRUNC
 from time import monotonic, sleep
 
 from pycontainer._shim import lib
-from pycontainer.base.errors import CLIENT_TEXTS, DamagedState, StateError
+from pycontainer.base.errors import AlreadyExists, DamagedState, InvalidId, NotFound, StateError
 from pycontainer.linux.process import alive
 from pycontainer.state.ownership import check_entry, check_root, path_error, read_checked
 from pycontainer.state.state import Facts, parse_facts
@@ -57,8 +57,7 @@ def check_id(container_id: str) -> str:
         or container_id in (".", "..")
         or len(container_id) > _NAME_MAX
     ):
-        hint = f'"{container_id}" must be of letters, digits, _, +, - and .'
-        raise StateError(CLIENT_TEXTS["invalid_id"], hint=hint)
+        raise InvalidId
     return container_id
 
 
@@ -116,8 +115,7 @@ class Store:
                     entry.clear()  # what a creator that died may have left
                     return entry
                 entry.close()
-                hint = f"choose another id than {container_id}, or delete that container"
-                raise StateError(CLIENT_TEXTS["exists"], hint=hint)
+                raise AlreadyExists
             entry.close()  # it was removed before we had the lock
 
     def open(self, container_id: str) -> Entry:
@@ -127,7 +125,7 @@ class Store:
         try:
             return Entry(container_id, path)
         except (FileNotFoundError, NotADirectoryError):
-            raise StateError(CLIENT_TEXTS["does_not_exist"]) from None
+            raise NotFound from None
         except OSError as error:
             raise path_error("open", path, error) from None
 
@@ -222,7 +220,7 @@ class Entry:
             pause = min(pause * 2, 0.02)
         if not self.exists() or not self.is_current():
             self.unlock()
-            raise StateError(CLIENT_TEXTS["does_not_exist"])
+            raise NotFound
 
     def try_lock(self, exclusive: bool = True) -> bool:
         """Lock if that is possible at once."""
@@ -279,7 +277,7 @@ class Entry:
         try:
             data = self.read(FACTS)
         except FileNotFoundError:
-            raise StateError(CLIENT_TEXTS["does_not_exist"]) from None
+            raise NotFound from None
         except OSError as error:
             raise path_error("read", self.path(FACTS), error) from None
         try:

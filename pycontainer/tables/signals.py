@@ -67,8 +67,9 @@ def parse_signal(text: str) -> int:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
         from difflib import get_close_matches
 
-        near = get_close_matches(name, NUMBERS, 1, 0.7)
-        hint = f"did you mean {near[0].removeprefix('SIG')}?" if near else ""
+        names = [known.removeprefix("SIG") for known in NUMBERS]
+        near = get_close_matches(name.removeprefix("SIG"), names, 1, 0.75)
+        hint = f"did you mean {near[0]}?" if near else ""
         raise UsageError(f'unknown signal "{quoted}"', hint=hint)
     return number
 

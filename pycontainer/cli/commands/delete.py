@@ -33,7 +33,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
 
 def _delete(settings: Settings, arguments: Arguments) -> None:
-    from pycontainer.base.errors import CLIENT_TEXTS, DamagedState, StateError
+    from pycontainer.base.errors import DamagedState, NotFound
     from pycontainer.cli import find, named
 
     force = arguments["force"]
@@ -46,9 +46,7 @@ def _delete(settings: Settings, arguments: Arguments) -> None:
 
         settings.log.warning(f"{error.message}: removing what can be found")
         delete_damaged.remove(settings, named(arguments))
-    except StateError as error:
-        if error.message != CLIENT_TEXTS["does_not_exist"]:
-            raise
+    except NotFound:
         from pycontainer.state.store import Store
 
         # A create or delete that was killed may have left a directory without a container.

@@ -34,7 +34,6 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
 
 def _kill(settings: Settings, arguments: Arguments) -> None:
-    from pycontainer.base.errors import CLIENT_TEXTS, StateError
     from pycontainer.cli import find
     from pycontainer.tables.signals import SIGTERM, parse_signal
 
@@ -43,7 +42,7 @@ def _kill(settings: Settings, arguments: Arguments) -> None:
     number = parse_signal(word) if word else SIGTERM
     try:
         target.kill(number, all=arguments["all"])
-    except StateError as error:
+    except NotRunning:
         # Engines send --all to sweep up after the init: nothing left is what they want.
-        if not (arguments["all"] and error.message == CLIENT_TEXTS["not_running"]):
+        if not arguments["all"]:
             raise

@@ -200,7 +200,7 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     "no mappings": (no_mappings, ("linux.uidMappings", "is required for a new user namespace")),
     "network device": (
         linux(netDevices={"nosuch0": {}}),
-        ('linux.netDevices["nosuch0"]', "network namespace of the runtime has no nosuch0"),
+        ('linux.netDevices["nosuch0"]', "runtime's own network namespace has no nosuch0"),
     ),
     "memory node": (
         linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "77"}),
