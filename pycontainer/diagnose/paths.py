@@ -133,7 +133,7 @@ def unsearchable(path: str, ids: tuple[int, int]) -> Obstacle | None:
             return None
         if not may(status, ids, _SEARCH) and not _by_acl(at, ids):
             remedy = f"setfacl -m u:{ids[0]}:x {at} (or: chmod o+x {at})"
-            if status.st_uid != os.geteuid():
+            if status.st_uid != os.geteuid() and not f"{at}/".startswith(f"{_home()}/"):
                 remedy = "use a path that this user may search"
             return Obstacle(
                 f"the directory {at} is not searchable for uid {ids[0]} (mode "
@@ -141,6 +141,16 @@ def unsearchable(path: str, ids: tuple[int, int]) -> Obstacle | None:
                 remedy,
             )
     return None
+
+
+def _home() -> str:
+    """The home of the user whom we run as, whatever $HOME says."""
+    import pwd
+
+    try:
+        return os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return "/nonexistent"
 
 
 def _by_acl(path: str, ids: tuple[int, int]) -> bool:
@@ -176,13 +186,12 @@ def _is_own(path: str, status: os.stat_result) -> bool:
     """Whether a directory is the caller's, and neither a home nor the system's: only such a one may
     a hint ask to give away."""
     parts = os.path.realpath(path).split("/")[1:]
-    home = os.path.realpath(os.path.expanduser("~"))
     return (
         status.st_uid == os.geteuid()
         and len(parts) > 1
         and parts[0] not in _SYSTEM
         and not (parts[0] == "home" and len(parts) == 2)
-        and not f"{home}/".startswith("/" + "/".join(parts) + "/")
+        and not f"{_home()}/".startswith("/" + "/".join(parts) + "/")
     )
 
 

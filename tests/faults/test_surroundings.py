@@ -73,7 +73,10 @@ def test_no_libseccomp(box: Box) -> None:
     bundle = box.bundle(*SLEEP)
     rule = {"names": ["acct"], "action": "SCMP_ACT_ERRNO"}
     bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
-    hide = 'for f in /usr/lib/*/libseccomp.so.2*; do mount --bind /dev/null "$f"; done'
+    # The snapshot has the library in its memory: the file is missed by an ordinary start.
+    snapshot = Path(box.pycontainer.command).parent / "snapshot/pycontainer"
+    files = f"/usr/lib/*/libseccomp.so.2* {snapshot if snapshot.exists() else ''}"
+    hide = f'for f in {files}; do mount --bind /dev/null "$f"; done'
     _refused(box, _private(box, hide, "create", "-b", bundle, box.id()), "seccomp")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 
 import pytest
@@ -173,7 +174,15 @@ def test_hooks_see_the_namespaces(person: Person):
 def test_a_terminal(person: Person):
     name = person.id()
     person("run", "-d", "-b", person.bundle("ranges", "sleep 1000"), name).ok()
-    done = person("exec", "-t", name, "sh", "-c", "tty; stty size").ok()
+    person("exec", "-t", name, "tty").fails(
+        "neither stdin, stdout nor stderr is a terminal", status=255
+    )
+    leader, follower = os.openpty()
+    try:
+        done = person("exec", "-t", name, "sh", "-c", "tty; stty size", stdin=follower).ok()
+    finally:
+        os.close(leader)
+        os.close(follower)
     assert done.out.startswith("/dev/pts/")
 
 

@@ -34,6 +34,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
 
 def _kill(settings: Settings, arguments: Arguments) -> None:
+    from pycontainer.base.errors import NotRunning
     from pycontainer.cli import find
     from pycontainer.tables.signals import SIGTERM, parse_signal
 

@@ -251,7 +251,7 @@ def test_a_device_that_the_parent_forbids(box: Box, status: str) -> None:
         {"cpu": {"cpus": "999"}},
         {"hugepageLimits": [{"pageSize": "3MB", "limit": 0}]},
         {"unified": {"memory.nosuch": "1"}},
-        {"devices": [{"allow": False, "access": "q"}]},
+        {"devices": [{"allow": False, "type": "x", "access": "r"}]},
         {"memory": {"swap": 1}},
     ],
 )

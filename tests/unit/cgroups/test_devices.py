@@ -104,7 +104,7 @@ def test_v1_refuses_holes():
     [
         {"allow": True, "access": ""},
         {"allow": True},
-        {"allow": True, "access": "rx"},
+        {"allow": True, "type": "x", "access": "r"},
         {"allow": True, "type": "p", "access": "r"},
         {"allow": True, "type": "c", "major": 2**32, "access": "r"},
         {"allow": True, "type": "c", "major": -2, "access": "r"},
@@ -114,6 +114,11 @@ def test_malformed_rules(entry):
     with pytest.raises(ConfigError) as caught:
         devices.rules([DENY_ALL, entry])
     assert caught.value.field == "linux.resources.devices[1]"
+
+
+def test_letters_of_no_access_are_passed_over():
+    rule = {"allow": True, "type": "c", "major": 9, "minor": 1, "access": "rx"}
+    assert v1_lines([DENY_ALL, rule])[1] == ("devices.allow", "c 9:1 r")
 
 
 # -- the program ---------------------------------------------------------------------------
