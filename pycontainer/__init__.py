@@ -10,11 +10,12 @@ __version__ = "0.1.0"
 def _names():
     return set(
         """
-        CaptureArguments Completed ConfigError Container ContainerError Cpu CreateArguments
-        DEVNULL DamagedState Event ExecArguments ExitError HostError ImageArguments Memory
-        Operation OperationError OutOfMemory PIPE Pids Plan Process Result RunImageArguments
-        Runtime STDOUT Sandbox SandboxError State StateError Stats UsageError create
-        default_config explain list load make_host_bundle run run_image sandbox
+        AlreadyExists CaptureArguments Completed ConfigError Container ContainerError Cpu
+        CreateArguments DEVNULL DamagedState Event ExecArguments ExitError HostError
+        ImageArguments InvalidId Memory NotFound NotRunning Operation OperationError
+        OutOfMemory PIPE Pids Plan Process Result RunImageArguments Runtime STDOUT Sandbox
+        SandboxError State StateError Stats UsageError create default_config explain list
+        load make_host_bundle run run_image sandbox
         """.split()
     )
 

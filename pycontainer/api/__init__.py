@@ -41,15 +41,20 @@ from pycontainer.api.sandbox import sandbox as sandbox
 from pycontainer.api.streams import DEVNULL as DEVNULL
 from pycontainer.api.streams import PIPE as PIPE
 from pycontainer.api.streams import STDOUT as STDOUT
+from pycontainer.base.errors import AlreadyExists as AlreadyExists
 from pycontainer.base.errors import ConfigError as ConfigError
 from pycontainer.base.errors import ContainerError as ContainerError
 from pycontainer.base.errors import DamagedState as DamagedState
 from pycontainer.base.errors import HostError as HostError
+from pycontainer.base.errors import InvalidId as InvalidId
+from pycontainer.base.errors import NotFound as NotFound
+from pycontainer.base.errors import NotRunning as NotRunning
 from pycontainer.base.errors import OperationError as OperationError
 from pycontainer.base.errors import StateError as StateError
 from pycontainer.base.errors import UsageError as UsageError
 
 __all__ = [
+    "AlreadyExists",
     "CaptureArguments",
     "Completed",
     "ConfigError",
@@ -64,7 +69,10 @@ __all__ = [
     "ExitError",
     "HostError",
     "ImageArguments",
+    "InvalidId",
     "Memory",
+    "NotFound",
+    "NotRunning",
     "Operation",
     "OperationError",
     "OutOfMemory",

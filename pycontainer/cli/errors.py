@@ -107,4 +107,4 @@ def _add_advice(error: BaseException, session: Session) -> None:
     elif isinstance(error, OperationError) and error.kind == "connect":
         from pycontainer.diagnose import hints
 
-        error.hint = hints.of_kind(error.kind, error.errno)
+        error.hint = hints.unanswered(error.errno)

@@ -25,8 +25,6 @@ _HINTS = {
     ("raise_rlimit", EPERM): "raising a hard limit needs CAP_SYS_RESOURCE",
     ("sysctl", EINVAL): "the kernel takes no such value for it",
     ("scheduler", EPERM): "it needs CAP_SYS_NICE, or RLIMIT_RTPRIO",
-    ("connect", ENOENT): "start what listens there first",
-    ("connect", ECONNREFUSED): "start what listens there first",
     ("hostname", EPERM): "needs a uts namespace",
     ("loopback_up", EPERM): "needs a network namespace of its own",
     ("user", EINVAL): "the id is not mapped into the user namespace",
@@ -38,9 +36,9 @@ def hint(op: Op, errno: int, detail: str) -> str:
     """The sentence, or ""."""
     if op.kind in ("find_program", "hook") or (detail and errno != ENOENT):
         return ""
-    return of_kind(op.kind, errno)
+    return _HINTS.get((op.kind, errno)) or _HINTS.get(("", errno), "")
 
 
-def of_kind(kind: str, errno: int) -> str:
-    """The sentence for an operation, or for a step that is none of the plan's: `connect`."""
-    return _HINTS.get((kind, errno)) or _HINTS.get(("", errno), "")
+def unanswered(errno: int) -> str:
+    """The sentence for a socket that cannot be connected to, or ""."""
+    return "start what listens there first" if errno in (ENOENT, ECONNREFUSED) else ""
