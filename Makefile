@@ -49,7 +49,7 @@ demo: build ## run a first container, and show its plan
 
 # With PYTEST only what that chooses runs, and here alone.
 test: build test-needs ## run all tests (root for most of them), some again in a virtual machine
-	@PYTHON=$(PY) tools/run-tests $(PYTEST)
+	@$(PY) tools/run-tests $(PYTEST)
 	$(if $(PYTEST),,@tools/test-vm)
 
 test-vm: build $(VENV)/test.done ## run the tests of cgroup v2, systemd and its users, in a virtual machine

@@ -26,6 +26,7 @@ def start(engine: Engine, number: int) -> list:
 
 
 @pytest.mark.timeout(1200 * SLOWNESS)
+@pytest.mark.alone
 def test_masses(engine: Engine):
     commands = [start(engine, number) for number in range(COUNT)]
     ctr = isinstance(engine, Containerd)

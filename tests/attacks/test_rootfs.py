@@ -219,6 +219,7 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("flags", [(), ("--no-pivot",)])
 @pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.alone
 def test_no_procfs_without_masks(box: Box, nested: Path, flags: tuple[str, ...], mapped: bool):
     """Where a whole procfs is to be seen, and without pivot_root that would be the host's, anybody
     may mount one; what is masked in the container's would be open in there."""

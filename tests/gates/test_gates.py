@@ -18,6 +18,8 @@ import pytest
 from tests.support.box import Box
 from tests.support.runtimes import CHECKOUT, COMMAND, Runtime
 
+pytestmark = pytest.mark.alone
+
 FRONT = CHECKOUT / "build" / "fast" / "pycontainer"
 SNAPSHOT = FRONT.parent / "snapshot" / "pycontainer"
 PATHS = [str(CHECKOUT), str(Path(__import__("_cffi_backend").__file__).parent)]

@@ -26,6 +26,7 @@ KINDS = {
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.alone
 def test_nothing_is_left(box: Box, driver: str) -> None:
     box.needs_a_cgroup()
     pyc = box.pycontainer
