@@ -114,6 +114,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     if sketch.host.mounts and not sketch.spaces.user:
         mounts.open_sources("open_tree", sketch.slot)
         root.open("open_tree", sketch.slot)
+    namespaces.open_for_children(sketch)
     joined = namespaces.open_joined(sketch)
     process.own_oom_score(sketch)
     inputs.cgroup.join(sketch, entrances)
@@ -327,7 +328,7 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     process.program(sketch, env)
     if sketch.spaces.outside:
         filter = process.appear(sketch, filter, sets, keeps, bool(filter and filter.lets_wait))
-        if filter and keeps & process.CAP_SYS_ADMIN:
+        if filter and keeps & process.CAP_SYS_ADMIN and not sketch.spaces.user:
             sketch.warnings.append(
                 "linux.seccomp: this profile can only be loaded at the start; the container keeps"
                 " CAP_SYS_ADMIN until then, and a process of the joined pid namespace that has"

@@ -61,6 +61,7 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     """The plan for `config["process"]` in the container that `config` once described."""
     sketch = Sketch(config, inputs.host)
     sketch.spaces = Spaces(inputs.namespaces)
+    sketch.spaces.outside = "pid" in sketch.spaces.joined
     sketch.spaces.setgroups = inputs.setgroups and inputs.host.setgroups
     slots = [(sketch.slot(), path) for path in inputs.entrances]
     affinity = any((sketch.process.get("execCPUAffinity") or {}).values())

@@ -298,8 +298,7 @@ class Mounts:
             sb_flags = tuple([name for name in sb_flags if name != "ro"])
         data = self._mapped_only(fstype, split_data(options.data))
         data += self._label(fstype, data, bool(options.classic))
-        if fstype == "proc" and self.sketch.spaces.outside:
-            data = [*data, f"pidns={_OF_CHILDREN}"]
+        data = self.pidns(fstype, data)
         self.sketch.add(
             "mount",
             classic,
@@ -315,6 +314,12 @@ class Mounts:
             listed(sb_flags),
             field=field,
         )
+
+    def pidns(self, fstype: str, data: list[str]) -> list[str]:
+        """The options of a procfs that is mounted from outside of its pid namespace."""
+        if fstype == "proc" and self.sketch.spaces.outside:
+            return [*data, f"pidns={_OF_CHILDREN}"]
+        return data
 
     def _may_be_foreign(self, fstype: str, space: str) -> bool:
         """A namespace that is joined may have another owner; an outer container may have covered

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pycontainer.linux.host import Host
+
 # Joined in this order: mount last, because paths mean something else after it.
 CAP_CHOWN, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN = 1 << 0, 1 << 6, 1 << 7, 1 << 21
 _OWN_PID = "/proc/self/ns/pid"
@@ -88,16 +90,29 @@ def open_joined(sketch: Sketch) -> dict[str, int]:
     kinds = [kind for kind in order if kind in spaces.joined]
     if "pid" in kinds and not _respawned_pid(sketch):
         kinds.remove("pid")
-    if spaces.outside and (sketch.config.get("hooks") or {}).get("createContainer"):
-        own = sketch.slot()
-        sketch.add("open_namespace", own, CLONE_NEWPID, _OWN_PID, field="hooks.createContainer")
-        spaces.pid_slots = (own, _open(sketch, "pid"))
     return {kind: _open(sketch, kind) for kind in kinds}
 
 
-def move_children(sketch: Sketch, outside: bool) -> None:
+def open_for_children(sketch: Sketch) -> None:
     """createContainer hooks are the host's programs, with all its privileges. Who stays outside of
-    a pid namespace keeps them there, too."""
+    a pid namespace keeps them there, too: these are the slots to move them. From a user namespace
+    there is no way back."""
+    spaces: Spaces = sketch.spaces
+    if not spaces.outside or not (sketch.config.get("hooks") or {}).get("createContainer"):
+        return
+    if spaces.user:
+        sketch.warnings.append(
+            "hooks.createContainer: they run in the joined pid namespace; a process there that has"
+            " CAP_SYS_PTRACE can reach files of the host through them"
+        )
+    else:
+        own = sketch.slot()
+        sketch.add("open_namespace", own, CLONE_NEWPID, _OWN_PID, field="hooks.createContainer")
+        spaces.pid_slots = (own, _open(sketch, "pid"))
+
+
+def move_children(sketch: Sketch, outside: bool) -> None:
+    """Into the pid namespace that they are born into, or outside of it."""
     slots = sketch.spaces.pid_slots
     if slots:
         path, field = sketch.spaces.joined["pid"]
@@ -123,7 +138,7 @@ def enter(
     if "user" in slots:
         # Who has no privileges has them only inside. Root, be it of another user namespace, loses
         # those over what is no deeper than itself: a network of the outer namespace, say.
-        root = not sketch.host.rootless or sketch.host.permitted & CAP_SYS_ADMIN
+        root = _is_root(sketch.host)
         order = [*order, "user"] if root else ["user", *order]
         open_joined = open_joined if root else None
     for kind in order:
@@ -155,20 +170,31 @@ def respawns(sketch: Sketch) -> bool:
     where the others in there can see it, and trace it if they have CAP_SYS_PTRACE. The later, the
     less there is to gain."""
     spaces: Spaces = sketch.spaces
-    return "pid" in spaces.joined and _respawned_pid(sketch) and not spaces.staged
+    late = spaces.outside or not spaces.staged
+    return "pid" in spaces.joined and _respawned_pid(sketch) and late
 
 
 def stays_outside(sketch: Sketch) -> bool:
     """True for a `create` that can wait with that until it has given up everything: where the
-    procfs that it mounts can be of another pid namespace than its own."""
-    if not respawns(sketch) or sketch.spaces.user:
+    procfs that it mounts can be of another pid namespace than its own.
+
+    A user namespace makes no difference: who is in the pid namespace need not be in that one. But
+    an ordinary user has nothing that is not the container's, too.
+    """
+    spaces, host = sketch.spaces, sketch.host
+    if "pid" not in spaces.joined or (spaces.user and not _is_root(host)):
         return False
-    if not sketch.host.procfs_pidns:
+    if not host.procfs_pidns and "user" not in spaces.joined:
         sketch.warnings.append(
             "linux.namespaces: a process of the joined pid namespace that has CAP_SYS_PTRACE can"
             " take over the container while it is made; Linux 6.18 or newer prevents that"
         )
-    return sketch.host.procfs_pidns
+    return host.procfs_pidns
+
+
+def _is_root(host: Host) -> bool:
+    """Of the host, or of a user namespace that we are in."""
+    return not host.rootless or bool(host.permitted & CAP_SYS_ADMIN)
 
 
 def respawn(sketch: Sketch, late: bool) -> None:
@@ -221,7 +247,7 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> Non
     child = spaces.new & (CLONE_NEWPID | CLONE_NEWTIME) or (
         "pid" in spaces.joined and _respawned_pid(sketch)
     )
-    if child:
+    if child and not spaces.outside:
         sketch.add("respawn", spaces.new & CLONE_NEWPID, 0, field="linux.namespaces")
 
 
@@ -267,9 +293,11 @@ def _respawned_pid(sketch: Sketch) -> bool:
     Up to its exec, a clone has our memory and descriptors: nobody who may trace it, which is who
     has CAP_SYS_PTRACE without a user namespace in between, must see it (CVE-2016-9962). And
     without privileges over the host, the pid namespace opens only from its user namespace.
+    Else the clone is a member: a procfs has to be made before the user namespace is entered.
     """
     spaces: Spaces = sketch.spaces
-    return not spaces.user or (sketch.host.rootless and "user" in spaces.joined)
+    rootless = sketch.host.rootless and "user" in spaces.joined
+    return spaces.outside or not spaces.user or rootless
 
 
 def _open(sketch: Sketch, kind: str) -> int:

@@ -72,6 +72,7 @@ def open_joined(mounts: Mounts) -> None:
             fstype, space = "cgroup2", "cgroup"
         if space not in sketch.spaces.joined or options.bind or options.remount:
             continue
+        data = mounts.pidns(fstype, split_data(options.data))
         mounts.opened[index] = slot = sketch.own_slot()
         sketch.add(
             "open_fs",
@@ -79,6 +80,6 @@ def open_joined(mounts: Mounts) -> None:
             options.attr_set,
             fstype,
             mount.get("source") or "",
-            listed(split_data(options.data)),
+            listed(data),
             field=f"mounts[{index}]",
         )

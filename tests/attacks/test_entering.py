@@ -20,7 +20,7 @@ from pycontainer.seccomp import simulate
 from tests.support.box import Box
 from tests.support.bundles import Bundle
 from tests.support.filters import FILTER
-from tests.support.runtimes import CHECKOUT
+from tests.support.runtimes import CHECKOUT, eventually
 
 THIEF = Path(__file__).parent / "thief.c"
 
@@ -204,15 +204,50 @@ def test_a_profile_that_lets_nobody_wait(box: Box, thief: Path):
     assert not log.exists() or "CAP_SYS_ADMIN" not in log.read_text()
 
 
-def test_a_tracer_in_a_user_namespace_has_no_hold(box: Box, thief: Path):
-    """There it sees who enters with all capabilities. But its CAP_SYS_PTRACE does not count over
-    a memory that belongs to the host's namespace and is not dumpable, up to the exec."""
-    bundle = with_thief(box, thief, "CAP_SYS_PTRACE")
+def mapped(bundle: Bundle) -> Bundle:
+    """Give a container a user namespace."""
     for kind in ("uidMappings", "gidMappings"):
         bundle.linux[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     bundle.new_namespace("user")
     bundle.path.parent.chmod(0o755)
-    assert rob(box, bundle, "t") == []
+    return bundle
+
+
+@needs_pidns
+@pytest.mark.parametrize("hooks", [False, True], ids=["", "hooks"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_neighbour_outside_of_the_user_namespace(
+    box: Box, thief: Path, profile: str, hooks: bool
+):
+    """A user namespace does not help against who is in the pid namespace, but not in that one."""
+    name, space = neighbour(box, thief, "pycontainer")
+    bundle = mapped(beside(box, space, PROFILES[profile], hooks))
+    bundle.config.get("hooks", {}).pop("createContainer", None)  # warned of
+    root = Path(box.pycontainer.state(name)["rootfs"])
+    assert make_many(box, "pycontainer", bundle, box.id("beside"), root) == []
+
+
+def test_exec_beside_such_a_neighbour(box: Box, thief: Path):
+    bundle, name = mapped(box.bundle("/bin/sleep", "1000")), box.id("mapped")
+    box.pycontainer("run", "-d", "-b", bundle, name).ok()
+    watcher = with_thief(box, thief, "CAP_SYS_PTRACE")
+    watcher.join_namespace("pid", f"/proc/{box.pycontainer.state(name)['pid']}/ns/pid")
+    watcher.process["args"] = ["/bin/sh", "-c", "thief 3 c > /tmp/loot; sleep 1000"]
+    box.pycontainer("run", "-d", "-b", watcher, box.id("watcher")).ok()
+    entered, loot = 0, watcher.rootfs / "tmp/loot"
+    eventually(loot.exists, "the thief")
+    while "seen" not in loot.read_text():
+        box.pycontainer("exec", name, "/bin/true").ok()
+        entered += 1
+    *found, seen = loot.read_text().splitlines()
+    assert entered and int(seen.split()[1]) > 0
+    assert found == []
+
+
+def test_a_tracer_in_a_user_namespace_has_no_hold(box: Box, thief: Path):
+    """There it sees who enters with all capabilities. But its CAP_SYS_PTRACE does not count over
+    a memory that belongs to the host's namespace and is not dumpable, up to the exec."""
+    assert rob(box, mapped(with_thief(box, thief, "CAP_SYS_PTRACE")), "t") == []
 
 
 def test_an_entrypoint_that_is_the_runtime_itself(box: Box):

@@ -83,10 +83,19 @@ static unsigned long long permitted(int pid)
     return at ? strtoull(at + 7, NULL, 16) : 0;
 }
 
+/* Whether its capabilities count where ours do. */
+static int is_of_our_user_namespace(int pid)
+{
+    char path[64], its[64] = "", own[64] = "";
+    snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+    return readlink(path, its, sizeof(its) - 1) > 0 &&
+           readlink("/proc/self/ns/user", own, sizeof(own) - 1) > 0 && !strcmp(its, own);
+}
+
 static void try_caps(int pid, unsigned long long own)
 {
     unsigned long long its = permitted(pid);
-    if (its & ~own)
+    if (its & ~own && is_of_our_user_namespace(pid)) /* no process comes back to it */
         printf("caps %d %llx\n", pid, its & ~own);
 }
 

@@ -65,3 +65,39 @@ def test_a_filter_without_no_new_privileges():
         before = plan.ops[: [o.kind for o in plan.ops].index("respawn")]
         kept = [o for o in before if o.kind == "capabilities"][-1]["permitted"] & CAP_SYS_ADMIN
         assert bool(kept) == bool(plan.warnings) == (not lets)
+
+
+def mapped(**process: Any) -> dict[str, Any]:
+    document = config(**process)
+    document["linux"]["namespaces"].append({"type": "user"})
+    for kind in ("uidMappings", "gidMappings"):
+        document["linux"][kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    return document
+
+
+def test_with_a_user_namespace():
+    """Who is in the pid namespace need not be in that one."""
+    plan = compiled.plan(mapped(), Host(procfs_pidns=True))
+    kinds = ("setns", "open_fs", "become_root", "capabilities", "respawn", "setsid", "await_start")
+    assert order(plan, *kinds) == [*kinds]
+    proc = next(item for item in plan.ops if item.kind == "open_fs")
+    assert b"pidns=/proc/self/ns/pid_for_children\0" in proc["options"]
+    assert plan.warnings == []
+
+
+def test_a_user_namespace_on_an_older_kernel():
+    plan = compiled.plan(mapped(), Host(procfs_pidns=False))
+    assert order(plan, "respawn") == []
+    assert next(item for item in plan.ops if item.kind == "clone")["pid_slot"] >= 0
+    (warning,) = plan.warnings
+    assert "CAP_SYS_PTRACE" in warning
+    document = mapped()
+    document["linux"]["namespaces"][-1]["path"] = "/proc/7/ns/user"
+    assert compiled.plan(document, Host(procfs_pidns=False)).warnings == []
+
+
+def test_hooks_in_a_user_namespace_cannot_stay_outside():
+    document = mapped()
+    document["hooks"] = {"createContainer": [{"path": "/bin/true"}]}
+    (warning,) = compiled.plan(document, Host(procfs_pidns=True)).warnings
+    assert "hooks.createContainer" in warning
