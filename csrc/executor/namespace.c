@@ -72,18 +72,45 @@ int do_become_root(void)
     return error;
 }
 
-/* Done here, not by the runtime: the files of a process that is not dumpable are root's. Nobody
- * else's namespace has been joined yet. Who may not lower the value goes without, as with runc. */
+/* The files of a process that is not dumpable are root's. Called before a namespace of somebody
+ * else is joined. */
+static int open_own(const char *path)
+{
+    sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    int fd = xopenat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
+    sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return fd;
+}
+
+/* Done here, not by the runtime, which may not open the file. Who may not lower the value goes
+ * without, as with runc. */
 int do_own_oom_score(void)
 {
     char text[24] = "-";
     int64_t value = INT(OWN_OOM_SCORE, value);
     char *end = put_number(value < 0 ? text + 1 : text, value < 0 ? -value : value);
-    sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-    SCOPED_FD fd = xopenat(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_NOFOLLOW, 0);
-    sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    SCOPED_FD fd = open_own("/proc/self/oom_score_adj");
     long written = fd < 0 ? fd : xwrite(fd, text, (size_t)(end - text));
     return written < 0 && written != -EACCES && written != -EPERM ? (int)written : 0;
+}
+
+int do_open_time_offsets(void)
+{
+    int64_t slot = INT(OPEN_TIME_OFFSETS, slot);
+    if (slot < ex.slot_count || slot >= MAX_SLOTS)
+        return -EBADF;
+    int fd = open_own("/proc/self/timens_offsets");
+    if (fd >= 0)
+        ex.slots[slot] = fd;
+    return fd < 0 ? fd : 0;
+}
+
+/* The kernel asks for privileges over the time namespace of whoever opened the file. */
+int do_time_offsets(void)
+{
+    SCOPED_FD fd = slot_fd(INT(TIME_OFFSETS, slot));
+    long written = fd < 0 ? fd : xwrite(fd, TEXT(TIME_OFFSETS, lines), TEXT_LENGTH(TIME_OFFSETS, lines));
+    return written < 0 ? (int)written : 0;
 }
 
 int do_setsid(void)

@@ -333,6 +333,10 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "propagation": lambda op: f"make {_text(op, 'path')} {_PROPAGATION[op.ints[0]]}",
     "mount_propagation": lambda op: f"make {_text(op, 'target')} {_PROPAGATION[op.ints[0]]}",
     "own_oom_score": lambda op: f"set oom_score_adj to {op['value']}, if we may",
+    "open_time_offsets": lambda op: "open timens_offsets",
+    "time_offsets": lambda op: (
+        f"write timens_offsets: {', '.join(_text(op, 'lines').splitlines())}"
+    ),
     "open_source": lambda op: f"open the mount source {_text(op, 'path')}",
     "open_fs": lambda op: f"make a {_text(op, 'fstype')} of what was joined",
     "own_files": lambda op: "make a file system for the container's own masks and devices",

@@ -133,6 +133,7 @@ def enter(
     takes the host's privileges.
     """
     spaces: Spaces = sketch.spaces
+    time_slot = _open_time_offsets(sketch)
     _give_stdio(sketch)
     order = [kind for kind in JOIN_ORDER if kind in slots]
     if "user" in slots:
@@ -151,7 +152,7 @@ def enter(
     if spaces.new & CLONE_NEWUSER and open_joined:
         open_joined()
     if spaces.staged:
-        _enter_staged(sketch, open_inside)
+        _enter_staged(sketch, open_inside, time_slot)
 
 
 def _give_stdio(sketch: Sketch) -> None:
@@ -225,7 +226,7 @@ def _acting(mappings: Sequence[dict[str, int]] | None, own: int) -> int:
     return 0 if not mappings or any(row["containerID"] == 0 for row in mappings) else own
 
 
-def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> None:
+def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None, time_slot: int) -> None:
     spaces: Spaces = sketch.spaces
     rest = spaces.new & ~(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP)
     if spaces.new & CLONE_NEWUSER:
@@ -242,8 +243,8 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None) -> Non
         _become_root(sketch, spaces.joined["user"][1])
     if rest:
         sketch.add("unshare", rest, field="linux.namespaces")
-    if spaces.new & CLONE_NEWTIME:
-        _time_offsets(sketch)
+    if time_slot >= 0:
+        _time_offsets(sketch, time_slot)
     child = spaces.new & (CLONE_NEWPID | CLONE_NEWTIME) or (
         "pid" in spaces.joined and _respawned_pid(sketch)
     )
@@ -349,14 +350,22 @@ def _needs_helper(sketch: Sketch, file: str, mappings: list[dict[str, int]]) -> 
     return not host.permitted & capability and not maps_only(mappings, own)
 
 
-def _time_offsets(sketch: Sketch) -> None:
-    offsets = sketch.linux.get("timeOffsets") or {}
+def _open_time_offsets(sketch: Sketch) -> int:
+    """The slot of a new time namespace's offsets, -1 without. The file is opened with the caller's
+    ids: root of a user namespace may not open it."""
+    if not sketch.spaces.new & CLONE_NEWTIME or not sketch.linux.get("timeOffsets"):
+        return -1
+    slot = sketch.own_slot()
+    sketch.add("open_time_offsets", slot, field="linux.timeOffsets")
+    return slot
+
+
+def _time_offsets(sketch: Sketch, slot: int) -> None:
     lines = "".join(
         f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n"
-        for clock, value in offsets.items()
+        for clock, value in sketch.linux["timeOffsets"].items()
     )
-    if lines:
-        sketch.add("self_write", "timens_offsets", lines, field="linux.timeOffsets")
+    sketch.add("time_offsets", slot, lines, field="linux.timeOffsets")
 
 
 def keeps_groups(config: dict[str, Any]) -> bool:

@@ -62,6 +62,8 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "loopback_up": (CONTAINER, (), ()),
     "propagation": (CONTAINER, ("flags",), ("path",)),
     "own_oom_score": (CONTAINER, ("value",), ()),
+    "open_time_offsets": (CONTAINER, ("slot",), ()),
+    "time_offsets": (CONTAINER, ("slot",), ("lines",)),
     "open_source": (CONTAINER, ("slot", "recursive", "nofollow"), ("path",)),
     "open_fs": (CONTAINER, ("slot", "attr_set"), ("fstype", "source", "options")),
     "own_files": (CONTAINER, (), ("label",)),

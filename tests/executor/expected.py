@@ -83,6 +83,16 @@ def own_oom_score(walk: Walk) -> None:
     walk.want("write", file, value, len(value), fails=("EACCES", "EPERM"))
 
 
+def open_time_offsets(walk: Walk) -> None:
+    walk.want("prctl", 4, 1)
+    walk.want("prctl", 4, 0)
+
+
+def time_offsets(walk: Walk) -> None:
+    lines = walk["lines"]
+    walk.want("write", Fd("host:/proc/self/timens_offsets"), lines, len(lines))
+
+
 def setsid(walk: Walk) -> None:
     walk.want("setsid", fails=("EPERM",))
 
@@ -480,13 +490,12 @@ EXPECTED: dict[str, Check] = {
     **{
         check.__name__: check
         for check in (
-            cgroup_join, setns, unshare, respawn, become_root, own_oom_score, setsid,
-            keyring, loopback_up, hostname, domainname, sysctl, self_write, propagation, rootfs,
-            own_files, own_node, open_source, open_fs, mount, bind, bind_host, mount_attr,
-            mount_propagation, remount, readonly,
-            mask, label_file, pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink,
-            console, control_terminal,
-            reopen_null, sync, receive, hook, await_start,
+            cgroup_join, setns, unshare, respawn, become_root, own_oom_score, open_time_offsets,
+            time_offsets, setsid, keyring, loopback_up, hostname, domainname, sysctl, self_write,
+            propagation, rootfs, own_files, own_node, open_source, open_fs, mount, bind,
+            bind_host, mount_attr, mount_propagation, remount, readonly, mask, label_file,
+            pivot_root, hide_host, move_root, chroot, mkdir, mknod, symlink, console,
+            control_terminal, reopen_null, sync, receive, hook, await_start,
         )
     },
 }  # fmt: skip

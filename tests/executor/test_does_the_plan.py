@@ -246,18 +246,22 @@ def test_without_pivot_root(box: Box):
 
 
 def test_an_ordinary_users_container(person: Person):
-    """Mounts that only the container's root may open; a score that it sets itself."""
+    """Mounts that only the container's root may open; a score and offsets that it sets itself."""
     bundle = person.bundle("own", "true")
     bundle.config["mounts"].append(
         {"destination": "/mnt", "source": "/usr", "type": "bind", "options": ["rbind", "ro"]}
     )
     bundle.process["oomScoreAdj"] = 500
+    bundle.new_namespace("time")
+    bundle.linux["timeOffsets"] = {"boottime": {"secs": 1337}}
     person.own()
     plan = json.loads(person("plan", "--json", bundle).ok().out)
     argv = person.argv("run", "-b", bundle, NAME)
     with traced(argv, person.home / "trace") as calls:
         pass
-    assert {"open_source", "own_oom_score"} <= {*verdict.follow(plan, calls, gated=False)}
+    assert {"open_source", "own_oom_score", "time_offsets"} <= {
+        *verdict.follow(plan, calls, gated=False)
+    }
 
 
 SETTINGS: dict[str, dict[str, Any]] = {

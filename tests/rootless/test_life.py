@@ -134,6 +134,14 @@ def test_a_namespace_of_the_host(person: Person, kind: str):
     assert done.out.strip() == person.execute("readlink", f"/proc/self/ns/{link}").out.strip()
 
 
+def test_offsets_of_a_time_namespace(person: Person, mapping: str):
+    bundle = person.bundle(mapping, "cat /proc/self/timens_offsets")
+    bundle.new_namespace("time")
+    bundle.linux["timeOffsets"] = {"boottime": {"secs": 1337, "nanosecs": 5}}
+    done = person("run", "-b", bundle, person.id()).ok()
+    assert done.out.split() == ["monotonic", "0", "0", "boottime", "1337", "5"]
+
+
 def test_a_network_of_its_own_and_its_sysfs(person: Person):
     bundle = person.bundle("own", "ls /sys/class/net; ip link show lo | grep -c UP")
     bundle.new_namespace("network")

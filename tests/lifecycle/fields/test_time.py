@@ -47,6 +47,45 @@ def test_the_offsets_of_the_namespace(box):
     assert found == ["monotonic", "5", "7", "boottime", "-1", "0"]
 
 
+def with_a_user_namespace(box):
+    """Its root may not write the file of a process that is not dumpable."""
+    box.needs_root("maps ids of its own choice")
+    bundle = with_time(box, monotonic={"secs": 5, "nanosecs": 7}, boottime={"secs": 1337})
+    bundle.process["args"] = ["/bin/cat", "/proc/self/timens_offsets"]
+    bundle.new_namespace("user")
+    for name in ("uidMappings", "gidMappings"):
+        bundle.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    bundle.path.parent.chmod(0o755)
+    return bundle
+
+
+SHIFTED = ["monotonic", "5", "7", "boottime", "1337", "0"]
+
+
+@pytest.mark.parametrize("joined", ["none", "pid", "user"])
+def test_with_a_user_namespace(box, joined):
+    bundle = with_a_user_namespace(box)
+    if joined != "none":
+        first = with_a_user_namespace(box)
+        first.process["args"] = ["/bin/sleep", "1000"]
+        box.pycontainer("run", "-d", "-b", first, box.id("first")).ok()
+        pid = box.pycontainer.state(box.id("first"))["pid"]
+        box.join(bundle, joined, f"/proc/{pid}/ns/{joined}")
+    assert box.run(bundle).ok().out.split() == SHIFTED
+
+
+def test_create_and_exec_with_a_user_namespace(box):
+    bundle = with_a_user_namespace(box)
+    bundle.process["args"] = ["/bin/sleep", "1000"]
+    pyc, name = box.pycontainer, box.id()
+    pyc("create", "-b", bundle, name).ok()
+    for start in (False, True):
+        if start:
+            pyc("start", name).ok()
+        done = pyc("exec", name, "/bin/cat", "/proc/self/timens_offsets").ok()
+        assert done.out.split() == SHIFTED
+
+
 def test_exec_joins_it(box):
     bundle = with_time(box, boottime={"secs": 100_000_000})
     bundle.process["args"] = ["/bin/sleep", "1000"]
