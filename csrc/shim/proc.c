@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <linux/securebits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -54,6 +55,11 @@ int shim_procfs_pidns(void)
         close(fd);
     }
     return result == 0;
+}
+
+int shim_ambient_allowed(void)
+{
+    return !(prctl(PR_GET_SECUREBITS, 0UL, 0UL, 0UL, 0UL) & SECBIT_NO_CAP_AMBIENT_RAISE);
 }
 
 /* All signals get their default action, also those that our caller ignores. */

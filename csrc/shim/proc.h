@@ -19,6 +19,9 @@ int shim_pidfd_signal(int pidfd, int number);
 /* Whether a procfs can be made for another pid namespace than ours (Linux 6.18): 1, 0. */
 int shim_procfs_pidns(void);
 
+/* Whether our securebits let a process raise ambient capabilities: 1, 0. */
+int shim_ambient_allowed(void);
+
 /* Start a program of the host; its pid. `fds` become its descriptors 0 to count - 1, and it has no
  * other one (what is closed in us, and would keep its number, is closed there, too); all signals have their default action, and none is blocked. `directory` is its working
  * directory (a descriptor; -1: ours); with `group` it gets a process group of its own. Our own

@@ -15,6 +15,7 @@ from pycontainer import spec
 from pycontainer.base.errors import ConfigError, ContainerError, HostError
 from pycontainer.check.case import Case
 from pycontainer.check.positions import parse
+from pycontainer.plan.process import NOT_RAISED
 from pycontainer.spec.schema import field_path
 
 _ROUNDS = 200
@@ -78,7 +79,8 @@ def _plan(case: Case) -> list[ContainerError]:
         case.layout = creation.driver.layout
     except ContainerError as error:
         return [error]
-    _warn(case, plan.warnings)
+    # Of ambient capabilities effects.py speaks, which knows when they do not matter.
+    _warn(case, [words for words in plan.warnings if not words.endswith(NOT_RAISED)])
     return []
 
 

@@ -22,10 +22,12 @@ class Host:
     privileges over the host (another user, or a user namespace). `apparmor`, `selinux`: the LSM
     is there and enabled. `kcore`: /proc/kcore exists. `mounts`: we may open mounts and attach them,
     in the mount namespace that we are in. `setgroups`: the user namespace that we are in has it.
-    `procfs_pidns`: a procfs can be mounted for another pid namespace (None: find out when asked).
+    `procfs_pidns`: a procfs can be mounted for another pid namespace, `ambient`: our securebits
+    allow ambient capabilities (None: find out when asked).
     """
 
     __slots__ = (
+        "_ambient",
         "_procfs_pidns",
         "apparmor",
         "gid",
@@ -51,6 +53,7 @@ class Host:
         mounts: bool = True,
         setgroups: bool = True,
         procfs_pidns: bool | None = False,
+        ambient: bool | None = True,
     ) -> None:
         self.uid = uid
         self.gid = gid
@@ -62,10 +65,20 @@ class Host:
         self.mounts = mounts
         self.setgroups = setgroups
         self._procfs_pidns = procfs_pidns
+        self._ambient = ambient
+
+    @property
+    def ambient(self) -> bool:
+        """Few configs have ambient capabilities: they pay for the question."""
+        if self._ambient is None:
+            from pycontainer._shim import lib
+
+            self._ambient = bool(lib.shim_ambient_allowed())
+        return self._ambient
 
     @property
     def procfs_pidns(self) -> bool:
-        """Few containers need it: they pay for the question."""
+        """As for `ambient`."""
         if self._procfs_pidns is None:
             from pycontainer._shim import lib
 
@@ -91,6 +104,7 @@ def probe(rootless: bool = False) -> Host:
         mounts=not rootless or _may_mount(lib),
         setgroups=not rootless or not _says("/proc/self/setgroups", b"d"),  # deny
         procfs_pidns=None,
+        ambient=None,
     )
 
 

@@ -8,7 +8,7 @@ from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.plan import namespaces
 from pycontainer.plan.builder import Sketch
 from pycontainer.plan.ops import joined
-from pycontainer.tables.caps import mask
+from pycontainer.tables import caps
 from pycontainer.tables.rlimits import NUMBERS
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CAP_SYS_ADMIN, CAP_SYS_NICE = 1 << 21, 1 << 23
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
+NOT_RAISED = "not both permitted and inheritable"
 _PERSONALITIES = {"LINUX": 0, "LINUX32": 8}
 
 
@@ -240,15 +241,18 @@ def _capabilities(sketch: Sketch) -> dict[str, int]:
     # In a user namespace of its own the process has them all, whatever we have.
     available = -1 if sketch.spaces.user else sketch.host.permitted
     sets: dict[str, int] = {}
-    strangers: list[str] = []
+    unknown_names: list[str] = []
     for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
-        bits, unknown = mask(given.get(name) or ())
-        strangers += unknown
+        bits, unknown = caps.mask(given.get(name) or ())
+        unknown_names += unknown
         if bits & ~available:
-            sketch.warnings.append(f"process.capabilities.{name}: not ours to grant all of them")
+            missing = " ".join(caps.names(bits & ~available))
+            sketch.warnings.append(
+                f"process.capabilities.{name}: cannot grant {missing}: the runtime lacks it"
+            )
         sets[name] = bits & available
-    if strangers:  # runc's words
-        names = " ".join(sorted(set(strangers)))
+    if unknown_names:  # runc's words
+        names = " ".join(sorted(set(unknown_names)))
         sketch.warnings.append(f"ignoring unknown or unavailable capabilities: [{names}]")
     if sets["effective"] & ~sets["permitted"]:
         raise ConfigError(
@@ -256,8 +260,20 @@ def _capabilities(sketch: Sketch) -> dict[str, int]:
             field="process.capabilities.effective",
             clause="config.md#linux-process",
         )
-    sets["ambient"] &= sets["permitted"] & sets["inheritable"]
+    _drop_ambient(sketch, sets)
     return sets
+
+
+def _drop_ambient(sketch: Sketch, sets: dict[str, int]) -> None:
+    """What the kernel would not raise, capabilities(7): a warning, config.md#linux-process."""
+    possible, why = sets["permitted"] & sets["inheritable"], NOT_RAISED
+    if sets["ambient"] and not sketch.spaces.user and not sketch.host.ambient:
+        possible, why = 0, "the runtime was started with SECBIT_NO_CAP_AMBIENT_RAISE"
+    dropped = sets["ambient"] & ~possible
+    if dropped:
+        names = " ".join(caps.names(dropped))
+        sketch.warnings.append(f"process.capabilities.ambient: cannot raise {names}: {why}")
+    sets["ambient"] &= possible
 
 
 def environment(sketch: Sketch) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -221,6 +223,61 @@ def test_unknown_capabilities_are_a_warning(box: Box, pyc: Runtime):
     bundle.process["capabilities"]["bounding"] = ["CAP_KILL", "CAP_NO_SUCH"]
     done = box.run(bundle).ok()
     assert "level=warning" in done.err and "CAP_NO_SUCH" in done.err
+
+
+AMBIENT = {
+    # permitted, inheritable: what cannot be raised
+    "not inheritable": (["CAP_KILL", "CAP_CHOWN"], ["CAP_KILL"], ["CAP_CHOWN"]),
+    "not permitted": (["CAP_KILL"], ["CAP_KILL", "CAP_CHOWN"], ["CAP_CHOWN"]),
+    "neither": ([], [], ["CAP_CHOWN", "CAP_KILL"]),
+    "all of them": (["CAP_KILL", "CAP_CHOWN"], ["CAP_KILL", "CAP_CHOWN"], []),
+}
+
+
+@pytest.mark.parametrize("command", ["run", "exec"])
+@pytest.mark.parametrize("case", AMBIENT)
+def test_ambient_capabilities_that_cannot_be_raised(box: Box, case: str, command: str):
+    """A warning that names them, config.md#linux-process; the others are raised."""
+    permitted, inheritable, lost = AMBIENT[case]
+    bundle = box.bundle("/bin/grep", "CapAmb", "/proc/self/status")
+    bundle.process["capabilities"] = {
+        "bounding": ["CAP_KILL", "CAP_CHOWN"], "effective": [], "permitted": permitted,
+        "inheritable": inheritable, "ambient": ["CAP_CHOWN", "CAP_KILL"],
+    }  # fmt: skip
+    if command == "run":
+        done = box.run(bundle).ok()
+    else:
+        file = box.directory / "process.json"
+        file.write_text(json.dumps(bundle.process))
+        done = box.pycontainer("exec", "--process", file, box.running()).ok()
+    raised = (1 << 0) * ("CAP_CHOWN" not in lost) | (1 << 5) * ("CAP_KILL" not in lost)
+    assert int(done.out.split()[1], 16) == raised
+    warnings = [line for line in done.err.splitlines() if "ambient" in line]
+    assert len(warnings) == bool(lost)
+    assert all(" ".join(lost) in line and "level=warning" in line for line in warnings), done
+
+
+def test_a_caller_whose_securebits_forbid_ambient_capabilities(box: Box, pyc: Runtime):
+    box.needs_root("sets securebits")
+    bundle = box.bundle("/bin/grep", "CapAmb", "/proc/self/status")
+    capabilities(bounding=[KILL], permitted=[KILL], inheritable=[KILL], ambient=[KILL])(bundle)
+    code = "import ctypes, os, sys; assert not ctypes.CDLL(None).prctl(28, 1 << 6, 0, 0, 0)\n"
+    argv = pyc.argv("run", "-b", bundle.write(), box.id())
+    script = [sys.executable, "-c", code + "os.execv(sys.argv[1], sys.argv[1:])", *argv]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[1], 16) == 0
+    assert "cannot raise CAP_KILL" in done.stderr
+
+
+def test_capabilities_that_the_runtime_has_not(box: Box, pyc: Runtime):
+    """They are named in a warning, and the container goes without."""
+    box.needs_root("gives up a capability")
+    bundle = box.bundle("/bin/grep", "CapBnd", "/proc/self/status")
+    capabilities(bounding=[KILL, "CAP_SYSLOG"], permitted=[KILL])(bundle)
+    argv = ["setpriv", "--bounding-set=-syslog", *pyc.argv("run", "-b", bundle.write(), box.id())]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[1], 16) == 1 << 5
+    assert "process.capabilities.bounding: cannot grant CAP_SYSLOG" in done.stderr
 
 
 def test_seccomp(box: Box):
