@@ -34,7 +34,7 @@ export PYCONTAINER_COMMAND ?= $(FAST)
 STAGE = $(DESTDIR)$(LIBDIR).new
 
 .DEFAULT_GOAL := help
-.PHONY: help build install-files deb release demo test test-unit test-vm test-engines conformance lint format bench install uninstall clean system
+.PHONY: help build install-files deb release demo test test-unit check test-vm test-engines conformance lint format bench install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ test-engines: build test-needs ## run Podman, containerd and Docker on it, and w
 
 test-unit: build $(VENV)/test.done ## run the tests that need no root
 	$(PY) -m pytest tests/unit $(PYTEST)
+
+check: build lint-needs $(VENV)/test.done ## the fast loop: lint, types and the quick tests, under a minute
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -q -n 4 --dist worksteal -m "not slow and not alone" tests/unit
 
 lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
 	$(PY) -m ruff check .
