@@ -10,6 +10,7 @@ that who starts it sees that nothing is missing.
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import struct
@@ -22,6 +23,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 PAGE = 4096
 ZEROS = 16  # pages in a row that are worth leaving out
+HOLE = ZEROS * PAGE
 MACHINES = {"x86_64": 62, "aarch64": 183}
 PATIENCE = 60  # seconds
 
@@ -30,6 +32,9 @@ FACTS = struct.Struct("<8s5Q12Q512s")  # struct snapshot
 ORDINARY = FACTS.size - 512
 HEADER = struct.Struct("<16sHHIQQQIHHHHHH")  # Elf64_Ehdr
 SEGMENT = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr
+# Linux before 6.17 reads no more program headers than one page holds; one is the stack's.
+MOST = PAGE // SEGMENT.size - 1
+NEVER = float("inf")
 SECTION = 64  # bytes of an Elf64_Shdr
 LOAD, INTERPRETER, STACK = 1, 3, 0x6474E551
 READ, WRITE, EXECUTE = 4, 2, 1
@@ -120,21 +125,37 @@ def memory(pid: int, starter: str) -> Iterator[Segment]:
 
 
 def merged(segments: list[Segment]) -> list[Segment]:
-    """As few as possible, in the order of their addresses."""
-    result: list[Segment] = []
-    for one in sorted(segments):
-        before = result[-1] if result else None
-        if (
-            before
-            and before.access == one.access
-            and before.size == len(before.data)
-            and before.address + before.size == one.address
-        ):
-            size, data = before.size + one.size, before.data + one.data
-            result[-1] = before._replace(size=size, data=data)
-        else:
-            result.append(one)
+    """As few as cost nothing, and no more than MOST, in the order of their addresses."""
+    result = sorted(segments)
+    for at in reversed(range(len(result) - 1)):
+        if _price(*result[at : at + 2]) == 0:
+            _join(result, at)
+    while len(result) > MOST:
+        prices = [_price(*pair) for pair in itertools.pairwise(result)]
+        cheapest = min(prices)
+        if cheapest == NEVER:
+            raise CannotBeMade(f"its memory has {len(result)} parts, a program at most {MOST}")
+        _join(result, prices.index(cheapest))
     return result
+
+
+def _price(one: Segment, other: Segment) -> float:
+    """What it costs to join two: zeros that are a hole in the file; or, dearer than any of these,
+    constants that become executable, in bytes."""
+    if one.address + one.size != other.address:
+        return NEVER
+    if one.access == other.access:
+        return one.size - len(one.data)
+    if {one.access, other.access} == {READ, READ | EXECUTE}:
+        return (1 << 32) + min(one.size, other.size)
+    return NEVER
+
+
+def _join(segments: list[Segment], at: int) -> None:
+    one, other = segments[at : at + 2]
+    data = one.data.ljust(one.size, b"\0") + other.data
+    access = one.access | other.access
+    segments[at : at + 2] = [Segment(one.address, access, one.size + other.size, data)]
 
 
 def interpreter_memory(directory: str, paths: list[str]) -> tuple[bytes, list[Segment]]:
@@ -184,8 +205,11 @@ def write(path: Path, entry: int, segments: list[Segment]) -> None:
         file.write(HEADER.pack(ident, 2, machine, 1, entry, HEADER.size, at, 0, *sizes))
         file.writelines(headers)
         for offset, data in places:
-            file.seek(offset)
-            file.write(data)
+            for start in range(0, len(data), HOLE):
+                part = data[start : start + HOLE]
+                if any(part):  # else it stays a hole
+                    file.seek(offset + start)
+                    file.write(part)
         file.truncate(at + SECTION)
         os.fchmod(file.fileno(), 0o755)
         file.flush()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pycontainer.snapshot import make
 from tests.lifecycle.launcher.test_front import compile_front
 from tests.support.box import Box
 from tests.support.runtimes import CHECKOUT, SLOWNESS
@@ -74,6 +75,34 @@ def test_it_is_used(command: Path, tmp_path: Path):
         str(command.parent / "snapshot" / "pycontainer"),
     ]
     assert start(command)["value"] == "snapshot" and "mend" not in start(command)
+
+
+def test_every_kernel_reads_its_program_headers(command: Path):
+    """Linux before 6.17 executes no program that has more than one page of them."""
+    header = make.Executable(command.parent / "snapshot" / "pycontainer")
+    assert len(header.headers) * make.SEGMENT.size <= make.PAGE
+
+
+def test_parts_are_joined_until_they_fit(monkeypatch: pytest.MonkeyPatch):
+    page, read, code = make.PAGE, make.READ, make.READ | make.EXECUTE
+    data = make.READ | make.WRITE
+    full = b"x" * page
+    parts = [
+        make.Segment(page, read, page, full),
+        make.Segment(2 * page, code, page, full),
+        make.Segment(3 * page, data, 2 * page, full),  # one page of zeros
+        make.Segment(5 * page, data, page, full),
+        make.Segment(7 * page, data, page, full),
+    ]
+    assert make.merged(parts) == parts
+    joined = make.Segment(3 * page, data, 3 * page, full + bytes(page) + full)
+    monkeypatch.setattr(make, "MOST", 4)
+    assert make.merged(parts) == [*parts[:2], joined, parts[4]]
+    monkeypatch.setattr(make, "MOST", 3)
+    assert make.merged(parts) == [make.Segment(page, code, 2 * page, full * 2), joined, parts[4]]
+    monkeypatch.setattr(make, "MOST", 2)
+    with pytest.raises(make.CannotBeMade, match="3 parts"):
+        make.merged(parts)
 
 
 def test_a_switch_turns_it_off(command: Path, tmp_path: Path):
