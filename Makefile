@@ -20,7 +20,7 @@ FAST_DIR := $(CURDIR)/build/fast
 FAST := build/fast/pycontainer
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
-SYSTEM_TEST := runc crun busybox-static debootstrap strace procps
+SYSTEM_TEST := runc crun busybox-static debootstrap strace procps zsh fish man-db
 SYSTEM_ENGINES := podman conmon containerd docker.io tini criu iptables
 SYSTEM_LINT := clang
 
@@ -40,6 +40,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
+	@$(COMMIT)
 	@$(MAKE) -s --no-print-directory $(COMMAND)
 	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
 	@$(MAKE) -s --no-print-directory $(FAST_DIR)/snapshot/made $(FAST)
@@ -105,6 +106,7 @@ install-files:
 	chmod -R u=rwX,go=rX $(STAGE)
 	$(PY) tools/exchange.py $(STAGE) $(DESTDIR)$(LIBDIR)
 	$(MAKE) -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer DIRECTORY=$(LIBDIR)
+	$(PY) tools/share.py $(DESTDIR)$(PREFIX)/share
 	$(if $(DESTDIR),,$(LIBDIR)/make-snapshot)
 
 deb: build ## make a Debian package in dist/
@@ -120,6 +122,9 @@ release: build $(VENV)/test.done ## make and check the sdist, the wheel and the 
 uninstall: ## remove what `make install` put there
 	rm -rf $(DESTDIR)$(LIBDIR)
 	rm -f $(DESTDIR)$(PREFIX)/bin/pycontainer
+	cd $(DESTDIR)$(PREFIX)/share && rm -f man/man1/pycontainer.1 man/man1/pycontainer-*.1 \
+		man/man5/pycontainer-config.5 bash-completion/completions/pycontainer \
+		zsh/site-functions/_pycontainer fish/vendor_completions.d/pycontainer.fish
 
 clean: ## remove everything that was built
 	$(MAKE) -s -C csrc clean PYTHON=$(PYTHON)
@@ -131,6 +136,11 @@ clean: ## remove everything that was built
 # The real interpreter behind the virtual environment, with its version in the name: an upgrade of
 # Python must not give us one that our modules were not built for.
 BASE_PYTHON = $(PY) -c 'import os, sys; print(os.path.realpath(sys._base_executable))'
+
+# What --version says: the commit of this checkout. An sdist brings the file along.
+COMMIT = [ ! -e .git ] || { git describe --always --abbrev=12 --dirty --exclude='*' > pycontainer/COMMIT.new && \
+	{ cmp -s pycontainer/COMMIT.new pycontainer/COMMIT || cp pycontainer/COMMIT.new pycontainer/COMMIT; }; \
+	rm -f pycontainer/COMMIT.new; }
 
 # What an installation runs with, and where that finds modules.
 RUN_PYTHON = "$$($(BASE_PYTHON))"

@@ -5,6 +5,7 @@ csrc/Makefile knows how to compile and generate; here it is told where setuptool
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,8 +14,26 @@ from pathlib import Path
 from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent
+DESCRIBE = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+
+
+def write_commit(package: Path) -> None:
+    """Leave what --version says where the package is; an sdist has brought it along."""
+    if (ROOT / ".git").exists():
+        done = subprocess.run(DESCRIBE, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            (package / "COMMIT").write_text(done.stdout)
+
+
+class SourceArchive(sdist):
+    """With the commit that it was made of."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        write_commit(Path(base_dir, "pycontainer"))
 
 
 class BuildNative(build_py):
@@ -26,6 +45,17 @@ class BuildNative(build_py):
         temp = Path(self.get_finalized_command("build").build_temp).resolve()
         command = ["make", "-C", str(ROOT / "csrc"), f"PYTHON={sys.executable}"]
         subprocess.run([*command, f"OUT={base / 'pycontainer'}", f"BUILD={temp}"], check=True)
+        write_commit(base / "pycontainer")
+        if base != ROOT:
+            self.distribution.data_files = share(base, temp / "share")
+
+
+def share(package: Path, made: Path) -> list[tuple[str, list[str]]]:
+    """Man pages and completion scripts, made by the built package, as data_files wants them."""
+    command = [sys.executable, str(ROOT / "tools" / "share.py"), str(made)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(package)})
+    files = [file for file in sorted(made.rglob("*")) if file.is_file()]
+    return [(str(Path("share", file.relative_to(made).parent)), [str(file)]) for file in files]
 
 
 class NativeWheel(bdist_wheel):
@@ -51,7 +81,7 @@ class NativeDistribution(Distribution):
 
 
 setup(
-    cmdclass={"build_py": BuildNative, "bdist_wheel": NativeWheel},
+    cmdclass={"build_py": BuildNative, "bdist_wheel": NativeWheel, "sdist": SourceArchive},
     distclass=NativeDistribution,
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     scripts=["tools/pycontainer"],

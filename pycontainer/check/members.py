@@ -7,26 +7,7 @@ import difflib
 from pycontainer.check.case import Case
 from pycontainer.spec import schema, unknown_keys
 from pycontainer.spec.schema import field_path
-
-_OURS = "run.oci."
-_KNOWN = tuple(
-    _OURS + name
-    for name in (
-        "delegate-cgroup",
-        "handler",
-        "hooks.stderr",
-        "hooks.stdout",
-        "keep_original_groups",
-        "mount_context_type",
-        "pidfd_receiver",
-        "seccomp.plugins",
-        "seccomp.receiver",  # a container's name may follow
-        "seccomp_bpf_data",
-        "seccomp_fail_unknown_syscall",
-        "systemd.force_cgroup_v1",
-        "systemd.subgroup",
-    )
-)
+from pycontainer.tables.annotations import KNOWN, OCI
 
 
 def find(case: Case) -> None:
@@ -43,9 +24,9 @@ def _annotations(case: Case) -> None:
     """Those that change what a runtime does; all others are somebody else's."""
     annotations = case.original.get("annotations")
     for name in annotations if isinstance(annotations, dict) else ():
-        if not name.startswith(_OURS) or name.startswith(_KNOWN):
+        if not name.startswith(OCI) or name.startswith(KNOWN):
             continue
-        near = difflib.get_close_matches(name, _KNOWN, 1, 0.75)
+        near = difflib.get_close_matches(name, KNOWN, 1, 0.75)
         message = "this runtime knows no such annotation" + (
             f"; did you mean {near[0]}?" if near else ""
         )

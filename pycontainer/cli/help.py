@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import posix
+import textwrap
 
 from pycontainer import __version__
 from pycontainer.base.settings import NAME, default_root
+from pycontainer.cli import manual
 from pycontainer.cli.commands import COMMANDS, load
 from pycontainer.cli.options import FLAG, GLOBALS, HELP, NUMBERS, TEXTS
-from pycontainer.cli.output import emit
+from pycontainer.cli.output import emit, looks
 from pycontainer.cli.runc_errors import program
 from pycontainer.spec.default_config import SPEC_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pycontainer.cli.options import Table
+    from pycontainer.cli.options import Option, Table
 
 # Laid out as runc's: there are scripts that look for the headings.
 PROGRAM = f"""\
 NAME:
-   {NAME} - run containers from OCI bundles: a directory with a config.json and a root filesystem
+   {NAME} - run containers from OCI bundles
 
 USAGE:
    {NAME} [global options] COMMAND [options] [arguments]
 
 TRY IT (as root; nothing is downloaded):
-   {NAME} spec --host -b demo      write a bundle made of this machine's own /usr
-   {NAME} plan demo                see every step before anything happens
-   {NAME} run -b demo mybox        a shell in a container
+   {NAME} spec --host -b demo   write a bundle of this machine's own /usr
+   {NAME} plan demo             see every step before anything happens
+   {NAME} run -b demo mybox     a shell in a container
 """
+_WIDTH = 80  # where there is no terminal
+_WIDEST = 100  # longer lines are hard to read
+_NARROWEST = 40
+_BOLD, _PLAIN = "\033[1m", "\033[m"
 
 
 def of_program() -> int:
@@ -39,27 +45,48 @@ def of_program() -> int:
     lines += ["", "GLOBAL OPTIONS: (before or after the command)"]
     table = tuple((*option[:4], option[4].replace("/run/pycontainer", root)) for option in GLOBALS)
     lines += _options(table)
-    lines += ["", f'"{NAME} help COMMAND" or "{NAME} COMMAND --help" tells more.']
-    emit(_as_called(lines))
+    lines += ["", *_fill(f'"{NAME} help COMMAND" or "{NAME} COMMAND --help" tells more.', "")]
+    _print(lines)
     return 0
 
 
 def of_command(name: str) -> int:
     """Print the help of one command; UnknownCommand when there is none of that name."""
     command = load(name)
+    usage = command.USAGE.split("  |  ")
     lines = ["NAME:", f"   {NAME} {name} - {command.SUMMARY}"]
-    lines += ["", "USAGE:", f"   {NAME} {command.USAGE}"]
+    lines += ["", "USAGE:", *(f"   {NAME} {form}" for form in usage)]
     if command.HELP:
-        lines += ["", "DESCRIPTION:", command.HELP.strip("\n")]
+        lines += ["", "DESCRIPTION:", *_text(command.HELP)]
     lines += ["", "OPTIONS:", *_options((*command.OPTIONS, HELP))]
-    emit(_as_called(lines))
+    given = ", ".join(option_name(option) for option in GLOBALS if option[4] and option != HELP)
+    lines += ["", f'GLOBAL OPTIONS: (see "{NAME} --help")', *_fill(given, "   ")]
+    if name in manual.EXITS_OF:
+        lines += ["", "EXIT STATUS:", *_columns(manual.EXITS_OF[name])]
+    _print(lines)
     return 0
 
 
-def _as_called(lines: list[str]) -> str:
+def option_name(option: Option) -> str:
+    """The option with its placeholder."""
+    name, _, kind, placeholder, _ = option
+    return f"--{name}" if kind == FLAG else f"--{name} {placeholder}"
+
+
+def _print(lines: list[str]) -> None:
     text = "\n".join(lines) + "\n"
     name = program()
-    return text if name == NAME else text.replace(f"{NAME} ", f"{name} ")
+    if name != NAME:
+        text = text.replace(f"{NAME} ", f"{name} ")
+    if looks()[0]:
+        text = "\n".join(_emphasized(line) for line in text.split("\n"))
+    emit(text)
+
+
+def _emphasized(line: str) -> str:
+    heading, colon, rest = line.partition(":")
+    is_heading = colon and not line.startswith(" ") and heading.split(" (")[0].isupper()
+    return f"{_BOLD}{heading}:{_PLAIN}{rest}" if is_heading else line
 
 
 def version() -> int:
@@ -90,18 +117,47 @@ def _commit() -> str:
         return ""
 
 
+def _width() -> int:
+    return max(_NARROWEST, min(looks()[1] or _WIDTH, _WIDEST))
+
+
+def _text(text: str) -> list[str]:
+    """Paragraphs, filled; indented lines are examples and stay as they are."""
+    lines: list[str] = []
+    for paragraph in text.strip("\n").split("\n\n"):
+        if lines:
+            lines.append("")
+        if paragraph.startswith(" "):
+            lines += paragraph.split("\n")
+        else:
+            lines += _fill(paragraph, "")
+    return lines
+
+
+def _fill(text: str, indent: str, hanging: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _width(),
+        initial_indent=indent,
+        subsequent_indent=indent if hanging is None else hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _options(table: Table) -> list[str]:
     rows = []
-    for name, short, kind, placeholder, text in table:
-        if not text:
-            continue
-        left = f"-{short}, --{name}" if short else f"    --{name}"
-        if kind != FLAG:
-            left += f" {placeholder}"
-        rows.append((left, text + (" (repeatable)" if kind in (TEXTS, NUMBERS) else "")))
+    for option in table:
+        _, short, kind, _, text = option
+        if text:
+            left = (f"-{short}, " if short else "    ") + option_name(option)
+            rows.append((left, text + (" (repeatable)" if kind in (TEXTS, NUMBERS) else "")))
     return _columns(rows)
 
 
-def _columns(rows: list[tuple[str, str]]) -> list[str]:
+def _columns(rows: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> list[str]:
     width = max(len(left) for left, _ in rows) + 3
-    return [f"   {left:<{width}}{right}" for left, right in rows]
+    lines = []
+    for left, right in rows:
+        lines += _fill(right, f"   {left:<{width}}", " " * (width + 3))
+    return lines

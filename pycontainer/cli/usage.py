@@ -6,7 +6,7 @@ import difflib
 
 from pycontainer.base.settings import NAME
 from pycontainer.cli.commands import COMMANDS, UnknownCommand, load
-from pycontainer.cli.options import GLOBALS, HELP, UnknownFlag, WrongCount, WrongUsage
+from pycontainer.cli.options import GLOBALS, UnknownFlag, WrongCount, WrongUsage
 from pycontainer.cli.runc_errors import program
 
 # What people call our commands who come from other tools.
@@ -38,7 +38,7 @@ def advice(error: WrongUsage | UnknownCommand, command: str) -> str:
     module = load(command)
     if isinstance(error, WrongCount):
         return f"usage: {program()} {module.USAGE}"
-    return _flag(error, f"{program()} {command} --help", (*module.OPTIONS, *GLOBALS, HELP))
+    return _flag(error, f"{program()} {command} --help", (*module.OPTIONS, *GLOBALS))
 
 
 def _command(name: str) -> str:

@@ -135,6 +135,19 @@ LINKS = {
     "dest-nofollow": DEST_NOFOLLOW,
     "src-nofollow": SRC_NOFOLLOW,
 }
+# What the man page says of the mount options beyond the specification and mount(8).
+EXTENSIONS = (
+    ("tmpcopyup", "tmpfs: begin with a copy of what the image has at the destination"),
+    ("copy-symlink", "bind: a source that is a symbolic link becomes one in the container"),
+    ("src-nofollow", "bind: mount a source that is a symbolic link, not its target"),
+    ("dest-nofollow", "bind: mount on a destination that is a symbolic link"),
+    (
+        "idmap=uids=C-H-N#...;gids=...",
+        "bind: map N ids from C in the container to H on the host; @C-H-N counts H as the"
+        " container's user namespace does",
+    ),
+    ("ridmap=...", "the same, for the mounts below it, too"),
+)
 # mount(8) keeps these to itself, and config.md wants it followed: no filesystem ever sees them.
 USERSPACE = frozenset(
     ("_netdev", "auto", "noauto", "nofail", "nogroup", "noowner", "nouser", "nousers")

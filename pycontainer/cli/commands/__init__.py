@@ -2,8 +2,9 @@
 
 A command file has SUMMARY, USAGE, HELP (texts), OPTIONS (its table), WORDS (how many it takes,
 least and most), STOP (words after which nothing is an option), FAILURE (prefix of its error
-messages, exit status of its failures), STATE (whether it uses the state directory) and
-`run(settings, arguments) -> int`. What differs from DEFAULTS is all that a file states.
+messages, exit status of its failures), STATE (whether it uses the state directory), SHOWN_BY (the
+command whose help shows the options that have no text here) and `run(settings, arguments) -> int`.
+What differs from DEFAULTS is all that a file states.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ COMMANDS = (
     "bundle",
     "check",
     "checkpoint",
+    "completion",
     "create",
     "delete",
     "events",
@@ -46,7 +48,7 @@ COMMANDS = (
     "update",
 )
 
-DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True}
+DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True, "SHOWN_BY": ""}
 
 
 class UnknownCommand(UsageError):

@@ -23,10 +23,8 @@ Prints errors (create refuses them, or the start fails), warnings (unknown membe
 contradict each other or have no effect), and risks (what gives the container power over its host),
 each with its line and column in config.json. Nothing is made or started.
 
-Exits with 1 when there is an error, with 0 otherwise.
-
    pycontainer check mybundle
-   pycontainer check --json mybundle | jq '.findings[] | select(.severity == "high")'
+   pycontainer check --json mybundle | jq -r '.findings[].message'
 """
 
 

@@ -48,7 +48,7 @@ _FIELDS = (
 )
 HELP = """\
 The process gets the container's own settings (user, environment, capabilities ...) unless an
-option says otherwise. Exits with its status, or with 255 when it could not be started.
+option says otherwise.
 
    pycontainer exec -t mybox sh
 """

@@ -26,8 +26,9 @@ Columns: id status engine owner age idle cputime memory limit peak pids oom exec
 A container is idle while it uses next to no CPU time, does no I/O and gets no exec. That is known
 from looks at it: by list --long, gc --idle, top and metrics.
 
-   pycontainer list --long --filter 'idle>2d' --filter engine=podman --sort memory
-   pycontainer list --filter annotation=com.example.team=blue --format '{{.id}} {{.memory}}'
+   pycontainer list --long --filter 'idle>2d' --filter engine=podman
+   pycontainer list --sort memory --format '{{.id}} {{.memory}}'
+   pycontainer list --filter annotation=com.example.team=blue
 """
 
 LONG = "id status age idle memory limit cputime pids engine owner"

@@ -17,7 +17,7 @@ OPTIONS = (
     ("image-path", "", TEXT, "DIR", "where the images are (default: ./checkpoint)"),
     ("work-path", "", TEXT, "DIR", "where CRIU's log goes (default: to the images)"),
     ("console-socket", "", TEXT, "PATH", "unix socket that receives the terminal's master end"),
-    ("detach", "d", FLAG, "", "do not wait; the container goes on on its own"),
+    ("detach", "d", FLAG, "", "run in the background: do not wait"),
     ("pid-file", "", TEXT, "FILE", "write the process id to FILE"),
     ("no-subreaper", "", FLAG, "", "do not adopt the container's orphaned processes"),
     ("no-pivot", "", FLAG, "", "accepted, and of no effect: CRIU makes the root"),

@@ -18,9 +18,10 @@ USAGE = "run [options] CONTAINER [COMMAND...]"
 WORDS = (1, NO_LIMIT)
 STOP = 2  # what follows the container and a command is the command's
 FAILURE = ("pycontainer run failed: ", 1)
+SHOWN_BY = "bundle"
 OPTIONS = (
     *_CREATE_OPTIONS,
-    ("detach", "d", FLAG, "", "do not wait; the container goes on on its own"),
+    ("detach", "d", FLAG, "", "run in the background: do not wait"),
     ("keep", "", FLAG, "", "do not delete the container when it ends"),
     ("no-subreaper", "", FLAG, "", "do not adopt the container's orphaned processes"),
     ("seccomp-report", "", TEXT, "FILE", "write to FILE (- is stderr) what its seccomp refuses"),
@@ -28,16 +29,17 @@ OPTIONS = (
     ("overlay", "", FLAG, "", "write to a layer of its own, not to the bundle's root"),
     ("keep-layer", "", TEXT, "DIR", "keep that layer in DIR, and go on with what is there"),
     LAYERS,
-    *((*option[:4], "") for option in IMAGE_OPTIONS),  # shown by `bundle --help`
+    *((*option[:4], "") for option in IMAGE_OPTIONS),
 )
 HELP = """\
-Exits with the status of the container's program, or 128+n when signal n ended it.
+In the foreground the container is deleted when its program ends. With --image, the options of
+"bundle" for images (-e, -v, -m ...) may be given as well.
 
-   pycontainer run -b mybundle mybox        in the foreground, deleted when it ends
-   pycontainer run -d -b mybundle mybox     in the background
-   pycontainer run --seccomp-report - -b mybundle mybox     what its profile refuses, and why
-   pycontainer run --image app.tar box1 ls -l       with the options of bundle, like -e and -v
-   pycontainer run --overlay -b mybundle box1       many containers of one bundle
+   pycontainer run -b mybundle mybox             in the foreground
+   pycontainer run -d -b mybundle mybox          in the background
+   pycontainer run --image app.tar mybox ls -l   from an image
+   pycontainer run --overlay -b mybundle mybox   on top of the bundle
+   pycontainer run --seccomp-report - -b mybundle mybox
 """
 
 
