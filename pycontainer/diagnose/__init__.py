@@ -1,4 +1,4 @@
-"""Why the host did not let an operation be done, and the command that mends it.
+"""Why the host did not let an operation be done, and the command that fixes it.
 
 Loaded after a failure. Enters: the plan, the operation, its errno and details. Leaves: a sentence
 for the error, or "" when the host is not to blame. Each cause is looked up on the host, never
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def cause(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    """One sentence with the command that mends it, or ""."""
+    """One sentence with the command that fixes it, or ""."""
     for kinds, numbers, find in _FINDERS:
         if op.kind in kinds and errno in numbers:
             try:

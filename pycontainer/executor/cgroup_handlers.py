@@ -32,7 +32,7 @@ def clone_otherwise(run: Run, exe: int, flags: int, pidfd: Any, failed: int) -> 
     Where the way from our own cgroup to the container's leads over one that we may not write, a
     service manager may still move us.
     """
-    cgroup = run.around.cgroup
+    cgroup = run.context.cgroup
     if cgroup is None or -failed not in FORBIDDEN + TOO_OLD:
         return run._check(failed)
     pid = run._check(run._spawn(exe, flags, -1, pidfd))
@@ -91,20 +91,20 @@ class Placeholder:
 
 
 def _unit_start(run: Run, op: Op) -> None:
-    if run.around.resources is not None:
-        run._cgroup().start(run.around.resources, Placeholder)
+    if run.context.resources is not None:
+        run._cgroup().start(run.context.resources, Placeholder)
 
 
 def _unit_settle(run: Run, op: Op) -> None:
-    if run.around.resources is not None:
-        run._cgroup().settle(run.around.resources)
+    if run.context.resources is not None:
+        run._cgroup().settle(run.context.resources)
 
 
 def _cgroup_owner(run: Run, op: Op) -> None:
     try:
         run._cgroup().delegate(op.ints[0])
     except OperationError:
-        if not run.around.rootless:
+        if not run.context.rootless:
             raise
 
 

@@ -1,6 +1,6 @@
 """Carries a plan out: starts the executor, hands the plan over, does the runtime's own operations.
 
-Enters: a Plan, and `Surroundings`, what the plan's operations are about (the store's entry, the
+Enters: a Plan, and `Context`, what the plan's operations are about (the store's entry, the
 cgroup, the hooks). Leaves: a Started, with the executor waiting at the gate or the user's program
 running; or an error that names the operation, and then no process is left.
 
@@ -41,7 +41,7 @@ NEW_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 _NULL = posix.O_RDWR | posix.O_CLOEXEC
 
 
-class Surroundings:
+class Context:
     """What a plan's operations refer to.
 
     `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
@@ -102,9 +102,9 @@ class Started:
         self.pidfd = pidfd
 
 
-def execute(plan: Plan, around: Surroundings) -> Started:
+def execute(plan: Plan, context: Context) -> Started:
     """Carry `plan` out; OperationError, HostError or ConfigError when it fails."""
-    run = _Run(plan, around)
+    run = _Run(plan, context)
     try:
         try:
             run.walk()
@@ -125,7 +125,7 @@ class _Run:
     """One walk over one plan."""
 
     __slots__ = (
-        "around",
+        "context",
         "channel",
         "limited",
         "master",
@@ -139,9 +139,9 @@ class _Run:
         "waits",
     )
 
-    def __init__(self, plan: Plan, around: Surroundings) -> None:
+    def __init__(self, plan: Plan, context: Context) -> None:
         self.plan = plan
-        self.around = around
+        self.context = context
         self.pid = 0
         self.pidfd = self.master = -1
         self.channel: Channel | None = None
@@ -177,8 +177,8 @@ class _Run:
         exe = binary.sealed()
         try:
             self.channel = Channel()
-            if into_cgroup and self.around.cgroup is not None:
-                cgroup = self.around.cgroup.fd_for_clone()
+            if into_cgroup and self.context.cgroup is not None:
+                cgroup = self.context.cgroup.fd_for_clone()
             if pid_slot >= 0:
                 before = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
                 self._check(lib.shim_setns(self.slots[pid_slot], CLONE_NEWPID))
@@ -201,9 +201,9 @@ class _Run:
 
     def _spawn(self, exe: int, flags: int, cgroup: int, pidfd: Any) -> int:
         """The executor's pid, or a negative errno."""
-        around, channel, fds = self.around, self._talk().theirs, self.around.fds
+        context, channel, fds = self.context, self._talk().theirs, self.context.fds
         if fds is None:
-            return lib.shim_spawn(exe, channel, flags, cgroup, around.preserve, pidfd)
+            return lib.shim_spawn(exe, channel, flags, cgroup, context.preserve, pidfd)
         return lib.shim_spawn_with(exe, channel, flags, cgroup, fds, len(fds), pidfd)
 
     def _hand_over(self) -> None:
@@ -242,7 +242,7 @@ class _Run:
         channel.caught = -1
         posix.close(before_fd)
         reap(before)
-        self.around.record("creating", self.pid)
+        self.context.record("creating", self.pid)
         self._talk().send(MSG_GO)
 
     def _take_console(self) -> None:
@@ -261,7 +261,7 @@ class _Run:
         kind, _ = self._talk().receive()
         if kind:
             raise OperationError(f"the executor said {kind} after its last operation")
-        cgroup = self.around.cgroup
+        cgroup = self.context.cgroup
         if cgroup is not None and cgroup.oom_kills():
             from pycontainer.executor import handlers
 
@@ -280,7 +280,7 @@ class _Run:
         """The executor is gone without a word."""
         from pycontainer.executor import handlers
 
-        return handlers.obituary(self)
+        return handlers.init_died(self)
 
     def _check(self, result: int) -> int:
         """A result of our own operation, raised like one of the executor's."""
@@ -305,31 +305,31 @@ class _Run:
     # -- the runtime's operations ----------------------------------------------------------------
 
     def _cgroup(self) -> Cgroup:
-        if self.around.cgroup is None:
+        if self.context.cgroup is None:
             raise HostError("the plan has a cgroup, its surroundings have none")
-        return self.around.cgroup
+        return self.context.cgroup
 
     def _cgroup_create(self, op: Op) -> None:
-        self.plan.warnings += self._cgroup().create(self.around.resources, self.around.rootless)
+        self.plan.warnings += self._cgroup().create(self.context.resources, self.context.rootless)
 
     def _cgroup_write(self, op: Op) -> None:
         """All limits at once: a value may be refused until its neighbour has been written."""
-        if not self.limited and self.around.resources is not None:
+        if not self.limited and self.context.resources is not None:
             self.limited = True
-            self.plan.warnings += self._cgroup().apply(self.around.resources.writes)
+            self.plan.warnings += self._cgroup().apply(self.context.resources.writes)
 
     def _cgroup_devices(self, op: Op) -> None:
-        if self.around.resources is not None:
+        if self.context.resources is not None:
             self.plan.warnings += self._cgroup().apply_devices(
-                self.around.resources, self.around.rootless
+                self.context.resources, self.context.rootless
             )
 
     def _open_cgroup(self, op: Op) -> None:
         (slot,), path = op.ints, op.texts[0]
-        around = self.around
-        if around.cgroup is not None and around.resources is not None:
+        context = self.context
+        if context.cgroup is not None and context.resources is not None:
             directory = path.decode().rpartition("/")[0]
-            if directory not in around.cgroup.paths.all_directories():
+            if directory not in context.cgroup.paths.all_directories():
                 # Left out for lack of privilege: there is nothing to enter.
                 self.slots[slot] = posix.open("/dev/null", _NULL)
                 return
@@ -355,7 +355,7 @@ class _Run:
         handlers.HANDLERS[op.kind](self, op)
 
     def _open_gate(self, op: Op) -> None:
-        gate = lib.shim_listen_at(self.around.gate_dir, b"start.sock")
+        gate = lib.shim_listen_at(self.context.gate_dir, b"start.sock")
         self.slots[op.ints[0]] = self._check(gate)
 
     def _oom_score_adj(self, op: Op) -> None:
@@ -371,18 +371,18 @@ class _Run:
             posix.close(fd)
 
     def _record(self, op: Op) -> None:
-        self.around.record(op.texts[0].decode(), self.pid)
+        self.context.record(op.texts[0].decode(), self.pid)
 
     def _raise_rlimit(self, op: Op) -> None:
         self._check(lib.shim_raise_limit(self.pid, *op.ints))
 
     def _run_hooks(self, op: Op) -> None:
-        if self.around.hooks is not None:
-            self.around.hooks(op.texts[0].decode(), self.pid)
+        if self.context.hooks is not None:
+            self.context.hooks(op.texts[0].decode(), self.pid)
 
     def _deliver_console(self, op: Op) -> None:
-        if self.around.console is not None:
-            self.around.console(self.master)
+        if self.context.console is not None:
+            self.context.console(self.master)
 
 
 _HANDLERS: dict[str, Any] = {

@@ -34,8 +34,8 @@ def hand_listener_on(run: Run) -> None:
         return
     fd = run._talk().expect(MSG_LISTENER)
     try:
-        if run.around.listener is not None:
-            run.around.listener(fd, run.pid)
+        if run.context.listener is not None:
+            run.context.listener(fd, run.pid)
     finally:
         posix.close(fd)
     run.waits = True
@@ -64,7 +64,7 @@ def executed(pid: int) -> bool:
         sleep(0.001)
 
 
-def obituary(run: Run) -> OperationError:
+def init_died(run: Run) -> OperationError:
     """The executor is gone without a word: killed, most likely for its memory."""
     try:
         posix.kill(run.pid, 9)
@@ -73,7 +73,7 @@ def obituary(run: Run) -> OperationError:
     status = reap(run.pid)
     reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
     hint = ""
-    cgroup = run.around.cgroup
+    cgroup = run.context.cgroup
     # Without memory the executor may not even be executed, and nobody is killed for it.
     found = cgroup.oom_report(refused=status >> 8 == 126) if cgroup is not None else {}
     if found:
@@ -289,8 +289,8 @@ def _placing(run: Run, op: Op) -> None:
 
 
 def _resctrl(run: Run, op: Op) -> None:
-    if run.around.resctrl is not None:
-        run.around.resctrl(run.pid)
+    if run.context.resctrl is not None:
+        run.context.resctrl(run.pid)
 
 
 HANDLERS: dict[str, Callable[[Run, Op], None]] = {

@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 
 class Item:
-    """One fact: `key` for programs, `value` as JSON knows it, `meaning` in one line; `mend` is
+    """One fact: `key` for programs, `value` as JSON knows it, `meaning` in one line; `fix` is
     the command that improves it, "" where nothing needs to be."""
 
-    __slots__ = ("key", "meaning", "mend", "value")
+    __slots__ = ("key", "meaning", "fix", "value")
 
-    def __init__(self, key: str, value: Any, meaning: str, mend: str = "") -> None:
+    def __init__(self, key: str, value: Any, meaning: str, fix: str = "") -> None:
         self.key = key
         self.value = value
         self.meaning = meaning
-        self.mend = mend
+        self.fix = fix

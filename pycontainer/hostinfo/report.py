@@ -41,11 +41,11 @@ def sections(settings: Settings) -> list[tuple[str, list[Item]]]:
 
 
 def document(settings: Settings) -> dict[str, Any]:
-    """section: key: {value, meaning, mend}."""
+    """section: key: {value, meaning, fix}."""
     return {
         section: {
             item.key: {"value": item.value, "meaning": item.meaning}
-            | ({"mend": item.mend} if item.mend else {})
+            | ({"fix": item.fix} if item.fix else {})
             for item in items
         }
         for section, items in sections(settings)
@@ -53,15 +53,15 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def text(settings: Settings) -> str:
-    """For a person: a line for each fact, and one more where something can be mended."""
+    """For a person: a line for each fact, and one more where something can be fixed."""
     lines = []
     for section, items in sections(settings):
         lines.append(f"{section}\n")
         for item in items:
             lines.append(f"  {item.key:22} {_shown(item.value)}\n")
             lines.append(f"  {'':22}   {item.meaning}\n")
-            if item.mend:
-                lines.append(f"  {'':22}   fix: {item.mend}\n")
+            if item.fix:
+                lines.append(f"  {'':22}   fix: {item.fix}\n")
     return "".join(lines)
 
 
@@ -212,14 +212,14 @@ def _namespaces() -> list[Item]:
         limit = read(f"/proc/sys/user/max_{limits.get(kind, kind)}_namespaces")
         value: Any = present
         meaning = _MEANINGS[kind] if present else "this kernel was built without"
-        mend = ""
+        fix = ""
         if present and limit == "0":
             found = diagnose_namespaces.limit(diagnose_namespaces.flag_of(kind))
             value, meaning = False, found.problem if found else meaning
-            mend = found.command if found else ""
+            fix = found.command if found else ""
         elif present and limit:
             meaning += f" (at most {limit} of this type)"
-        items.append(Item(kind, value, meaning, mend))
+        items.append(Item(kind, value, meaning, fix))
     return items
 
 

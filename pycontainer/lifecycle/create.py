@@ -206,7 +206,7 @@ class Creation:
             if self.proxied:
                 self._prepare_notify()
             self.attachment.prepare()
-            around = engine.Surroundings(
+            context = engine.Context(
                 self._record,
                 cgroup=cgroup,
                 resources=self.cgroup_plan.resources,
@@ -219,7 +219,7 @@ class Creation:
                 preserve=self.attachment.preserve,
                 rootless=self.settings.rootless,
             )
-            started = engine.execute(self.plan, around)
+            started = engine.execute(self.plan, context)
             self.attachment.announce(started)
             if self.annotated:
                 from pycontainer.lifecycle import annotations as crun_annotations

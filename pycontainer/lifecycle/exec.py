@@ -142,9 +142,9 @@ def _start(
         plan = compile_exec(config, inputs)
         for warning in plan.warnings:
             container.settings.log.warning(warning)
-        around = engine.Surroundings(
+        context = engine.Context(
             _nothing,
-            cgroup=_Doorway(container, placement),  # type: ignore[arg-type]
+            cgroup=ExecCgroup(container, placement),  # type: ignore[arg-type]
             console=attachment.take_console,
             resctrl=_resctrl(facts.extra.get("resctrl")),
             listener=_listener(container, config) if filter and filter.notify else None,
@@ -152,7 +152,7 @@ def _start(
             preserve=attachment.preserve,
         )
         attachment.prepare()  # signals are blocked from here on: nothing is computed any more
-        return engine.execute(plan, around)
+        return engine.execute(plan, context)
     finally:
         posix.close(init)
 
@@ -197,7 +197,7 @@ def _nothing(phase: str, pid: int) -> None:
     """The store keeps facts about init only."""
 
 
-class _Doorway:
+class ExecCgroup:
     """The part of a cgroup that the engine needs to let a process in."""
 
     __slots__ = ("_container", "_placement")

@@ -135,7 +135,7 @@ def _handle_signals(
 
 
 def _forward(pid: int, number: int) -> None:
-    # The pid is ours as long as we have not reaped it, so this cannot hit a stranger.
+    # The pid is ours as long as we have not reaped it, so the signal reaches no other process.
     try:
         posix.kill(pid, number)
     except OSError as error:

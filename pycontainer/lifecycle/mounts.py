@@ -63,7 +63,7 @@ def change(container: Container, mounts: list[dict[str, Any]], add: bool) -> Non
             plan = live_mounts.compile_add(config, host, spaces, facts.bundle)
         else:
             plan = live_mounts.compile_remove(config, host, spaces)
-        started = engine.execute(plan, engine.Surroundings(_nothing))
+        started = engine.execute(plan, engine.Context(_nothing))
     finally:
         posix.close(init)
     posix.close(started.pidfd)

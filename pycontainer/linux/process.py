@@ -1,4 +1,4 @@
-"""Is this pid still our process? Start times, pidfds and signals that cannot hit a stranger.
+"""Is this pid still our process? Start times, pidfds and signals that cannot reach another process.
 
 A pid alone says nothing once its process has died: the kernel hands the number out again. The
 pair (pid, start time) names one process for as long as the host is up: the start time counts

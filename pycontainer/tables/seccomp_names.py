@@ -91,7 +91,7 @@ FLAGS = {
 
 
 def arch_name(token: int) -> str:
-    """Return "SCMP_ARCH_X86_64" for its number, "0x..." for a stranger."""
+    """Return "SCMP_ARCH_X86_64" for its number, "0x..." for an unknown one."""
     for name, number in ARCHS.items():
         if number == token:
             return name

@@ -1,7 +1,7 @@
 """Limits that do not depend on the machine's mood: modules, system calls, bytes, memory.
 
 They are a little above what was measured when they were set. Whoever goes beyond one finds out
-why, and either mends it or raises it here and says so in the commit.
+why, and either removes it or raises it here and says so in the commit.
 """
 
 from __future__ import annotations

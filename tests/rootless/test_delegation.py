@@ -1,4 +1,4 @@
-"""A user's systemd that was given too few controllers: the error's own command mends it.
+"""A user's systemd that was given too few controllers: the error's own command fixes it.
 
 Changes the machine's systemd: only where the whole machine is thrown away afterwards.
 """

@@ -36,19 +36,19 @@ def test_text_has_the_same(person: Person):
 def test_ranges(obstructed: Person):
     ids = json.loads(obstructed("info", "--json").ok().out)["user namespaces"]
     assert ids["subuid"]["value"] == f"{FIRST}-{FIRST + COUNT - 1}"
-    assert "mend" not in ids["subuid"] and "mend" not in ids["newuidmap"]
+    assert "fix" not in ids["subuid"] and "fix" not in ids["newuidmap"]
     (obstructed.etc / "subuid").write_text("")
     ids = json.loads(obstructed("info", "--json").ok().out)["user namespaces"]
     assert ids["subuid"]["value"] == "none"
-    assert ids["subuid"]["mend"].endswith(f" {NAME}")
+    assert ids["subuid"]["fix"].endswith(f" {NAME}")
 
 
 def test_a_missing_helper(obstructed: Person):
     obstructed.obstacles = ["mount --bind /dev/null /usr/bin/newgidmap"]
     ids = json.loads(obstructed("info", "--json").ok().out)["user namespaces"]
     assert ids["newgidmap"]["value"] == ""
-    assert "install" in ids["newgidmap"]["mend"]
-    assert "mend" not in ids["newuidmap"]
+    assert "install" in ids["newgidmap"]["fix"]
+    assert "fix" not in ids["newuidmap"]
 
 
 def test_cgroups(person: Person):

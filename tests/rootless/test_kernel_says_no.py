@@ -31,7 +31,7 @@ def test_a_limit_of_zero(person: Person):
     words = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" info --json'
     argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", words, person.command]
     said = json.loads(person.execute(*argv).ok().out)["user namespaces"]["unprivileged"]
-    assert said["value"] is False and "max_user_namespaces=15000" in said["mend"]
+    assert said["value"] is False and "max_user_namespaces=15000" in said["fix"]
 
 
 def test_too_deep(person: Person):
@@ -113,7 +113,7 @@ def test_apparmor_takes_the_privileges_away(obstructed: Person):
     done = obstructed("run", "-b", obstructed.bundle("own"), obstructed.id())
     done.fails(f"AppArmor takes the privileges of user namespaces away: {setting} is 1", command)
     said = json.loads(obstructed("info", "--json").ok().out)["user namespaces"]["unprivileged"]
-    assert said["value"] is False and command in said["mend"]
+    assert said["value"] is False and command in said["fix"]
 
 
 def test_apparmor_of_ubuntu(monkeypatch: pytest.MonkeyPatch):

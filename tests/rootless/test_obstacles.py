@@ -1,4 +1,4 @@
-"""What the host may have in a user's way: each obstacle is made, and has to be named and mended."""
+"""What the host may have in a user's way: each obstacle is made, and has to be named and fixed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_helper_without_its_privilege(obstructed: Person, name: str, capabilit
         f"setcap cap_{capability}+ep /usr/bin/{name}",
     )
     said = told(obstructed("info", "--json"), name)
-    assert "neither setuid root" in said["meaning"] and "chmod u+s" in said["mend"]
+    assert "neither setuid root" in said["meaning"] and "chmod u+s" in said["fix"]
 
 
 def test_a_helper_on_a_nosuid_file_system(obstructed: Person):
@@ -101,7 +101,7 @@ def test_a_covered_proc(obstructed: Person):
     )
     said = told(obstructed("info", "--json"), "proc")
     assert said["value"] is False and "covered at" in said["meaning"]
-    assert "unmask=ALL" in said["mend"]
+    assert "unmask=ALL" in said["fix"]
     obstructed.obstacles = []
     assert told(obstructed("info", "--json"), "proc")["value"] is True
 
@@ -134,7 +134,7 @@ def test_a_directory_that_is_closed(obstructed: Person):
     info = [obstructed.command, "info", "--json"]
     said = told(obstructed.execute("env", f"HOME={closed / 'data'}", *info), "home")
     assert said["value"] is False and f"the directory {closed} is not search" in said["meaning"]
-    assert f"setfacl -m u:{obstructed.uid}:x {closed}" in said["mend"]
+    assert f"setfacl -m u:{obstructed.uid}:x {closed}" in said["fix"]
     assert told(obstructed("info", "--json"), "home")["value"] is True
 
 

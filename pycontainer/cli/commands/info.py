@@ -1,4 +1,4 @@
-"""`info`: what this host and this user can do, and what mends what they cannot."""
+"""`info`: what this host and this user can do, and what fixes what they cannot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATE = False
 OPTIONS = (("json", "", FLAG, "", "print JSON"),)
 HELP = """\
 Kernel, cgroups, namespaces, security modules, ranges of ids: each with what it means for
-containers, and with the command that mends it where something is missing. Changes nothing; root
+containers, and with the command that fixes it where something is missing. Changes nothing; root
 and an ordinary user get different answers.
 """
 

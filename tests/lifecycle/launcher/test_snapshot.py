@@ -74,7 +74,7 @@ def test_it_is_used(command: Path, tmp_path: Path):
         str(command),
         str(command.parent / "snapshot" / "pycontainer"),
     ]
-    assert start(command)["value"] == "snapshot" and "mend" not in start(command)
+    assert start(command)["value"] == "snapshot" and "fix" not in start(command)
 
 
 def test_every_kernel_reads_its_program_headers(command: Path):
@@ -169,7 +169,7 @@ def test_without_it_python_starts_in_the_usual_way(command: Path, tmp_path: Path
     assert said(command, "ps", "nobody", strace=tmp_path / "trace") == expected
     assert programs_started(tmp_path / "trace")[-1].endswith("/ordinary/pycontainer")
     assert start(command)["value"] == "ordinary" and reason in start(command)["meaning"]
-    assert "make-snapshot" in start(command)["mend"]
+    assert "make-snapshot" in start(command)["fix"]
 
 
 # -- what it is independent of ------------------------------------------------------------------
