@@ -10,6 +10,7 @@ from __future__ import annotations
 from errno import (
     EACCES,
     ECANCELED,
+    EDQUOT,
     EINVAL,
     ELOOP,
     ENODEV,
@@ -149,4 +150,5 @@ _FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
     (("memory_policy",), (EINVAL,), _value("nodes")),
     (("net_device",), (ENODEV,), _value("device")),
     (("open_namespace",), (ENOENT,), _value("namespace")),
+    (("keyring",), (EDQUOT,), _value("keys")),
 )

@@ -92,3 +92,12 @@ def nodes(op: Op, errno: int) -> str:
     """Memory nodes that this machine has not."""
     online = read("/sys/devices/system/node/online")
     return f"this machine has the memory nodes {online}" if online else ""
+
+
+def keys(op: Op, errno: int) -> str:
+    """Each container has a keyring, which is one of its user's keys."""
+    most, size = (int(read(f"/proc/sys/kernel/keys/max{what}") or 0) for what in ("keys", "bytes"))
+    return (
+        f"its user has as many keys as one may have ({most}); fix: sudo sysctl -w"
+        f" kernel.keys.maxkeys={2 * most} kernel.keys.maxbytes={2 * size}"
+    )

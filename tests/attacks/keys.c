@@ -4,6 +4,9 @@
  *               print what is read from a key called "secret" in it once there is one
  *  add TEXT     put a key "secret" into the session keyring, and sleep
  *  find         print the key "secret" of the session keyring
+ *  fill         have as many keys as one user may have; say so, and sleep
+ *  with TEXT PROGRAM [ARGUMENT...]
+ *               execute a program in a session keyring with a key "secret"
  */
 #include <linux/keyctl.h>
 #include <stdio.h>
@@ -46,6 +49,22 @@ int main(int argc, char **argv)
             return 3;
         printf("added\n");
         sleep(1000);
+    }
+    if (!strcmp(word, "fill")) {
+        char name[16];
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+        for (int i = 0; i < 100000; i++) {
+            snprintf(name, sizeof(name), "%d", i);
+            if (syscall(SYS_add_key, "user", name, "x", 1L, SESSION) < 0)
+                break;
+        }
+        printf("filled\n");
+        sleep(1000);
+    }
+    if (!strcmp(word, "with")) {
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+        syscall(SYS_add_key, "user", "secret", argv[2], strlen(argv[2]), SESSION);
+        execvp(argv[3], argv + 3);
     }
     return strcmp(word, "find") ? 4 : find(1);
 }

@@ -41,13 +41,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Planter:
-    """Another user's process, with a session keyring of this name."""
+    """Another user's process, with a session keyring of this name, or as many keys as it may have."""
 
     def __init__(self, keys: Path, name: str, uid: int = STRANGER) -> None:
         ids = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-        argv = ["setpriv", *ids, keys, "plant", name]
+        argv = ["setpriv", *ids, keys, *(["plant", name] if name else ["fill"])]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout and self.process.stdout.readline() == "planted\n"
+        assert self.process.stdout and self.process.stdout.readline() in ("planted\n", "filled\n")
 
     def loot(self) -> str:
         """What it has found, or nothing, after ten seconds."""
@@ -127,3 +127,22 @@ def test_without_one_of_its_own(box: Box, keys: Path):
         name = box.id(runtime.name)
         runtime("run", "-d", "--no-new-keyring", "-b", bundle, name).ok()
         assert f"_ses.{name}" not in runtime("exec", name, "cat", "/proc/keys").ok().out
+
+
+def test_no_room_for_one(box: Box, keys: Path):
+    """A container must not get the keyring of its caller because its user has too many keys."""
+    bundle = box.bundle("/bin/keys", "find")
+    shutil.copy(keys, bundle.rootfs / "bin/keys")
+    bundle.path.parent.chmod(0o755)
+    bundle.new_namespace("user")
+    for kind in ("uidMappings", "gidMappings"):
+        bundle.linux[kind] = [{"containerID": 0, "hostID": STRANGER + 1, "size": 1}]
+    bundle.linux["gidMappings"].append({"containerID": 5, "hostID": STRANGER + 2, "size": 1})
+    filler = Planter(keys, "", STRANGER + 1)
+    argv = [str(keys), "with", SECRET, *box.pycontainer.argv("run", "-b", bundle.write(), box.id())]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    finally:
+        filler.end()
+    assert done.returncode == 1 and done.stdout == "", done
+    assert "keyring" in done.stderr and "sysctl -w kernel.keys.maxkeys=" in done.stderr, done.stderr

@@ -101,7 +101,7 @@ def keyring(walk: Walk) -> None:
     # In a plan that is only shown, its name has no secret.
     name = f'"{walk["name"]}'
     ring = walk.want("keyctl", 1, lambda word: word.startswith(name),
-                     fails=("ENOSYS", "EDQUOT", "EPERM"))  # fmt: skip
+                     fails=("ENOSYS", "EPERM"))  # fmt: skip
     if ring.ok and walk["fresh"]:
         walk.want("keyctl", 6, ring.result)
     if ring.ok:
