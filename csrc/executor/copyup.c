@@ -60,9 +60,9 @@ static int copy_content(int from, int to)
     }
 }
 
-static int copy_file(int from_dir, int to_dir, const char *name, const struct statx *st)
+static int copy_file(int look, int to_dir, const char *name, const struct statx *st)
 {
-    SCOPED_FD from = xopenat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    SCOPED_FD from = reopen(look, O_RDONLY | O_NONBLOCK);
     if (from < 0)
         return from;
     SCOPED_FD to = xopenat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
@@ -74,10 +74,10 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
     return copy_facts(from, to, "", st);
 }
 
-static int copy_link(int from_dir, int to_dir, const char *name, const struct statx *st)
+static int copy_link(int look, int to_dir, const char *name, const struct statx *st)
 {
     static char target[PATH_MAX];
-    long length = sys4(__NR_readlinkat, from_dir, name, target, sizeof(target) - 1);
+    long length = sys4(__NR_readlinkat, look, "", target, sizeof(target) - 1);
     if (length < 0)
         return (int)length;
     target[length] = 0;
@@ -101,10 +101,11 @@ static int copy_node(int to_dir, const char *name, const struct statx *st)
 
 static int copy_entries(int from, int to, int depth);
 
-static int copy_directory(int from_dir, int to_dir, const char *name, const struct statx *st,
-                          int depth)
+/* Closes `look`: a deep tree needs many. */
+static int copy_directory(int look, int to_dir, const char *name, const struct statx *st, int depth)
 {
-    SCOPED_FD from = xopenat(from_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    SCOPED_FD from = xopenat(look, ".", O_RDONLY | O_DIRECTORY, 0);
+    xclose(look);
     if (from < 0)
         return from;
     int error = (int)sys3(__NR_mkdirat, to_dir, name, 0700);
@@ -119,21 +120,23 @@ static int copy_directory(int from_dir, int to_dir, const char *name, const stru
     return copy_facts(from, to, "", st);
 }
 
+/* What is copied is what has been looked at: by now the name may stand for a device. */
 static int copy_entry(int from, int to, const char *name, int depth)
 {
     struct statx st;
-    int error = xstatx(from, name, AT_SYMLINK_NOFOLLOW, &st);
+    SCOPED_FD look = xopenat(from, name, O_PATH | O_NOFOLLOW, 0);
+    int error = look < 0 ? look : xstatx(look, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
     if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
         return 0;
     switch (st.stx_mode & S_IFMT) {
     case S_IFDIR:
-        return copy_directory(from, to, name, &st, depth);
+        return copy_directory(keep(&look), to, name, &st, depth);
     case S_IFREG:
-        return copy_file(from, to, name, &st);
+        return copy_file(look, to, name, &st);
     case S_IFLNK:
-        return copy_link(from, to, name, &st);
+        return copy_link(look, to, name, &st);
     default:
         return copy_node(to, name, &st);
     }

@@ -104,12 +104,17 @@ class Watch:
             os.close(self.fd)
 
 
-@pytest.mark.parametrize("what", ["null", "passwd"])
+@pytest.mark.parametrize("what", ["null", "passwd", "copied up"])
 def test_nothing_is_opened_that_has_not_been_looked_at(lab: Lab, what: str):
     """While somebody exchanges the right file for another as fast as the kernel can."""
     if what == "null":
         path, steps = lab.root / "dev/null", [make("reopen_null")]
         os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    elif what == "copied up":
+        path = lab.root / "etc/f"
+        path.write_text("f")
+        mount = make("mount", copy_up=1, fstype="tmpfs", source="tmpfs", target="/etc")
+        steps = [mount, make("unmount", target="/etc")] * 20
     else:
         path, steps = lab.root / "etc/passwd", [make("home", uid=1000)] * 500
         path.write_text("u:x:1000:1000:U:/home/u:/bin/sh\n")
