@@ -6,6 +6,7 @@ import posix
 
 from pycontainer.base.errors import HostError, UsageError, os_reason
 from pycontainer.criu import rpc as wire
+from pycontainer.tables.annotations import CRIU_CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = "descriptors.json"  # in the images: where init's stdio went
 CLONE_NEWNET = 0x40000000
-CONFIG_ANNOTATION = "org.criu.config"
 _CONFIG_FILE = "/etc/criu/runc.conf"
 _LOG_LEVEL = 4
 _LOCKS = "it is iptables, nftables or skip"
@@ -101,7 +101,7 @@ def common(options: CriuOptions, config: dict[str, Any], log: str) -> dict[str, 
         "notify_scripts": True,
         "orphan_pts_master": True,
     }
-    file = (config.get("annotations") or {}).get(CONFIG_ANNOTATION, _CONFIG_FILE)
+    file = (config.get("annotations") or {}).get(CRIU_CONFIG, _CONFIG_FILE)
     if file:
         request["config_file"] = file
     return request

@@ -1,14 +1,16 @@
 """crun's annotations, run.oci.*: what the author of config.json asks for beyond the specification.
 
 Engines may pass annotations on from people whom the host does not trust, and runc does nothing for
-these. So those that reach beyond the container are ignored with a warning, unless the settings say
-that annotations are trusted. Loaded only for a config that has one. What we do not do is refused
-where going on without it would be something else than was asked for; docs/crun.md has the list.
+these. So those that reach beyond the container, and org.criu.config, are ignored with a warning,
+unless the settings say that annotations are trusted. Loaded only for a config that has one. What we
+do not do is refused where going on without it would be something else than was asked for;
+docs/crun.md has the list.
 """
 
 from __future__ import annotations
 
 from pycontainer.base.errors import ConfigError, HostError
+from pycontainer.tables.annotations import CRIU_CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ SUBGROUP = PREFIX + "systemd.subgroup"
 # They name files and sockets of the host, put another filter in place of linux.seccomp, or mount a
 # hierarchy of cgroups that is the whole host's.
 BEYOND = (
+    CRIU_CONFIG,
     PREFIX + "hooks.stdout",
     PREFIX + "hooks.stderr",
     PREFIX + "seccomp_bpf_data",
@@ -44,7 +47,7 @@ _REFUSED = {
     HANDLER: "this runtime runs programs of the kernel only: it has no handler of that name",
     PLUGINS: "this runtime loads no plugins; linux.seccomp.listenerPath names an agent's socket",
 }
-_PATHS = tuple(name for name in BEYOND if name != PREFIX + "seccomp_bpf_data")
+_PATHS = tuple(name for name in BEYOND if name not in (CRIU_CONFIG, PREFIX + "seccomp_bpf_data"))
 
 
 def field(name: str) -> str:

@@ -361,9 +361,10 @@ class Creation:
 
 
 def _for_crun(config: dict[str, Any]) -> bool:
-    """Whether it has an annotation of crun's (annotations.py)."""
+    """Whether it has an annotation of crun's, or of CRIU's (annotations.py)."""
     annotations = config.get("annotations")
-    return type(annotations) is dict and any(n.startswith("run.oci.") for n in annotations)
+    prefixes = ("run.oci.", "org.criu.")
+    return type(annotations) is dict and any(n.startswith(prefixes) for n in annotations)
 
 
 def state_document(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+CRIU_CONFIG = "org.criu.config"  # a file of CRIU's options: programs that it executes, among others
 # Engines filter them, and labels of images do not become them. A dot at the end makes one a prefix.
-UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", "org.criu.config", "run.oci.")
+UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", CRIU_CONFIG, "run.oci.")
 
 OCI = "run.oci."
 # name without run.oci., whether it needs --trust-annotations, what it does ("": it is refused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import struct
@@ -41,11 +42,14 @@ def test_each_is_ignored_with_a_warning(box: Box, pyc: Runtime):
         "run.oci.seccomp.receiver": str(victim),
         "run.oci.pidfd_receiver": str(victim),
         "run.oci.systemd.force_cgroup_v1": "/mnt",
+        "org.criu.config": str(victim),
         "other": "stays",
     }
     created = pyc("create", "-b", bundle, name).ok()
-    assert created.err.count("--trust-annotations allows it") == 6
+    assert created.err.count("--trust-annotations allows it") == 7
     assert pyc.state(name)["annotations"] == given
+    kept = json.loads((pyc.root / name / "config.json").read_text())["annotations"]
+    assert kept == {"other": "stays"}
     pyc("start", name).ok()
     # The config's filter holds, for exec as well, and nothing is mounted.
     script = "mkdir /x; grep -c ' /mnt ' /proc/self/mountinfo"

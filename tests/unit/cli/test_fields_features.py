@@ -7,8 +7,8 @@ from pycontainer._shim import lib
 
 from pycontainer.cgroups.systemd import annotations
 from pycontainer.cli.commands import COMMANDS
-from pycontainer.criu import options as criu_options
 from pycontainer.hostinfo import features
+from pycontainer.tables.annotations import CRIU_CONFIG
 from pycontainer.plan.ops import TABLE
 from pycontainer.tables import mount_options
 
@@ -79,5 +79,5 @@ def test_checkpoints():
 def test_annotations_that_reach_beyond_the_container():
     """What engines keep from users: a file that root's CRIU reads, properties of a unit, crun's."""
     unsafe = features.document()["potentiallyUnsafeConfigAnnotations"]
-    ours = (criu_options.CONFIG_ANNOTATION, annotations.PREFIX, "run.oci.")
+    ours = (CRIU_CONFIG, annotations.PREFIX, "run.oci.")
     assert set(ours) <= set(unsafe)
