@@ -7,6 +7,7 @@
 #include "front.h"
 
 #include <linux/elf.h>
+#include <linux/resource.h>
 #include <linux/signal.h>
 
 #ifndef DIRECTORY /* of the installation */
@@ -16,6 +17,7 @@
 #define ORDINARY DIRECTORY "/ordinary/pycontainer" /* starts Python in the usual way */
 #define SNAPSHOT DIRECTORY "/snapshot/pycontainer" /* a Python that has started before */
 #define SWITCH "PYCONTAINER_ORDINARY_START" /* set: start Python in the usual way, always */
+#define SNAPSHOT_ROOM (64UL << 20) /* bytes, what it takes later included */
 #define ARGUMENTS_MAX 60
 #define SOCK_STREAM 1
 #define MSG_PEEK 2
@@ -48,11 +50,22 @@ static int snapshot_is_sound(void)
            !(found.stx_mode & 022);
 }
 
+/* A snapshot that the limits of the caller have no room for is killed while it is mapped. */
+static int snapshot_has_room(void)
+{
+    static const int limits[] = { RLIMIT_DATA, RLIMIT_AS };
+    uint64_t limit[2];
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        if (sys4(__NR_prlimit64, 0, limits[i], NULL, limit) < 0 || limit[0] < SNAPSHOT_ROOM)
+            return 0;
+    return 1;
+}
+
 _Noreturn void hand_over(void)
 {
     static const char complaint[] =
         "pycontainer: " ORDINARY " cannot be executed: has its Python gone? Install pycontainer anew\n";
-    if (!*variable(SWITCH) && snapshot_is_sound())
+    if (!*variable(SWITCH) && snapshot_is_sound() && snapshot_has_room())
         sys3(__NR_execve, SNAPSHOT, call.argv, call.env);
     start_ordinary(ORDINARY, call.argv, call.env);
     xwrite(2, complaint, sizeof(complaint) - 1);

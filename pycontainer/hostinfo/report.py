@@ -8,6 +8,7 @@ programs.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 
 from pycontainer import __version__
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycontainer.base.settings import Settings
+
+SNAPSHOT_ROOM = 64 << 20  # as in csrc/launcher/front.c
 
 
 def sections(settings: Settings) -> list[tuple[str, list[Item]]]:
@@ -128,6 +131,9 @@ def _why_ordinary(path: str) -> tuple[str, str]:
         return f"{path} is damaged", f"run {make}"
     if not os.access(path, os.X_OK):
         return f"{path} is not executable", f"run {make}"
+    limits = resource.RLIMIT_DATA, resource.RLIMIT_AS
+    if any(0 <= resource.getrlimit(limit)[0] < SNAPSHOT_ROOM for limit in limits):
+        return "the limit of data or address space is too low", "ulimit -d and -v of 65536 or more"
     return "the snapshot is of another processor", f"run {make}"
 
 

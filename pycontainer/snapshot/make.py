@@ -10,6 +10,8 @@ that who starts it sees that nothing is missing.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import os
 import platform
@@ -231,6 +233,19 @@ def place(directory: str) -> Path:
     return Path(directory, "snapshot", "pycontainer")
 
 
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """In this directory, which everybody may read, one at a time makes a snapshot."""
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o755)
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def make(directory: str, paths: list[str]) -> None:
     """Make the snapshot of an installation; CannotBeMade says why there is none."""
     if platform.machine() not in MACHINES or os.sysconf("SC_PAGE_SIZE") != PAGE:
@@ -242,11 +257,13 @@ def make(directory: str, paths: list[str]) -> None:
     segments += with_facts(entry.segments(), facts, f"{directory}/ordinary/pycontainer")
     output = place(directory)
     new = output.with_name(output.name + ".new")
-    new.parent.mkdir(exist_ok=True)
-    new.parent.chmod(0o755)
-    write(new, entry.entry, merged(segments))
-    try_it(new)
-    new.rename(output)
+    with alone(output.parent):
+        try:
+            write(new, entry.entry, merged(segments))
+            try_it(new)
+            new.rename(output)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 def main(directory: str, paths: list[str]) -> int:
@@ -254,6 +271,10 @@ def main(directory: str, paths: list[str]) -> int:
     try:
         make(directory, paths)
     except (CannotBeMade, OSError, subprocess.SubprocessError) as error:
+        try:
+            place(directory).unlink(missing_ok=True)
+        except OSError:
+            sys.stderr.write(f"no new snapshot: {error}; what is there stays\n")
+            return 1
         sys.stderr.write(f"no fast start: {error}; the ordinary start is used\n")
-        place(directory).unlink(missing_ok=True)
     return 0

@@ -172,6 +172,49 @@ def test_without_it_python_starts_in_the_usual_way(command: Path, tmp_path: Path
     assert "make-snapshot" in start(command)["fix"]
 
 
+@pytest.mark.parametrize("limit", ["-d 20000", "-v 30000"])
+def test_with_less_memory_than_it_takes(command: Path, limit: str):
+    """It would be killed while the kernel maps it."""
+    status, out, _ = said("sh", "-c", f"ulimit {limit}; exec {command} info --json")
+    found = json.loads(out)["runtime"]["start"]
+    assert status == 0 and found["value"] == "ordinary" and "limit" in found["meaning"]
+    assert "ulimit" in found["mend"]
+
+
+# -- how it is made -----------------------------------------------------------------------------
+
+
+def making(directory: Path) -> list[str]:
+    script = (FAST / "make-snapshot").read_text().replace(str(FAST), str(directory))
+    (directory / "make-snapshot").write_text(script)
+    return [str(directory / "make-snapshot")]
+
+
+def test_two_make_it_at_the_same_time(command: Path, directory: Path):
+    """A package's trigger, say, and an administrator."""
+    snapshot, argv = directory / "snapshot" / "pycontainer", making(directory)
+    before = sorted(os.listdir(snapshot.parent))
+    snapshot.unlink()
+    makers = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [(maker.communicate()[1], maker.returncode) for maker in makers] == [(b"", 0)] * 3
+    assert sorted(os.listdir(snapshot.parent)) == before
+    assert start(command)["value"] == "snapshot"
+
+
+@pytest.mark.parametrize(
+    ("how", "words", "status"), [("size=10m", "no fast start", 0), ("ro", "no new snapshot", 1)]
+)
+def test_where_it_cannot_be_written(directory: Path, how: str, words: str, status: int):
+    """Nothing is left of it, and one sentence says why."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    there = directory / "snapshot"
+    script = f"mount -t tmpfs -o {how} none {there}; {making(directory)[0]}; echo $?; ls {there}"
+    _, out, error = said("unshare", "-m", "sh", "-c", script)
+    assert error.startswith(words) and error.count("\n") == 1, error
+    assert out == f"{status}\n"
+
+
 # -- what it is independent of ------------------------------------------------------------------
 
 
