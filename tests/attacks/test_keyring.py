@@ -41,7 +41,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Planter:
-    """Another user's process, with a session keyring of this name, or as many keys as it may have."""
+    """Another user's process, with a session keyring of this name, or with all keys it may have."""
 
     def __init__(self, keys: Path, name: str, uid: int = STRANGER) -> None:
         ids = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]

@@ -8,9 +8,9 @@ from pycontainer._shim import lib
 from pycontainer.cgroups.systemd import annotations
 from pycontainer.cli.commands import COMMANDS
 from pycontainer.hostinfo import features
-from pycontainer.tables.annotations import CRIU_CONFIG
 from pycontainer.plan.ops import TABLE
 from pycontainer.tables import mount_options
+from pycontainer.tables.annotations import CRIU_CONFIG
 
 LINUX = features.document()["linux"]
 
