@@ -178,7 +178,7 @@ def test_with_less_memory_than_it_takes(command: Path, limit: str):
     status, out, _ = said("sh", "-c", f"ulimit {limit}; exec {command} info --json")
     found = json.loads(out)["runtime"]["start"]
     assert status == 0 and found["value"] == "ordinary" and "limit" in found["meaning"]
-    assert "ulimit" in found["mend"]
+    assert "ulimit" in found["fix"]
 
 
 # -- how it is made -----------------------------------------------------------------------------
