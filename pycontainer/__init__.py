@@ -14,7 +14,7 @@ def _names():
         CreateArguments DEVNULL DamagedState Event ExecArguments ExitError HostError
         ImageArguments InvalidId Memory NotFound NotRunning Operation OperationError
         OutOfMemory PIPE Pids Plan Process Result RunImageArguments Runtime STDOUT Sandbox
-        SandboxError State StateError Stats UsageError create default_config explain list
+        SandboxError StartError State StateError Stats UsageError create default_config explain list
         load make_host_bundle run run_image sandbox
         """.split()
     )

@@ -50,6 +50,7 @@ from pycontainer.base.errors import InvalidId as InvalidId
 from pycontainer.base.errors import NotFound as NotFound
 from pycontainer.base.errors import NotRunning as NotRunning
 from pycontainer.base.errors import OperationError as OperationError
+from pycontainer.base.errors import StartError as StartError
 from pycontainer.base.errors import StateError as StateError
 from pycontainer.base.errors import UsageError as UsageError
 
@@ -86,6 +87,7 @@ __all__ = [
     "STDOUT",
     "Sandbox",
     "SandboxError",
+    "StartError",
     "State",
     "StateError",
     "Stats",

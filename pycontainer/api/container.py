@@ -150,7 +150,7 @@ class Container:
         StateError for a container that another process has created: `wait` waits for those, too.
         """
         if self.init is None:
-            raise StateError("this container was created by another process")
+            raise StateError("this container was created by another process", "not-a-child")
         return self.init.fileno()
 
     def wait(self, timeout: float | None = None) -> int | None:

@@ -24,7 +24,7 @@ _WRITE = 4096  # PIPE_BUF: what poll(2) promises to fit
 class ExitError(ContainerError):
     """A process ended with another status than 0, and `check` was asked for; `result` has it."""
 
-    code = "exit"
+    category = "exit"
 
     def __init__(self, result: Completed) -> None:
         super().__init__(f"{' '.join(result.args)}: exit status {result.exit_status}")
@@ -104,12 +104,12 @@ class Process:
         """Send a signal, by number or name; StateError when it has ended."""
         number = parse_signal(signal) if isinstance(signal, str) else int(signal)
         if self.child.reap() or not send_signal(self.child.fileno(), number):
-            raise StateError("no such process")
+            raise StateError("no such process", "no-process")
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of its terminal."""
         if self.terminal is None:
-            raise StateError("the process has no terminal")
+            raise StateError("the process has no terminal", "no-terminal")
         termios.tcsetwinsize(self.terminal, (rows, columns))
 
     def communicate(self, input: bytes = b"", timeout: float | None = None) -> tuple[bytes, bytes]:

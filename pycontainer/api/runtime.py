@@ -221,7 +221,7 @@ class Runtime:
                 raw = jsonfast.dumps(dict(config)).encode()
                 document = jsonfast.loads(raw)
             except ValueError as error:
-                raise ConfigError(f"read config: {error}") from None
+                raise ConfigError(f"read config: {error}", "unreadable") from None
         crun_annotations.warn(document, self.settings)
         changed = crun_annotations.with_receiver(document, {}, self.trust_annotations)
         if changed is not document:

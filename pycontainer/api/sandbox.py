@@ -54,7 +54,7 @@ json.dump(answer, answers)
 class SandboxError(ContainerError):
     """A function in a sandbox raised, was stopped, or returned no JSON; `result` has the rest."""
 
-    code = "sandbox"
+    category = "sandbox"
 
     def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)

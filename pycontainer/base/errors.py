@@ -1,13 +1,18 @@
 """The one vocabulary of failures; every text that a client searches for is in CLIENT_TEXTS.
 
-An error is one line: lower case, `verb object: reason (where it comes from)`. The command line
-prints it and logs it once; a traceback never reaches a user. Imports nothing but `posix`, because
-every command loads this file.
+An error is a value: a class (what kind of thing went wrong), a code (what exactly), and facts. Its
+message is made of them: lower case, `verb object: reason`. The command line prints one line and
+logs it once; a traceback never reaches a user. docs/errors.md lists the codes. Imports nothing but
+`posix`, because every command loads this file.
 """
 
 from __future__ import annotations
 
 from posix import strerror
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 # Texts that engines search in our output. Left: our name for it; right: the words, which must not
 # change. The client that looks for it stands beside it.
@@ -40,26 +45,53 @@ def cut(text: str, room: int = MESSAGE_MAX) -> str:
 class ContainerError(Exception):
     """Anything that pycontainer refuses or fails to do; `str()` is the line for the user.
 
-    `code` is a stable word for programs, `field` the JSON path in config.json (or ""); `source` is
-    the option that has set the field in its place.
+    `code` is a stable word for programs (the class's category, where nothing more precise is
+    known) and `params` are the facts that belong to it, e.g. the `value` that was refused. `field`
+    is the JSON path in config.json, `source` the option that has set the field in its place.
+    `operation` is what failed, `path` the file that it was about, `errno` the kernel's number;
+    `hint` what to do. Each is "" or 0 when it does not apply.
     """
 
-    code = "error"
+    category = "error"
     source = ""
 
-    def __init__(self, message: str, *, field: str = "", hint: str = "") -> None:
-        self.message = cut(message)
+    def __init__(
+        self,
+        text: str,
+        code: str = "",
+        field: str = "",
+        *,
+        operation: str = "",
+        errno: int | None = 0,
+        path: str = "",
+        hint: str = "",
+        **params: Any,
+    ) -> None:
+        self.message = cut(text)
         super().__init__(self.message)
+        self.code = code or self.category
         self.field = field
+        self.operation = operation
+        self.errno = errno or 0
+        self.path = path
         self.hint = hint
+        self.params = params
+
+    @classmethod
+    def of(cls, verb: str, path: str, error: OSError | int, /, **details: Any) -> Self:
+        """`VERB PATH: REASON`, for an OSError or its number."""
+        errno = error if isinstance(error, int) else error.errno or 0
+        facts = {"operation": verb, "errno": errno, "path": path, **details}
+        return cls(f"{verb} {path}: {os_reason(errno)}", "os-error", **facts)
+
+    def place(self) -> str:
+        """Where it comes from, in words; "" when that is not known."""
+        return f"from {self.source or self.field}" if self.field else ""
 
     def __str__(self) -> str:
-        text = self.message
-        if self.field:
-            text += f" (from {self.source or self.field})"
-        if self.hint:
-            text += f"; {self.hint}"
-        return text
+        place = self.place()
+        text = f"{self.message} ({place})" if place else self.message
+        return f"{text}; {self.hint}" if self.hint else text
 
 
 class ConfigError(ContainerError):
@@ -68,10 +100,12 @@ class ConfigError(ContainerError):
     `clause` names the part of runtime-spec 1.3 that says so, e.g. "config.md#mounts".
     """
 
-    code = "config"
+    category = "config"
 
-    def __init__(self, message: str, *, field: str = "", clause: str = "", hint: str = "") -> None:
-        super().__init__(message, field=field, hint=hint)
+    def __init__(
+        self, text: str, code: str = "", field: str = "", clause: str = "", **details: Any
+    ) -> None:
+        super().__init__(text, code, field, **details)
         self.clause = clause
 
     def __str__(self) -> str:
@@ -88,34 +122,34 @@ class ConfigError(ContainerError):
 class UsageError(ContainerError):
     """The command line is wrong: unknown flag, missing argument."""
 
-    code = "usage"
+    category = "usage"
 
 
 class StateError(ContainerError):
     """The container's status does not allow the operation, or there is no such container."""
 
-    code = "state"
+    category = "state"
 
 
 class InvalidId(StateError):
     """The words that should name a container cannot be a name."""
 
     def __init__(self) -> None:
-        super().__init__(CLIENT_TEXTS["invalid_id"])
+        super().__init__(CLIENT_TEXTS["invalid_id"], "invalid-id")
 
 
 class NotFound(StateError):
     """There is no such container, or it has been removed meanwhile."""
 
     def __init__(self) -> None:
-        super().__init__(CLIENT_TEXTS["does_not_exist"])
+        super().__init__(CLIENT_TEXTS["does_not_exist"], "not-found")
 
 
 class AlreadyExists(StateError):
     """The name is that of another container."""
 
     def __init__(self) -> None:
-        super().__init__(CLIENT_TEXTS["exists"])
+        super().__init__(CLIENT_TEXTS["exists"], "exists")
 
 
 class NotRunning(StateError):
@@ -123,57 +157,49 @@ class NotRunning(StateError):
 
     def __init__(self, *, doing: str = "", hint: str = "") -> None:
         words = f"{doing}: " if doing else ""
-        super().__init__(words + CLIENT_TEXTS["not_running"], hint=hint)
+        super().__init__(words + CLIENT_TEXTS["not_running"], "not-running", hint=hint)
 
 
 class DamagedState(StateError):
     """The container's state file makes no sense: only `delete --force` helps."""
 
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__(text, "damaged-state", hint=hint)
+
 
 class HostError(ContainerError):
     """The host cannot do it: kernel too old, no cgroup mounted, missing privilege."""
 
-    code = "host"
+    category = "host"
 
 
 class OperationError(ContainerError):
-    """An operation of the plan failed: which one, with what errno, for which field.
+    """An operation failed: which one, with what errno, for which field.
 
-    `step`/`total` locate it in the plan (0 when it is not an operation of a plan), `errno` is the
-    kernel's number (0 when the failure has none).
+    `step`/`total` locate it in the plan (-1 and 0 when it is not an operation of a plan).
     """
 
-    code = "operation"
+    category = "operation"
 
     def __init__(
-        self,
-        message: str,
-        *,
-        errno: int = 0,
-        step: int = -1,
-        total: int = 0,
-        kind: str = "",
-        field: str = "",
-        hint: str = "",
+        self, text: str, code: str = "", *, step: int = -1, total: int = 0, **details: Any
     ) -> None:
-        super().__init__(message, field=field, hint=hint)
-        self.errno = errno
+        super().__init__(text, code, **details)
         self.step = step
         self.total = total
-        self.kind = kind
 
-    def __str__(self) -> str:
-        text = self.message
-        where = []
-        if self.total:
-            where.append(f"operation {self.step} of {self.total}")
-        if self.field:
-            where.append(f"from {self.source or self.field}")
-        if where:
-            text += " (" + "; ".join(where) + ")"
-        if self.hint:
-            text += f"; {self.hint}"
-        return text
+    def place(self) -> str:
+        """The operation's number, and the field."""
+        where = [f"operation {self.step} of {self.total}"] if self.total else []
+        where += [super().place()] if self.field else []
+        return "; ".join(where)
+
+
+class StartError(OperationError):
+    """The container's process, or one of `exec`, could not be started."""
+
+    def __init__(self, text: str, code: str = "", **details: Any) -> None:
+        super().__init__(f"{CLIENT_TEXTS['start_failed']}: {text}", code, **details)
 
 
 def os_reason(errno: int) -> str:
@@ -182,10 +208,9 @@ def os_reason(errno: int) -> str:
     return text[:1].lower() + text[1:]
 
 
-def check(result: int, message: str, *, field: str = "", kind: str = "") -> int:
+def check(result: int, operation: str, *, field: str = "") -> int:
     """Return a shim function's result, or raise OperationError when it is a negative errno."""
     if result < 0:
-        raise OperationError(
-            f"{message}: {os_reason(-result)}", errno=-result, field=field, kind=kind
-        )
+        text = f"{operation}: {os_reason(-result)}"
+        raise OperationError(text, "os-error", field=field, operation=operation, errno=-result)
     return result

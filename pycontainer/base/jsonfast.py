@@ -20,14 +20,18 @@ _STACK = 4 << 20  # bytes; twice of what so many levels take
 _SPACE = " \t\n\r"  # RFC 8259, section 2
 
 
+class _NumberError(ValueError):
+    """Of a number; what `int` itself raises is not."""
+
+
 def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _NumberError(f"{name} is not a JSON number")
 
 
 def _float(text: str) -> float:
     value = float(text)
     if value - value != 0.0:  # an infinity: what Go's decoder calls out of range
-        raise ValueError(f"number {text[:40]} is out of range")
+        raise _NumberError(f"number {text[:40]} is out of range")
     return value
 
 
@@ -119,7 +123,7 @@ def _located(message: str, text: str, at: int) -> str:
 def _syntax_error(error: ValueError, text: str) -> str:
     at = getattr(error, "pos", -1)  # a JSONDecodeError has it; our own number errors do not
     if at < 0:
-        told = "number is out of range" if "digits" in str(error) else str(error)
+        told = str(error) if isinstance(error, _NumberError) else "number is out of range"
         return _offence(told, text)
     message = str(getattr(error, "msg", error)).removesuffix(" at")
     return _located(message[:1].lower() + message[1:], text, at)

@@ -155,8 +155,11 @@ class Cgroup:
         if int(write.value) <= usage:
             raise OperationError(
                 f"set memory limit {write.value}: current usage is {usage} bytes",
+                "limit-below-usage",
                 field=write.field,
-                kind="cgroup_write",
+                operation="cgroup_write",
+                value=write.value,
+                usage=usage,
             )
 
     def _raise(self, write: Write, error: OSError) -> None:
@@ -244,8 +247,8 @@ class Cgroup:
             except OSError as error:
                 raise OperationError(
                     f"chown {path} to {uid}: {os_reason(error.errno or 0)}",
-                    errno=error.errno or 0,
-                    kind="cgroup_delegate",
+                    errno=error.errno,
+                    operation="cgroup_delegate",
                 ) from None
 
     # -- entering -------------------------------------------------------------------------

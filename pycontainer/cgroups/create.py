@@ -107,11 +107,8 @@ def _make(directory: str, tops: tuple[str, ...], made: list[str]) -> bool:
 
 
 def _failed(directory: str, number: int) -> OperationError:
-    return OperationError(
-        f"create cgroup {directory}: {os_reason(number)}",
-        errno=number,
-        kind="cgroup_create",
-        field=FIELD,
+    return OperationError.of(
+        "create cgroup", directory, number, operation="cgroup_create", field=FIELD
     )
 
 
@@ -123,13 +120,14 @@ def check_fit(paths: CgroupPaths, directory: str = "") -> None:
     if pids:
         raise StateError(
             f"container's cgroup is not empty: {len(pids)} process(es) found",
+            "cgroup-not-empty",
             field=FIELD,
             hint=f"in {directory}: {' '.join(str(pid) for pid in pids[:5])}",
         )
     from pycontainer.cgroups.processes import frozen
 
     if frozen(paths):
-        raise StateError("container's cgroup unexpectedly frozen", field=FIELD)
+        raise StateError("container's cgroup unexpectedly frozen", "cgroup-frozen", field=FIELD)
 
 
 # -- v1 ------------------------------------------------------------------------------------
@@ -231,8 +229,11 @@ def _settle_type(directories: list[str], plan: ResourcePlan | None) -> None:
             raise HostError(
                 f"enter cgroup {directory}: it is of type {kind!r}, which cannot have limits of "
                 f"{', '.join(asked)}",
-                field=FIELD,
+                "cgroup-invalid" if kind == "domain invalid" else "cgroup-threaded",
+                FIELD,
+                path=directory,
                 hint="choose a path that is not below a cgroup with processes of its own",
+                type=kind,
             )
         if kind == "domain invalid":
             write_text(directory + "/cgroup.type", "threaded")
@@ -252,13 +253,18 @@ def go_without(
         error = _failed(directory, number)
         error.hint = _why(paths)
         raise error
-    reason = f"cannot create {directory}: {os_reason(number)}" if lost else "no cgroup is mounted"
+    code, reason = "not-mounted", "no cgroup is mounted"
+    if lost:
+        code = "no-cgroup" if directory == paths.unified else "no-hierarchy"
+        reason = f"cannot create {directory}: {os_reason(number)}"
     asked = _asked(paths, plan, rootless, lost)
     if asked or paths.explicit:
         raise HostError(
             f"set {', '.join(asked) or 'the cgroup path'}: {reason}",
-            field=FIELD if paths.explicit else "linux.resources",
+            code,
+            FIELD if paths.explicit else "linux.resources",
             hint=f"{_why(paths)}; or leave the limits out",
+            controller=asked[0].split(".")[2] if asked else "",
         )
     left = paths.without(set(lost))
     if left.mode == "none":

@@ -6,7 +6,7 @@ be given to what is below it.
 
 from __future__ import annotations
 
-from pycontainer.base.errors import OperationError, os_reason
+from pycontainer.base.errors import OperationError
 from pycontainer.cgroups.create import _enable, _make, _mark
 from pycontainer.linux.files import read_text, write_text
 
@@ -31,10 +31,8 @@ def hand_down(cgroup: Cgroup, directory: str, uid: int, pid: int) -> None:
             level = f"{level}/{name}"
     except OSError as error:
         number = error.errno or 0
-        raise OperationError(
-            f"delegate cgroup {directory}: {os_reason(number)}",
-            errno=number,
-            kind="cgroup_delegate",
+        raise OperationError.of(
+            "delegate cgroup", directory, number, operation="cgroup_delegate"
         ) from None
     if uid:
         cgroup.delegate(uid, directory)

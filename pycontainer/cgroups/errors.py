@@ -12,6 +12,8 @@ from pycontainer.linux.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pycontainer.cgroups.resources.writes import Write
 
 KIND = "cgroup_write"
@@ -27,17 +29,20 @@ UNIFIED = "boot with systemd.unified_cgroup_hierarchy=1"
 def missing_controller(write: Write, paths: CgroupPaths) -> HostError:
     """The error for a limit whose controller the container has no cgroup in."""
     name = write.controller
-    where = "cgroup v2" if paths.mode == "v2" else "cgroup v1"
     if paths.mode == "none":
         return HostError(
             f"set {write.file}: no cgroup could be created or joined",
-            field=write.field,
+            "no-cgroup",
+            write.field,
             hint="leave the limit out, or have a cgroup delegated to this user: pycontainer info",
         )
+    where, code = ("v2", "no-controller-v2") if paths.mode == "v2" else ("v1", "no-hierarchy")
     return HostError(
-        f"set {write.file}: {where} has no controller {name!r} mounted here",
-        field=write.field,
+        f"set {write.file}: cgroup {where} has no controller {name!r} mounted here",
+        code,
+        write.field,
         hint="leave the limit out, or have root mount the controller",
+        controller=name,
     )
 
 
@@ -45,19 +50,30 @@ def write_failed(write: Write, paths: CgroupPaths, error: OSError) -> OperationE
     """The error for a refused write: file, value, field, reason, and what to do about it."""
     number = error.errno or 0
     directory = paths.directory(write.controller)
+    code = "write-refused"
+    facts: dict[str, Any] = {"value": write.value, "controller": write.controller}
+    hint = ""
+    if number == ENOENT and paths.mode == "v2":
+        hint = _unavailable(write.controller, directory)
+        code = "no-controller" if hint else code
+    if number == EBUSY and write.controller == "memory":
+        code = "memory-in-use"
+        facts["usage"] = usage = _text(f"{directory}/memory.usage_in_bytes")
+        facts["peak"] = peak = _text(f"{directory}/memory.max_usage_in_bytes")
+        hint = f"current usage is {usage} bytes, peak usage {peak} bytes"
     return OperationError(
         f"write {write.value!r} to {directory}/{write.file}: {os_reason(number)}",
-        errno=number,
-        kind=KIND,
+        code,
         field=write.field,
-        hint=_hint(write, paths, directory, number),
+        operation=KIND,
+        errno=number,
+        path=f"{directory}/{write.file}",
+        hint=hint or _hint(write, directory, number),
+        **facts,
     )
 
 
-def _hint(write: Write, paths: CgroupPaths, directory: str, number: int) -> str:
-    if number == ENOENT and paths.mode == "v2":
-        if hint := _unavailable(write.controller, directory):
-            return hint
+def _hint(write: Write, directory: str, number: int) -> str:
     if number == ENOENT and write.file.startswith("memory.memsw"):
         return "the kernel accounts no swap; boot it with swapaccount=1 or leave swap out"
     if number == ENOENT:
@@ -73,10 +89,6 @@ def _hint(write: Write, paths: CgroupPaths, directory: str, number: int) -> str:
 
 def _value_hint(write: Write, directory: str, number: int) -> str:
     """Why this value, of this file, is not acceptable."""
-    if number == EBUSY and write.controller == "memory":
-        usage = _text(f"{directory}/memory.usage_in_bytes")
-        peak = _text(f"{directory}/memory.max_usage_in_bytes")
-        return f"current usage is {usage} bytes, peak usage {peak} bytes"
     if write.controller == "cpuset" and number in (EACCES, EINVAL, ERANGE, ENODEV):
         parent = directory[: directory.rindex("/")]
         for name in (write.file, write.file + ".effective"):

@@ -113,11 +113,13 @@ def resolve(cgroups_path: str, container_id: str, layout: Layout) -> CgroupPaths
         # The root of a hierarchy or the runtime's own cgroup: a later kill would hit the host.
         raise ConfigError(
             f"{cgroups_path!r} is not below the top of the cgroup hierarchy",
-            field=FIELD,
-            clause="config-linux.md#cgroups-path",
+            "wrong-path",
+            FIELD,
+            "config-linux.md#cgroups-path",
+            value=cgroups_path,
         )
     if not _encodable(inner):
-        raise ConfigError("not a valid path", field=FIELD, clause="config-linux.md#cgroups-path")
+        raise ConfigError("not a valid path", "wrong-path", FIELD, "config-linux.md#cgroups-path")
     absolute = cgroups_path.startswith("/")
     directories = {}
     for hierarchy in layout.hierarchies:

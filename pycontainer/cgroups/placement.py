@@ -68,8 +68,8 @@ class Placement:
                         continue
                     raise OperationError(
                         f"move process {pid} into {directory}: {os_reason(error.errno or 0)}",
-                        errno=error.errno or 0,
-                        kind="cgroup_enter",
+                        errno=error.errno,
+                        operation="cgroup_enter",
                         field="linux.cgroupsPath",
                     ) from None
 
@@ -80,7 +80,7 @@ def place(paths: CgroupPaths, sub_paths: Iterable[str] = ()) -> Placement:
     for names, relative in _split_sub_paths(sub_paths):
         for name in names or list(directories):
             if name not in directories:
-                raise StateError(f"unknown controller {name} in SubCgroupPaths")
+                raise StateError(f"unknown controller {name} in SubCgroupPaths", "unknown")
             directories[name] = _below(directories[name], relative)
     v1 = dict.fromkeys(path for name, path in directories.items() if name)
     return Placement(tuple(v1), directories.get("", ""))
@@ -106,11 +106,8 @@ def _open(path: str, flags: int) -> int:
     try:
         return posix.open(path, flags)
     except OSError as error:
-        raise OperationError(
-            f"open {path}: {os_reason(error.errno or 0)}",
-            errno=error.errno or 0,
-            kind="cgroup_enter",
-            field="linux.cgroupsPath",
+        raise OperationError.of(
+            "open", path, error, operation="cgroup_enter", field="linux.cgroupsPath"
         ) from None
 
 
@@ -151,7 +148,7 @@ def _below(base: str, relative: str) -> str:
         if part in ("", "."):
             continue
         if part == ".." or "\0" in part:
-            raise StateError(f"bad sub cgroup path: {relative}")
+            raise StateError(f"bad sub cgroup path: {relative}", "wrong-path")
         directory += "/" + part
         try:
             is_directory = S_ISDIR(posix.lstat(directory).st_mode)
@@ -159,8 +156,8 @@ def _below(base: str, relative: str) -> str:
             if error.errno not in (ENOENT, ENOTDIR):
                 raise
             raise StateError(
-                f"enter cgroup {relative}: {directory}: no such file or directory"
+                f"enter cgroup {relative}: {directory}: no such file or directory", "no-cgroup"
             ) from None
         if not is_directory:
-            raise StateError(f"bad sub cgroup path: {relative}")
+            raise StateError(f"bad sub cgroup path: {relative}", "wrong-path")
     return directory

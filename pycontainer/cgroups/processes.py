@@ -71,7 +71,7 @@ def freeze(paths: CgroupPaths, deadline_s: float) -> None:
             done = _freeze_v2(paths.unified, deadline_s)
         else:
             raise OperationError(
-                "freeze container: it has no cgroup with a freezer", kind="cgroup_freeze"
+                "freeze container: it has no cgroup with a freezer", operation="cgroup_freeze"
             )
     except OSError as error:
         raise _failed("freeze", error) from None
@@ -79,7 +79,7 @@ def freeze(paths: CgroupPaths, deadline_s: float) -> None:
         thaw(paths)
         raise OperationError(
             f"freeze container: not all processes stopped within {deadline_s:g} s",
-            kind="cgroup_freeze",
+            operation="cgroup_freeze",
         )
 
 
@@ -202,8 +202,8 @@ def _signal(pids: list[int], signal: int) -> None:
                 hint = "it belongs to another user" if error.errno == EPERM else ""
                 raise OperationError(
                     f"signal process {pid}: {os_reason(error.errno or 0)}",
-                    errno=error.errno or 0,
-                    kind="cgroup_kill",
+                    errno=error.errno,
+                    operation="cgroup_kill",
                     hint=hint,
                 ) from None
 
@@ -315,10 +315,11 @@ def remove_directory(directory: str, deadline_s: float, recursive: bool) -> None
 
 def _stuck(directory: str, number: int) -> OperationError:
     """Who keeps the cgroup: pid, name, state and the kernel function it waits in."""
-    return OperationError(
-        f"remove cgroup {directory}: {os_reason(number)}",
-        errno=number,
-        kind="cgroup_delete",
+    return OperationError.of(
+        "remove cgroup",
+        directory,
+        number,
+        operation="cgroup_delete",
         hint="; ".join(describe(pid) for pid in processes(directory)[:3]),
     )
 
@@ -342,5 +343,5 @@ def _failed(verb: str, error: OSError) -> OperationError:
     return OperationError(
         f"{verb} container: {error.filename or 'cgroup'}: {os_reason(number)}",
         errno=number,
-        kind=f"cgroup_{verb}",
+        operation=f"cgroup_{verb}",
     )

@@ -233,7 +233,7 @@ def _claim(root: str) -> None:
         posix.chmod(root, 0o1700)
     except OSError as error:
         hint = "$XDG_RUNTIME_DIR must name a directory of the user; log in again, or give --root"
-        raise UsageError(f"make {root}: {os_reason(error.errno or 0)}", hint=hint) from None
+        raise UsageError.of("make", root, error, hint=hint) from None
 
 
 def fill_standard_descriptors() -> None:

@@ -6,7 +6,7 @@ itself. A traceback is never printed; with --debug its locations go to the log.
 
 from __future__ import annotations
 
-from pycontainer.base.errors import ContainerError, OperationError, StateError, os_reason
+from pycontainer.base.errors import ContainerError, OperationError, StateError, cut, os_reason
 from pycontainer.base.settings import NAME
 from pycontainer.cli import log, runc_errors
 from pycontainer.cli.commands import UnknownCommand
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED_STATUS = 128 + 2
 UNKNOWN_COMMAND_STATUS = 3
+_FACTS = ("field", "operation", "path", "errno", "hint")
+_VALUE_MAX = 1024  # characters of a param in the log
 
 
 def report(error: BaseException, session: Session) -> int:
@@ -51,26 +53,30 @@ def report(error: BaseException, session: Session) -> int:
 def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
     """The message for people and the keys for programs."""
     if isinstance(error, ContainerError):
-        extra: dict[str, Any] = {"code": error.code, "field": error.field, "hint": error.hint}
-        step = getattr(error, "step", -1)
-        if step >= 0:
-            extra["step"] = step
-        extra["errno"] = getattr(error, "errno", 0)
-        text = runc_errors.line(error)
-        return text, {key: value for key, value in extra.items() if value or key == "step"}
+        extra: dict[str, Any] = {"category": error.category, "code": error.code}
+        extra |= {name: getattr(error, name) for name in _FACTS if getattr(error, name)}
+        if isinstance(error, OperationError) and error.step >= 0:
+            extra["step"] = error.step
+        if error.params:
+            extra["params"] = {key: _shown(value) for key, value in error.params.items()}
+        return runc_errors.line(error), extra
     if isinstance(error, OSError) and error.errno:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         reason = os_reason(error.errno)
         message = f"{' -> '.join(names)}: {reason}" if names else reason
-        return message, {"code": "host", "errno": error.errno}
+        return message, {"category": "host", "code": "os-error", "errno": error.errno}
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", {"code": "interrupted"}
+        return "interrupted", {"category": "interrupted", "code": "interrupted"}
     if isinstance(error, ImportError):  # files of ours that are missing, or cannot be read now
-        return f"load {NAME}: {error}", {"code": "host"}
+        return f"load {NAME}: {error}", {"category": "host", "code": "not-installed"}
     if isinstance(error, MemoryError):
-        return "out of memory", {"code": "host"}
+        return "out of memory", {"category": "host", "code": "no-memory"}
     text = f"internal error: {type(error).__name__}: {error}".removesuffix(": ")
-    return f"{text} (at {_innermost(error)})", {"code": "internal"}
+    return f"{text} (at {_innermost(error)})", {"category": "internal", "code": "internal"}
+
+
+def _shown(value: Any) -> Any:
+    return cut(value, _VALUE_MAX) if type(value) is str else value
 
 
 def _locations(error: BaseException) -> list[str]:
@@ -104,7 +110,7 @@ def _add_advice(error: BaseException, session: Session) -> None:
         from pycontainer.diagnose import containers
 
         error.hint = error.hint or containers.advice(error, *session.looked_for)
-    elif isinstance(error, OperationError) and error.kind == "connect":
+    elif isinstance(error, OperationError) and error.operation == "connect":
         from pycontainer.diagnose import hints
 
         error.hint = hints.unanswered(error.errno)

@@ -11,7 +11,7 @@ import posix
 import time
 
 from pycontainer.base import jsonfast
-from pycontainer.base.errors import HostError, cut, os_reason
+from pycontainer.base.errors import HostError, cut
 from pycontainer.base.settings import NAME, absolute
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def create(path: str) -> None:
     try:
         posix.close(posix.open(path, _APPEND, 0o644))
     except OSError as error:
-        raise HostError(f"open {path}: {os_reason(error.errno or 0)}", field="--log") from None
+        raise HostError.of("open", path, error, field="--log") from None
 
 
 def write(path: str, as_json: bool, record: Record) -> None:

@@ -6,331 +6,210 @@ runc's main branch; where 1.1 says it in other words, the part that both share i
 
 from __future__ import annotations
 
-import re
 import sys
 
-from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, ContainerError, OperationError
+from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, ContainerError, StartError, cut
 from pycontainer.base.settings import NAME
 from pycontainer.cli.options import WrongCount
 from pycontainer.plan.ops import CONTAINER, TABLE
 
-_VALUE = r'is "(.*)",'
-_V1 = r"cpuset|devices|memory|cpu|cpuacct|cpu,cpuacct|pids|blkio|hugetlb|freezer|rdma|systemd"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _START = CLIENT_TEXTS["start_failed"] + ": "
 _IN_INIT = "error during container init: "
 _OWN_WORDS = ("find_program", "exec", "hook")  # whose messages are worded as runc's already
+_BOTH_MAPPINGS = "id-mapped mounts must have both uid and gid mappings specified"
+_OF_DEADLINE = "scheduler runtime/deadline/period can only be specified for SchedDeadline policy"
 
-# (field, part of our message, runc's words): of the groups that the two have matched, {0} is the
-# first one.
-Rows = tuple[tuple[str, str, str], ...]
-CONFIG: Rows = (
-    (r"process|process\.args", r"^is required$", "process property must not be empty"),
-    (r"process\.args", r"is (?:required|empty)|must not be empty", "args must not be empty"),
-    (r"process\.cwd", r'is required|is ""', "Cwd property must not be empty"),
-    (r"process\.cwd", r"must be an absolute path", "Cwd must be an absolute path"),
-    (
-        r"process\.env\[\d+\]",
-        r'is "=.*must be NAME=value',
-        "invalid environment variable: name cannot be empty",
+# "FIELD CODE": runc's words. In a field, [] stands for an index or a key, which the words have as
+# {index} and {key}; in the words, {value} and others are params of the error, {name} is what a
+# value has before its "=". "*" is any code; the namespace that is missing may follow a code.
+CONFIG: dict[str, str] = {
+    "process.args no-process": "process property must not be empty",
+    "process.args required": "args must not be empty",
+    "process.args empty": "args must not be empty",
+    "process.cwd required": "Cwd property must not be empty",
+    "process.cwd empty": "Cwd property must not be empty",
+    "process.cwd not-absolute": "Cwd must be an absolute path",
+    "process.env[] empty": "invalid environment variable: name cannot be empty",
+    "process.env[] wrong-form": "invalid environment variable: missing '='",
+    "process.env[] nul": 'invalid environment variable "{name}": contains nul byte (\\x00)',
+    "process.rlimits[].type unknown": "wrong rlimit value: {value}",
+    "process.rlimits[].type wrong-form": "wrong rlimit value: {value}",
+    "process.user.additionalGids[] unmapped-id": (
+        "unable to setup user: setgroups: invalid argument"
     ),
-    (
-        r"process\.env\[\d+\]",
-        r"must be NAME=value",
-        "invalid environment variable: missing '='",
+    "process.scheduler.policy required": "scheduler policy is required",
+    "process.scheduler.policy not-one-of": "invalid scheduler policy: {value}",
+    "process.scheduler.flags[] not-one-of": "invalid scheduler flag: {value}",
+    "process.scheduler.nice out-of-range": "invalid scheduler.nice: {value}",
+    "process.scheduler.priority wrong-policy": (
+        "scheduler.priority can only be specified for SchedFIFO or SchedRR policy"
     ),
-    (
-        r"process\.env\[\d+\]",
-        r'is "([^=]*)=.*must not have NUL',
-        'invalid environment variable "{0}": contains nul byte (\\x00)',
-    ),
-    (r"process\.rlimits\[\d+\]\.type", r'is "(.*)", (?:which|must)', "wrong rlimit value: {0}"),
-    (
-        r"process\.user\.(uid|gid)",
-        r"is (\d+), which linux\..* does not map",
-        "cannot set{0} to unmapped {0} {1} in user namespace",
-    ),
-    (
-        r"process\.user\.additionalGids.*",
-        r"which linux\..* does not map",
-        "unable to setup user: setgroups: invalid argument",
-    ),
-    (r"process\.scheduler\.policy", r"is required", "scheduler policy is required"),
-    (r"process\.scheduler\.policy", _VALUE, "invalid scheduler policy: {0}"),
-    (r"process\.scheduler\.flags\[\d+\]", _VALUE, "invalid scheduler flag: {0}"),
-    (r"process\.scheduler\.nice", r"is (-?\d+),", "invalid scheduler.nice: {0}"),
-    (
-        r"process\.scheduler\.priority",
-        r"is only for",
-        "scheduler.priority can only be specified for SchedFIFO or SchedRR policy",
-    ),
-    (
-        r"process\.scheduler\.(?:runtime|deadline|period)",
-        r"is only for",
-        "scheduler runtime/deadline/period can only be specified for SchedDeadline policy",
-    ),
-    (r"process\.ioPriority\.priority", r"is (-?\d+),", "invalid ioPriority.Priority: {0}"),
-    (r"process\.ioPriority\.class", _VALUE, 'invalid ioPriority.Class: "{0}"'),
-    (r"process\.execCPUAffinity\.initial", r"", "bad CPUAffinity.Initial"),
-    (r"process\.execCPUAffinity\.final", r"", "bad CPUAffinity.Final"),
-    (r"root", r"is required", "root must be specified"),
-    (
-        r"(hostname|domainname)",
-        r"needs a uts namespace",
-        "unable to set {0} without a private UTS namespace",
-    ),
-    (
-        r"linux\.(?:maskedPaths|readonlyPaths)",
-        r"needs a mount namespace",
-        "unable to restrict sys entries without a private MNT namespace",
-    ),
-    (
-        r"linux\.namespaces\[\d+\]\.type",
-        _VALUE + " must be one of",
-        'namespace {{"{0}" ""}} does not exist',
-    ),
-    (
-        r"linux\.namespaces\[\d+\]\.type",
-        r"is (\w+) a second time",
-        'malformed spec file: duplicated ns {{"{0}" ""}}',
-    ),
-    (
-        r"linux\.([ug]id)Mappings",
-        r"is required for a new user namespace",
-        "user namespaces enabled, but no {0} mappings found",
-    ),
-    (
-        r"linux\.[ug]idMappings",
-        r"is not what",
-        "user namespaces enabled, but both namespace path and non-matching mapping specified"
-        " -- you may only provide one",
-    ),
-    (
-        r"linux\.[ug]idMappings",
-        r"needs a user namespace",
-        "user namespace mappings specified, but user namespace isn't enabled in the config",
-    ),
-    (
-        r"linux\.timeOffsets",
-        r"a joined one",
+    "process.scheduler.runtime wrong-policy": _OF_DEADLINE,
+    "process.scheduler.deadline wrong-policy": _OF_DEADLINE,
+    "process.scheduler.period wrong-policy": _OF_DEADLINE,
+    "process.ioPriority.priority out-of-range": "invalid ioPriority.Priority: {value}",
+    "process.ioPriority.class not-one-of": 'invalid ioPriority.Class: "{value}"',
+    "process.execCPUAffinity.initial *": "bad CPUAffinity.Initial",
+    "process.execCPUAffinity.final *": "bad CPUAffinity.Final",
+    "root required": "root must be specified",
+    "linux.namespaces[].type not-one-of": 'namespace {{"{value}" ""}} does not exist',
+    "linux.namespaces[].type duplicate": 'malformed spec file: duplicated ns {{"{value}" ""}}',
+    "linux.timeOffsets joined-namespace": (
         "time namespace enabled, but both namespace path and time offsets specified"
-        " -- you may only provide one",
+        " -- you may only provide one"
     ),
-    (
-        r"linux\.timeOffsets",
-        r"no one",
-        "time namespace offsets specified, but time namespace isn't enabled in the config",
+    "linux.timeOffsets needs-namespace": (
+        "time namespace offsets specified, but time namespace isn't enabled in the config"
     ),
-    (
-        r'linux\.sysctl\["(.*)"\]',
-        r"needs an? ipc namespace|own ipc namespace",
-        'sysctl "{0}" is not allowed in the hosts ipc namespace',
+    "linux.sysctl[] needs-namespace ipc": (
+        'sysctl "{key}" is not allowed in the hosts ipc namespace'
     ),
-    (
-        r'linux\.sysctl\["(.*)"\]',
-        r"needs an? network namespace|own network namespace",
-        'sysctl "{0}" not allowed in host network namespace',
+    "linux.sysctl[] needs-namespace network": (
+        'sysctl "{key}" not allowed in host network namespace'
     ),
-    (
-        r'linux\.sysctl\["(.*)"\]',
-        r"is set by hostname",
-        'sysctl "{0}" is not allowed as it conflicts with the OCI "hostname" field',
+    "linux.sysctl[] needs-namespace user": (
+        "setting ucounts without a user namespace not allowed: {key}"
     ),
-    (
-        r'linux\.sysctl\["(user\..*)"\]',
-        r"needs an? user namespace",
-        "setting ucounts without a user namespace not allowed: {0}",
+    "linux.sysctl[] exclusive": (
+        'sysctl "{key}" is not allowed as it conflicts with the OCI "hostname" field'
     ),
-    (r'linux\.sysctl\["(.*)"\]', r"", 'sysctl "{0}" is not in a separate kernel namespace'),
-    (
-        r"linux\.netDevices",
-        r"needs a network namespace",
-        "unable to move network devices without a NET namespace",
+    "linux.sysctl[] *": 'sysctl "{key}" is not in a separate kernel namespace',
+    "linux.netDevices needs-namespace": ("unable to move network devices without a NET namespace"),
+    "linux.netDevices[] wrong-name": 'invalid network device name "{value}"',
+    "linux.netDevices[].name wrong-name": 'invalid network device name "{value}"',
+    "linux.rootfsPropagation not-one-of": "rootfsPropagation={value} is not supported",
+    "linux.personality.domain not-one-of": "invalid personality domain {value}",
+    "linux.devices[].type wrong-form": 'invalid device type "{value}"',
+    "linux.resources.devices[].type not-one-of": 'invalid cgroup device type "{value}"',
+    "linux.resources.devices[].access empty": ("device access at {index} field cannot be empty"),
+    "linux.seccomp.defaultAction not-allowed": ("SCMP_ACT_NOTIFY cannot be used as default action"),
+    "linux.seccomp.syscalls[].names not-allowed": (
+        "SCMP_ACT_NOTIFY cannot be used for the write syscall"
     ),
-    (r'linux\.netDevices\["(.*)"\]', r"no name", 'invalid network device name "{0}"'),
-    (
-        r"linux\.netDevices\[.*\]\.name",
-        r'is "(.*)", no name',
-        'invalid network device name "{0}"',
+    "linux.seccomp.listenerPath required": "seccomp listenerPath is not set",
+    "linux.seccomp.defaultAction not-one-of": ("string {value} is not a valid action for seccomp"),
+    "linux.seccomp.syscalls[].action not-one-of": (
+        "string {value} is not a valid action for seccomp"
     ),
-    (r"linux\.rootfsPropagation", _VALUE, "rootfsPropagation={0} is not supported"),
-    (r"linux\.personality\.domain", _VALUE, "invalid personality domain {0}"),
-    (r"linux\.devices\[\d+\]\.type", _VALUE, 'invalid device type "{0}"'),
-    (r"linux\.resources\.devices\[\d+\]\.type", _VALUE, 'invalid cgroup device type "{0}"'),
-    (
-        r"linux\.resources\.devices\[(\d+)\]\.access",
-        r'is ""',
-        "device access at {0} field cannot be empty",
+    "linux.seccomp.architectures[] not-one-of": ("string {value} is not a valid arch for seccomp"),
+    "linux.seccomp.syscalls[].args[].op not-one-of": (
+        "string {value} is not a valid operator for seccomp"
     ),
-    (
-        r"linux\.seccomp\.defaultAction",
-        r"is SCMP_ACT_NOTIFY",
-        "SCMP_ACT_NOTIFY cannot be used as default action",
+    "linux.resources.memory.swap below-limit": "memory+swap limit should be >= memory limit",
+    "linux.resources.unified no-cgroup-v2": (
+        "invalid configuration: cannot use unified on cgroup v1"
     ),
-    (
-        r"linux\.seccomp\.syscalls\[\d+\]\.names",
-        r"has write",
-        "SCMP_ACT_NOTIFY cannot be used for the write syscall",
+    "linux.resources.unified[] wrong-name": (
+        'unified resource "{key}" must be a file name (no slashes)'
     ),
-    (r"linux\.seccomp\.listenerPath", r"is required", "seccomp listenerPath is not set"),
-    (
-        r"linux\.seccomp\.(?:defaultAction|syscalls\[\d+\]\.action)",
-        _VALUE,
-        "string {0} is not a valid action for seccomp",
+    "linux.resources.unified[] wrong-form": (
+        'unified resource "{key}" must be in the form CONTROLLER.PARAMETER'
     ),
-    (
-        r"linux\.seccomp\.architectures\[\d+\]",
-        _VALUE,
-        "string {0} is not a valid arch for seccomp",
-    ),
-    (
-        r"linux\.seccomp\.syscalls\[\d+\]\.args\[\d+\]\.op",
-        _VALUE,
-        "string {0} is not a valid operator for seccomp",
-    ),
-    (
-        r"linux\.resources\.memory\.swap",
-        r"below limit",
-        "memory+swap limit should be >= memory limit",
-    ),
-    (
-        r"linux\.resources\.unified",
-        r"host has cgroup v1",
-        "invalid configuration: cannot use unified on cgroup v1",
-    ),
-    (
-        r"""linux\.resources\.unified\[["'](.*)["']\]""",
-        r"no file of a cgroup|must be a file name",
-        'unified resource "{0}" must be a file name (no slashes)',
-    ),
-    (
-        r"""linux\.resources\.unified\[["'](.*)["']\]""",
-        r"must be in the form",
-        'unified resource "{0}" must be in the form CONTROLLER.PARAMETER',
-    ),
-    (r"linux\.intelRdt\.closID", r'is "(.*)",', 'invalid intelRdt.ClosID "{0}"'),
-    (r"linux\.memoryPolicy\.mode", _VALUE, 'invalid memory policy mode "{0}"'),
-    (r"linux\.memoryPolicy\.nodes", _VALUE, 'invalid memory policy nodes "{0}"'),
-    (
-        r"linux\.memoryPolicy\.nodes",
-        r"must name a node",
-        "memory policy mode requires at least one node but got 0",
-    ),
-    (r"linux\.memoryPolicy\.nodes", r"must be empty", "memory policy mode requires 0 nodes"),
-    (r"linux\.memoryPolicy\.flags\[\d+\]", _VALUE, 'invalid memory policy flag "{0}"'),
-    (
-        r"mounts\[\d+\]\.options",
-        r"idmap without bind",
-        "id-mapped mounts are only supported for bind-mounts",
-    ),
-    (
-        r"mounts\[\d+\]\.(?:[ug]idMappings|options)",
-        r"beside the other mapping|but neither mappings",
-        "id-mapped mounts must have both uid and gid mappings specified",
-    ),
-)
+    "linux.intelRdt.closID wrong-form": 'invalid intelRdt.ClosID "{value}"',
+    "linux.memoryPolicy.mode not-one-of": 'invalid memory policy mode "{value}"',
+    "linux.memoryPolicy.nodes wrong-form": 'invalid memory policy nodes "{value}"',
+    "linux.memoryPolicy.nodes out-of-range": 'invalid memory policy nodes "{value}"',
+    "linux.memoryPolicy.nodes empty": ("memory policy mode requires at least one node but got 0"),
+    "linux.memoryPolicy.nodes not-empty": "memory policy mode requires 0 nodes",
+    "linux.memoryPolicy.flags[] not-one-of": 'invalid memory policy flag "{value}"',
+    "mounts[].options needs-bind": "id-mapped mounts are only supported for bind-mounts",
+    "mounts[].options needs-mappings": _BOTH_MAPPINGS,
+    "mounts[].uidMappings needs-mappings": _BOTH_MAPPINGS,
+    "mounts[].gidMappings needs-mappings": _BOTH_MAPPINGS,
+}
+for _kind in ("uid", "gid"):
+    CONFIG |= {
+        f"process.user.{_kind} unmapped-id": (
+            f"cannot set{_kind} to unmapped {_kind} {{value}} in user namespace"
+        ),
+        f"linux.{_kind}Mappings required": (
+            f"user namespaces enabled, but no {_kind} mappings found"
+        ),
+        f"linux.{_kind}Mappings differs": (
+            "user namespaces enabled, but both namespace path and non-matching mapping specified"
+            " -- you may only provide one"
+        ),
+        f"linux.{_kind}Mappings needs-namespace": (
+            "user namespace mappings specified, but user namespace isn't enabled in the config"
+        ),
+    }
+for _name in ("hostname", "domainname"):
+    CONFIG[f"{_name} needs-namespace"] = f"unable to set {_name} without a private UTS namespace"
+for _name in ("maskedPaths", "readonlyPaths"):
+    CONFIG[f"linux.{_name} needs-namespace"] = (
+        "unable to restrict sys entries without a private MNT namespace"
+    )
 
-# Of failures of another kind: (kind of the operation, part of the message, runc's words).
-OPERATIONS: Rows = (
-    (
-        r"mount",
-        r"^mount (proc|sysfs) on (\S+?):? .*(?:not a directory|too many levels)",
-        'error mounting "{0}" to rootfs at "{1}": '
-        'filesystem "{0}" must be mounted on ordinary directory',
+# The same of errors of other kinds; a field of "*" is any.
+LIMITS: dict[str, str] = {
+    "linux.resources.memory.limit limit-below-usage": (
+        "rejecting memory limit {value} <= usage {usage}"
     ),
-    (
-        r"mount|bind|bind_host",
-        r"^(?:mount|r?bind) (?:\S+ )?(\S+) on (\S+?):?(?: |$)",
-        'error mounting "{0}" to rootfs at "{1}"',
+    "linux.resources.memory.swap limit-below-usage": (
+        "rejecting memory+swap limit {value} <= usage {usage}"
     ),
-    (r"remount", r"^remount (\S+)", 'error mounting "" to rootfs at "{0}"'),
-    (r"mknod", r"", "error creating device nodes"),
-    (
-        r"chdir",
-        r"^check working directory (.*?): ",
-        'chdir to cwd ("{0}") set in config.json failed',
+    "linux.resources.unified[] no-controller": (
+        'unified resource "{key}" can\'t be set: controller "{controller}" not available'
     ),
-    (r"rlimit|raise_rlimit", r"", "error setting rlimits for ready process"),
-    (r"open_namespace", r"^open \w+ namespace (\S+): no such", "namespace path: lstat {0}"),
-    (r"open_namespace", r"", "invalid namespace path"),
-    (r"rootfs", r"^use (\S+) as root: ", "invalid rootfs: {0}"),
-    (r"capabilities|bounding", r"", "unable to apply caps"),
-    (r"user", r"", "unable to setup user"),
-    (r"seccomp", r"", "unable to init seccomp: error loading seccomp filter into kernel"),
-    (r"scheduler", r"", "error setting scheduler"),
-    (r"io_priority", r"", "failed to set io priority"),
-    (r"self_write", r"apparmor", "unable to apply apparmor profile"),
-    (r"keyring", r"", "unable to join session keyring"),
-    (r"cgroup_\w+", r"", "unable to apply cgroup configuration"),
-)
-ANY: Rows = (
-    (
-        r"linux\.resources\.memory\.limit",
-        r"^set memory limit (\d+): current usage is (\d+)",
-        "rejecting memory limit {0} <= usage {1}",
+    "linux.resources no-cgroup": (
+        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
     ),
-    (
-        r"linux\.resources\.memory\.swap",
-        r"^set memory limit (\d+): current usage is (\d+)",
-        "rejecting memory+swap limit {0} <= usage {1}",
+    "linux.cgroupsPath cgroup-invalid": (
+        'cannot enter cgroupv2 "{path}" with domain controllers -- it is in an invalid state'
     ),
-    (
-        r"linux\.resources\.unified\['(.*)'\]",
-        r"controller '(\w+)' is not available",
-        'unified resource "{0}" can\'t be set: controller "{1}" not available',
+    "linux.cgroupsPath cgroup-threaded": (
+        'cannot enter cgroupv2 "{path}" with domain controllers -- it is in {type} mode'
     ),
-    (
-        r"linux\.resources",
-        rf"^set linux\.resources\.(\w+)\..*: cannot create \S*/cgroup/(?:{_V1})/",
-        "cannot set {0} limit: container could not join or create cgroup",
+    "* no-systemd": ("systemd not running on this host, cannot use systemd cgroups manager"),
+    "* no-hierarchy": ("cannot set {controller} limit: container could not join or create cgroup"),
+    "* memory-in-use": (
+        "unable to set memory limit to {value} (current usage: {usage}, peak usage: {peak})"
     ),
-    (
-        r"linux\.resources",
-        r"^set linux\.resources.*: cannot create \S*/cgroup/",
-        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
+    "* write-refused": 'failed to write "{value}"',
+    "* no-controller": 'failed to write "{value}"',
+    "* no-agent": ("failed to connect with seccomp agent specified in the seccomp profile"),
+    "process.apparmorProfile not-enabled": ("apparmor: config provided but apparmor not supported"),
+    "process.selinuxLabel not-enabled": (
+        "selinux label is specified in config, but selinux is disabled or not supported"
     ),
-    (
-        r"linux\.cgroupsPath",
-        r"^enter cgroup (\S+): it is of type 'domain invalid'",
-        'cannot enter cgroupv2 "{0}" with domain controllers -- it is in an invalid state',
+}
+
+_MOUNTING = 'error mounting "{source}" to rootfs at "{target}"'
+_NO_RLIMITS = "error setting rlimits for ready process"
+_NO_CAPABILITIES = "unable to apply caps"
+
+# (kind of the operation, and a code, an errno or a field): words. "option" stands for a field that
+# an option of the command line has set.
+OPERATIONS: dict[tuple[str, str | int], str] = {
+    ("mount", "no-plain-directory"): (
+        f'{_MOUNTING}: filesystem "{{fstype}}" must be mounted on ordinary directory'
     ),
-    (
-        r"linux\.cgroupsPath",
-        r"^enter cgroup (\S+): it is of type '(.*?)'",
-        'cannot enter cgroupv2 "{0}" with domain controllers -- it is in {1} mode',
-    ),
-    (
-        r"",
-        r"^use the systemd cgroup driver: systemd does not run here",
-        "systemd not running on this host, cannot use systemd cgroups manager",
-    ),
-    (
-        r"linux\.resources\..*",
-        r"^set (\w+)\.\S+: cgroup v1 has no controller",
-        "cannot set {0} limit: container could not join or create cgroup",
-    ),
-    (
-        r".*",
-        r"write '(\d+)' to \S+/memory\.(?:limit_in_bytes|max).*"
-        r"current usage is (\d+) bytes, peak usage (\d+)",
-        "unable to set memory limit to {0} (current usage: {1}, peak usage: {2})",
-    ),
-    (r".*", r"^write '(.*?)' to \S*/cgroup/", 'failed to write "{0}"'),
-    (
-        r".*",
-        r"^connect to seccomp agent",
-        "failed to connect with seccomp agent specified in the seccomp profile",
-    ),
-    (
-        r"process\.apparmorProfile",
-        r"not enabled",
-        "apparmor: config provided but apparmor not supported",
-    ),
-    (
-        r"process\.selinuxLabel",
-        r"not enabled",
-        "selinux label is specified in config, but selinux is disabled or not supported",
-    ),
-)
+    ("mount", "*"): _MOUNTING,
+    ("bind", "*"): _MOUNTING,
+    ("bind_host", "*"): _MOUNTING,
+    ("remount", "*"): 'error mounting "" to rootfs at "{target}"',
+    ("mknod", "*"): "error creating device nodes",
+    ("chdir", "option"): 'chdir to cwd ("{path}") failed',
+    ("chdir", "*"): 'chdir to cwd ("{path}") set in config.json failed',
+    ("rlimit", "*"): _NO_RLIMITS,
+    ("raise_rlimit", "*"): _NO_RLIMITS,
+    ("open_namespace", 2): "namespace path: lstat {path}",
+    ("open_namespace", "*"): "invalid namespace path",
+    ("rootfs", "*"): "invalid rootfs: {path}",
+    ("capabilities", "*"): _NO_CAPABILITIES,
+    ("bounding", "*"): _NO_CAPABILITIES,
+    ("user", "*"): "unable to setup user",
+    ("seccomp", "*"): "unable to init seccomp: error loading seccomp filter into kernel",
+    ("scheduler", "*"): "error setting scheduler",
+    ("io_priority", "*"): "failed to set io priority",
+    ("self_write", "process.apparmorProfile"): "unable to apply apparmor profile",
+    ("keyring", "*"): "unable to join session keyring",
+    **{(kind, "*"): "unable to apply cgroup configuration" for kind in TABLE if "cgroup_" in kind},
+}
 
 
 def line(error: ContainerError) -> str:
@@ -338,32 +217,53 @@ def line(error: ContainerError) -> str:
     ours = str(error).replace(f"if {NAME} will", f"if {program()} will")
     if isinstance(error, WrongCount):
         return f"{called()}: {ours}"
-    if isinstance(error, ConfigError):
-        words = _find(CONFIG, error.field, error.message)
-        return f"{words}: {ours}" if words else ours
-    if isinstance(error, OperationError) and ours.startswith(_START):
-        return _START + _of_operation(error, ours.removeprefix(_START))
-    words = _find(ANY, error.field, ours)
-    return f"{words}: {ours}" if words else ours
+    if isinstance(error, StartError):
+        return _START + _of_operation(error, ours[len(_START) :])
+    place, facts = _place(error.field)
+    code = error.code
+    table = CONFIG if isinstance(error, ConfigError) else LIMITS
+    more = f"{place} {code} {error.params.get('namespace')}"
+    keys = (more, f"{place} {code}", f"{place} *", f"* {code}")
+    words = next((table[key] for key in keys if key in table), "")
+    return f"{words.format_map(_facts(error) | facts)}: {ours}" if words else ours
 
 
-def _of_operation(error: OperationError, ours: str) -> str:
-    if error.kind in _OWN_WORDS:
+def _of_operation(error: StartError, ours: str) -> str:
+    kind = error.operation
+    if kind in _OWN_WORDS:
         return ours
-    words = _find(OPERATIONS, error.kind, ours)
-    if error.source:
-        words = words.replace(" set in config.json", "")
-    ours = f"{words}: {ours}" if words else ours
-    side = TABLE[error.kind][0] if error.kind in TABLE else ""
-    return _IN_INIT + ours if side == CONTAINER else ours
+    field = "option" if error.source else error.field
+    keys = ((kind, key) for key in (error.code, error.errno, field, "*"))
+    words = next((OPERATIONS[key] for key in keys if key in OPERATIONS), "")
+    ours = f"{words.format_map(_facts(error))}: {ours}" if words else ours
+    return _IN_INIT + ours if kind in TABLE and TABLE[kind][0] == CONTAINER else ours
 
 
-def _find(rows: Rows, field: str, message: str) -> str:
-    for place, part, words in rows:
-        there, said = re.fullmatch(place, field), re.search(part, message)
-        if there and said:
-            return words.format(*there.groups(), *said.groups())
-    return ""
+def _place(field: str) -> tuple[str, dict[str, str]]:
+    """The field with [] for each index and key; the last of both."""
+    place, bracket, rest = field.partition("[")
+    facts = {"key": "", "index": ""}
+    while bracket:
+        quoted = rest[:1] in ("'", '"')
+        if quoted:  # a key may hold anything
+            key, _, rest = rest[1:].rpartition(rest[0] + "]")
+            facts["key"] = _printable(key)
+        else:
+            facts["index"], _, rest = rest.partition("]")
+        head, bracket, rest = rest.partition("[")
+        place += "[]" + head
+    return place, facts
+
+
+def _facts(error: ContainerError) -> dict[str, Any]:
+    """What the words may name: on one line, and not too long."""
+    facts = {"path": error.path, **error.params}
+    shown = {key: _printable(v) if type(v) is str else v for key, v in facts.items()}
+    return {**shown, "name": str(shown.get("value", "")).partition("=")[0]}
+
+
+def _printable(text: str) -> str:
+    return "".join([c if c.isprintable() else ascii(c)[1:-1] for c in cut(text, 4096)])
 
 
 def called() -> str:

@@ -61,7 +61,7 @@ def check_status(container: Container) -> None:
     """StateError unless there are processes that run."""
     now = container.status()
     if now not in ("running", "paused"):
-        raise StateError(f"container cannot be checkpointed in {now} state")
+        raise StateError(f"container cannot be checkpointed in {now} state", "wrong-state")
 
 
 class _Listener:

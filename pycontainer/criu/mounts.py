@@ -9,7 +9,7 @@ from __future__ import annotations
 import posix
 from _stat import S_ISDIR, S_ISLNK
 
-from pycontainer.base.errors import HostError, os_reason
+from pycontainer.base.errors import HostError
 from pycontainer.tables.mount_options import parse
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ def make_places(config: dict[str, Any], bundle: str, root: str) -> None:
             posix._exit(255)
     status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
     if status:
-        raise HostError(f"make mount points in {root}: {os_reason(status)}")
+        raise HostError.of("make mount points in", root, status)
 
 
 def resolve(root: str, path: str) -> str:
@@ -149,7 +149,7 @@ def _is_file(mount: dict[str, Any], bundle: str) -> bool:
     try:
         stat = posix.stat(source if source.startswith("/") else f"{bundle}/{source}")
     except OSError as error:
-        raise HostError(f"bind {source}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("bind", source, error) from None
     return not S_ISDIR(stat.st_mode)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from pycontainer.base.errors import HostError, UsageError, os_reason
+from pycontainer.base.errors import HostError, UsageError
 from pycontainer.criu import rpc as wire
 from pycontainer.tables.annotations import CRIU_CONFIG
 
@@ -117,4 +117,4 @@ def open_directory(path: str, create: bool = False) -> int:
                 pass
         return posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     except OSError as error:
-        raise HostError(f"open directory {path}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("open directory", path, error) from None

@@ -15,12 +15,12 @@ import posix
 
 from pycontainer._shim import lib
 from pycontainer.base import jsonfast
-from pycontainer.base.errors import ConfigError, HostError, OperationError, check, os_reason
+from pycontainer.base.errors import ConfigError, HostError, check, os_reason
 from pycontainer.criu import mounts as criu_mounts
 from pycontainer.criu import rpc as wire
 from pycontainer.criu.checkpoint import namespace_key
 from pycontainer.criu.options import DESCRIPTORS, CriuOptions, common, open_directory
-from pycontainer.criu.service import OLDEST, Criu, Service, explained
+from pycontainer.criu.service import OLDEST, Criu, CriuError, Service, explained
 from pycontainer.executor.engine import Started
 from pycontainer.lifecycle.create import Creation
 from pycontainer.linux.process import open_pidfd, start_time
@@ -95,13 +95,13 @@ class _Restoration(Creation):
             criu_mounts.make_places(self.config, self.bundle, self.rootfs)
             self._ask(criu, options)
             if self.started is None:
-                raise OperationError("criu restore: no process has come back")
+                raise CriuError("criu restore: no process has come back")
             self.cgroup.settle(self.cgroup_plan.resources)
             self.attachment.announce(self.started)
             self.entry.unlock()
         except BaseException as error:
             self._take_back(cgroup, self.started)
-            if isinstance(error, OperationError) and error.message.startswith("criu"):
+            if isinstance(error, CriuError):
                 raise explained(error, f"{options.log_directory}/{_LOG}") from None
             raise
         return self.started
@@ -172,7 +172,9 @@ class _Restoration(Creation):
                 request["join_ns"].append({"ns": _JOINED[kind], "ns_file": path})
             else:
                 raise ConfigError(
-                    "criu cannot restore into one that exists", field=f"linux.namespaces: {kind}"
+                    "criu cannot restore into one that exists",
+                    "not-allowed",
+                    f"linux.namespaces: {kind}",
                 )
         return request
 
@@ -208,7 +210,7 @@ def _open_namespace(path: str) -> int:
     try:
         return posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise HostError(f"open namespace {path}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("open namespace", path, error) from None
 
 
 def _cgroup_roots(pid: int) -> list[dict[str, str]]:

@@ -71,6 +71,12 @@ class Criu:
             raise HostError(f"criu: this kernel does not support {name}")
 
 
+class CriuError(OperationError):
+    """CRIU itself has failed: its log tells more."""
+
+    category = "criu"
+
+
 class Service:
     """One CRIU process; `fds` are what it (and what it restores) has as 4, 5 and so on."""
 
@@ -86,7 +92,7 @@ class Service:
             self.pid = spawn(criu.path, argv, [0, 1, 2, theirs.fileno(), *fds])
         except OSError as error:
             ours.close()
-            raise HostError(f"start {criu.path}: {os_reason(error.errno or 0)}") from None
+            raise HostError.of("start", criu.path, error) from None
         finally:
             theirs.close()
 
@@ -100,7 +106,7 @@ class Service:
             while True:
                 response, fds = self._receive()
                 if not response.get("success"):
-                    raise OperationError(_refusal(response), errno=response.get("cr_errno", 0))
+                    raise CriuError(_refusal(response), errno=response.get("cr_errno", 0))
                 if response["type"] != wire.NOTIFY:
                     return response
                 notice = response.get("notify") or {}
@@ -134,11 +140,11 @@ class Service:
             for at in range(0, len(rights) - 3, 4)
         ]
         if not data:
-            raise OperationError("criu: ended without an answer")
+            raise CriuError("criu: ended without an answer")
         try:
             return wire.decode("response", data), fds
         except ValueError as error:
-            raise OperationError(f"criu: answer does not parse: {error}") from None
+            raise CriuError(f"criu: answer does not parse: {error}") from None
 
     def _end(self) -> None:
         self._socket.close()
@@ -162,7 +168,7 @@ def explained(error: OperationError, log: str) -> OperationError:
         if said not in message:  # CRIU's answer has one of them already
             message += f": {said}"
     hint = f"more is in {log}" if lines else error.hint
-    return OperationError(message, errno=error.errno, hint=hint)
+    return CriuError(message, errno=error.errno, hint=hint)
 
 
 def _refusal(response: dict[str, Any]) -> str:

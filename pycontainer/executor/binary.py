@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer._shim import lib
-from pycontainer.base.errors import HostError, check, os_reason
+from pycontainer.base.errors import HostError, check
 
 _kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `keep`
 _loaded = b""  # the executor, where `load` was called
@@ -39,7 +39,7 @@ def _read() -> bytes:
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise HostError(f"open {path}: {os_reason(error.errno or 0)}", hint="run make") from None
+        raise HostError.of("open", path, error, hint="run make") from None
     try:
         return posix.read(fd, posix.fstat(fd).st_size)
     finally:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import _socket
 import posix
-from errno import ECANCELED
+from errno import ECANCELED, ELOOP, ENOTDIR
 
 from pycontainer._shim import ffi, lib
-from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, HostError, OperationError
+from pycontainer.base.errors import ConfigError, HostError, OperationError, StartError
 from pycontainer.executor.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
 from pycontainer.linux.files import read_text
 from pycontainer.linux.process import end_child, reap
+from pycontainer.plan.ops import TABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 EXECUTOR = "pycontainer"  # its name (csrc/executor/main.c)
 SETTLED_S = 0.1
+_NAMES = ("path", "source", "target", "fstype", "name", "file", "type", "unit")
 ENDING_MS = 500  # for an executor that is told nothing more
 
 
@@ -85,9 +87,7 @@ def init_died(run: Run) -> OperationError:
         # systemd was quicker, and nobody else has counted.
         hint = "systemd has removed its cgroup; linux.resources.memory.limit may be too low"
     run.pid = 0
-    return OperationError(
-        f"{CLIENT_TEXTS['start_failed']}: the container's init died ({reason})", hint=hint
-    )
+    return StartError(f"the container's init died ({reason})", "init-died", hint=hint)
 
 
 def wrong_namespace(run: Run, op: Op) -> OperationError:
@@ -95,12 +95,9 @@ def wrong_namespace(run: Run, op: Op) -> OperationError:
     from pycontainer.tables.namespaces import NAMES_OF_FLAGS
 
     name = NAMES_OF_FLAGS[op["nstype"]]
-    return OperationError(
-        f"{CLIENT_TEXTS['start_failed']}: {op.texts[0].decode()} is no {name} namespace",
-        step=run.step,
-        total=len(run.plan.ops),
-        field=op.field,
-    )
+    path = op["path"].decode()
+    where = {"step": run.step, "total": len(run.plan.ops), "field": op.field}
+    return StartError(f"{path} is no {name} namespace", "wrong-namespace", path=path, **where)
 
 
 def abandon(run: Run) -> None:
@@ -218,17 +215,29 @@ def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
     from pycontainer.plan import describe
 
     op = run.plan.ops[index]
-    return OperationError(
-        f"{CLIENT_TEXTS['start_failed']}: {describe.failure(op, errno, detail)}",
+    facts = _facts(op)
+    plain = op.kind == "mount" and facts["fstype"] in ("proc", "sysfs")
+    return StartError(
+        describe.failure(op, errno, detail),
+        "no-plain-directory" if plain and errno in (ENOTDIR, ELOOP) else "",
+        field=op.field,
+        operation=op.kind,
         errno=0 if errno == ECANCELED else errno,
         step=index + 1,
         total=len(run.plan.ops),
-        kind=op.kind,
-        field=op.field,
+        **facts,
         hint=diagnose.cause(run.plan.ops, op, errno, detail)
         or _of_program(run, op, errno, detail)
         or hint(op, errno, detail),
     )
+
+
+def _facts(op: Op) -> dict[str, str]:
+    """What the error tells of its operation: paths and names."""
+    found = {n: op[n].decode("utf-8", "replace") for n in TABLE[op.kind][2] if n in _NAMES}
+    if op.kind == "mount":
+        found["source"] = found["source"] or found["fstype"]
+    return found
 
 
 def _of_program(run: Run, op: Op, errno: int, detail: str) -> str:
@@ -264,8 +273,9 @@ def _check_map(run: Run, op: Op) -> None:
     if sorted(map(str.split, shown.splitlines())) != sorted(map(str.split, lines.splitlines())):
         raise ConfigError(
             "is not what the user namespace that is joined has",
-            field=op.field,
-            clause="config-linux.md#user-namespace-mappings",
+            "differs",
+            op.field,
+            "config-linux.md#user-namespace-mappings",
         )
 
 

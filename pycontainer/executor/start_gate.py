@@ -10,7 +10,7 @@ import posix
 from errno import ECANCELED, ECONNREFUSED, ECONNRESET, EINTR, ENOENT
 
 from pycontainer._shim import ffi, lib
-from pycontainer.base.errors import CLIENT_TEXTS, NotRunning, OperationError, check
+from pycontainer.base.errors import NotRunning, OperationError, StartError, check
 from pycontainer.executor.channel import HEAD, MSG_FAILED, MSG_GO, MSG_LISTENER, ROOM, is_open
 
 TYPE_CHECKING = False
@@ -105,7 +105,7 @@ def _hint(
     from pycontainer.diagnose.program import explain
 
     try:
-        found = explain(config, root, error.kind, error.errno, detail)
+        found = explain(config, root, error.operation, error.errno, detail)
         return found if is_open(connection) else ""
     finally:
         posix.close(root)
@@ -122,9 +122,5 @@ def _failure(number: int, errno: int, detail: str) -> OperationError:
         message = f"error running startContainer hook {words}"
     else:
         message = f"{detail or kind}: {os_reason(errno)}"
-    return OperationError(
-        f"{CLIENT_TEXTS['start_failed']}: {message}",
-        errno=errno,
-        kind=kind,
-        field="hooks.startContainer" if kind == "hook" else "process.args",
-    )
+    field = "hooks.startContainer" if kind == "hook" else "process.args"
+    return StartError(message, field=field, operation=kind, errno=errno)

@@ -19,4 +19,4 @@ from pycontainer.base.errors import ContainerError
 class ImageError(ContainerError):
     """The image is not what it says, or asks for what is refused."""
 
-    code = "image"
+    category = "image"

@@ -9,7 +9,6 @@ import tarfile
 import tempfile
 from typing import IO, Any
 
-from pycontainer.base.errors import os_reason
 from pycontainer.image import ImageError
 from pycontainer.image.streams import Budget, Decompressed, Hashed, compression
 
@@ -36,7 +35,7 @@ class Directory:
                 raise ImageError(f"open {path}: not a regular file")
             return open(fd, "rb")
         except OSError as error:
-            raise ImageError(f"open {path}: {os_reason(error.errno or 0)}") from None
+            raise ImageError.of("open", path, error) from None
 
 
 class Archive:

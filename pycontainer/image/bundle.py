@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pycontainer.base.errors import HostError, UsageError, os_reason
+from pycontainer.base.errors import HostError, UsageError
 from pycontainer.image import ImageError, convert, gc
 from pycontainer.image.source import Image, open_image
 from pycontainer.image.store import LayerStore, Tree, overlay, unpack
@@ -64,7 +64,7 @@ def make_bundle(
     except OSError as error:
         _take_back(path, existed, ids)
         where = error.filename if isinstance(error.filename, str) else path
-        raise HostError(f"make {where}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("make", where, error) from None
     except BaseException:
         _take_back(path, existed, ids)
         raise

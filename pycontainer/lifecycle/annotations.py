@@ -60,11 +60,18 @@ def check(config: dict[str, Any]) -> None:
     annotations = config.get("annotations") or {}
     for name, reason in _REFUSED.items():
         if name in annotations:
-            raise ConfigError(f'is "{annotations[name]}": {reason}', field=field(name))
+            raise ConfigError(
+                f'is "{annotations[name]}": {reason}',
+                "wrong-value",
+                field(name),
+                value=annotations[name],
+            )
     for name in _PATHS:
         path = annotations.get(name, "/")
         if not path.startswith("/") or "\0" in path:
-            raise ConfigError(f'is "{path}", must be an absolute path', field=field(name))
+            raise ConfigError(
+                f'is "{path}", must be an absolute path', "not-absolute", field(name), value=path
+            )
 
 
 def contained(config: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +111,9 @@ def with_receiver(
         return config
     if not path.startswith("/"):
         name = field(RECEIVER) if named else f"${RECEIVER_VARIABLE.decode()}"
-        raise ConfigError(f'is "{path}", must be an absolute path', field=name)
+        raise ConfigError(
+            f'is "{path}", must be an absolute path', "not-absolute", name, value=path
+        )
     return {**config, "linux": {**linux, "seccomp": {**seccomp, "listenerPath": path}}}
 
 
@@ -123,7 +132,10 @@ def delegated(config: dict[str, Any], paths: CgroupPaths) -> str:
     parts = [part for part in wanted.split("/") if part not in ("", ".")]
     if ".." in parts or not parts or "\0" in wanted:
         raise ConfigError(
-            f'is "{wanted}", must be a path below the container\'s cgroup', field=field(DELEGATE)
+            f'is "{wanted}", must be a path below the container\'s cgroup',
+            "wrong-path",
+            field(DELEGATE),
+            value=wanted,
         )
     if paths.mode != "v2":
         raise HostError("delegate a cgroup: it takes cgroup v2", field=field(DELEGATE))

@@ -181,7 +181,7 @@ class Container:
                 raise ValueError("not a JSON object")
             return config
         except ValueError as error:
-            raise StateError(f"read {self.entry.path(CONFIG)}: {error}") from None
+            raise StateError(f"read {self.entry.path(CONFIG)}: {error}", "unreadable") from None
 
     # -- its life -------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class Container:
         """Thaw a paused container."""
         now = self.status()
         if now != "paused":
-            raise StateError(CLIENT_TEXTS["not_paused"], hint=f"{self.id} is {now}")
+            raise StateError(CLIENT_TEXTS["not_paused"], "not-paused", hint=f"{self.id} is {now}")
         self.cgroup.thaw()
 
     def delete(self, force: bool = False, meanwhile: Callable[[], None] | None = None) -> None:
@@ -319,7 +319,7 @@ class Container:
             if not force and now not in ("stopped", "created"):
                 hint = "kill it first, or use --force"
                 message = f"cannot delete container {self.id} that is not stopped: {now}"
-                raise StateError(message, hint=hint)
+                raise StateError(message, "not-stopped", hint=hint)
             self._destroy(now != "stopped", meanwhile)
         finally:
             self.entry.close()
@@ -373,7 +373,7 @@ class Container:
 
         others = self.cgroup.pids() if self.facts.cgroup else []
         words = "; ".join(describe(pid) for pid in sorted({*pids, *others})[:4])
-        return StateError(f"{CLIENT_TEXTS['still_running']}: {words}")
+        return StateError(f"{CLIENT_TEXTS['still_running']}: {words}", "still-running")
 
     # -- helpers --------------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ class Creation:
         process = self.config.get("process") or {}
         # Without a process there can be a container; only `start` needs one.
         if not process.get("args") and ("process" in self.config or not gated):
-            raise ConfigError("is required", field="process.args", clause="runtime.md#create")
+            raise ConfigError("is required", "no-process", "process.args", "runtime.md#create")
         tty = bool(process.get("terminal")) and not dry
         self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
         self._add_environment()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def stats(container: Container) -> dict[str, Any]:
     """One event with the statistics of now; StateError once the container has stopped."""
     if container.status() == "stopped":
-        raise StateError(f"container with id {container.id} is not running")
+        raise StateError(f"container with id {container.id} is not running", "not-running")
     return _stats(container)
 
 

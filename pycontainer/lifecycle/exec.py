@@ -89,7 +89,9 @@ def _begin(
 def _check_status(container: Container, options: ExecOptions) -> None:
     now = container.status()
     if now == "paused" and not options.ignore_paused:
-        raise StateError("cannot exec in a paused container (use --ignore-paused to override)")
+        raise StateError(
+            "cannot exec in a paused container (use --ignore-paused to override)", "paused"
+        )
     if now in ("stopped", "creating"):
         raise NotRunning(doing=f"cannot exec in a {now} container")
 
@@ -111,7 +113,7 @@ def _process(config: dict[str, Any], options: ExecOptions) -> tuple[dict[str, An
         process = merged(config.get("process") or {}, options)
     warnings = spec.validate_process(process)
     if not process.get("args"):
-        raise ConfigError("must not be empty", field="process.args")
+        raise ConfigError("must not be empty", "empty", "process.args")
     return process, warnings
 
 

@@ -71,7 +71,9 @@ def run_hooks(
         result = _run(index, hook, state, cwd, annotations)
         if result.problem:
             where = f"hooks.{stage}[{index}]"
-            raise OperationError(result.message(stage), field=where, kind="hook", hint=result.hint)
+            raise OperationError(
+                result.message(stage), field=where, operation="hook", hint=result.hint
+            )
         results.append(result)
     return results
 

@@ -27,8 +27,10 @@ def refuse(linux: dict[str, Any]) -> None:
         if joined.get(kind) and _is_own(kind, joined[kind]):
             raise ConfigError(
                 f"not allowed in the runtime's own {kind} namespace, which {joined[kind]} is",
-                field=f'linux.sysctl["{name}"]',
-                clause="config-linux.md#sysctl",
+                "needs-namespace",
+                f'linux.sysctl["{name}"]',
+                "config-linux.md#sysctl",
+                namespace=kind,
             )
 
 

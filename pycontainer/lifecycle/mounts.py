@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer import spec
-from pycontainer.base.errors import ConfigError, NotRunning, OperationError, os_reason
+from pycontainer.base.errors import ConfigError, NotRunning, OperationError
 from pycontainer.executor import engine
 from pycontainer.linux.host import probe
 from pycontainer.linux.process import alive, reap
@@ -27,13 +27,13 @@ def read(path: str) -> list[dict[str, Any]]:
         with open(path, "rb") as file:
             found = jsonfast.loads(file.read())
     except OSError as error:
-        raise ConfigError(f"read {path}: {os_reason(error.errno or 0)}") from None
+        raise ConfigError.of("read", path, error) from None
     except ValueError as error:
-        raise ConfigError(f"read {path}: {error}") from None
+        raise ConfigError(f"read {path}: {error}", "unreadable") from None
     if isinstance(found, dict):
         found = found.get("mounts")
     if not isinstance(found, list):
-        raise ConfigError(f"{path} has no mounts: must be an array of them")
+        raise ConfigError(f"{path} has no mounts: must be an array of them", "required")
     return found
 
 
@@ -45,7 +45,7 @@ def change(container: Container, mounts: list[dict[str, Any]], add: bool) -> Non
         for warning in spec.validate(config):
             container.settings.log.warning(warning)
     elif not all(isinstance(m, dict) and isinstance(m.get("destination"), str) for m in mounts):
-        raise ConfigError("each must have a destination", field="mounts")
+        raise ConfigError("each must have a destination", "required", "mounts")
     if container.status() in ("stopped", "creating"):
         raise NotRunning
     facts = container.facts

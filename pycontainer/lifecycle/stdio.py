@@ -161,4 +161,4 @@ def write_pid_file(path: str, pid: int) -> None:
             posix.close(fd)
         posix.rename(new, path)
     except OSError as error:
-        raise HostError(f"write pid file {path}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("write pid file", path, error) from None

@@ -86,7 +86,7 @@ def _current(container: Container, config: dict[str, Any]) -> dict[str, Any]:
     except FileNotFoundError:
         return (config.get("linux") or {}).get("resources") or {}
     except ValueError as error:
-        raise ConfigError(f"read {container.entry.path(FILE)}: {error}") from None
+        raise ConfigError(f"read {container.entry.path(FILE)}: {error}", "unreadable") from None
 
 
 def _with_limits(config: dict[str, Any], resources: dict[str, Any]) -> dict[str, Any]:

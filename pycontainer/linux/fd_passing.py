@@ -7,7 +7,7 @@ import errno
 import posix
 from sys import byteorder
 
-from pycontainer.base.errors import OperationError, os_reason
+from pycontainer.base.errors import OperationError
 
 _LONGEST_NAME = 4095  # receivers (runc's library among them) take 4096 bytes with the descriptor
 
@@ -26,9 +26,7 @@ def connect(path: str, what: str = "socket") -> _socket.socket:
     except (OSError, ValueError) as error:
         sock.close()
         number = getattr(error, "errno", 0) or errno.EINVAL  # ValueError: a NUL byte
-        raise OperationError(
-            f"connect to {what} {path}: {os_reason(number)}", errno=number, kind="connect"
-        ) from None
+        raise OperationError.of(f"connect to {what}", path, number, operation="connect") from None
     finally:
         if file >= 0:
             posix.close(file)
@@ -45,7 +43,7 @@ def send_fd(path: str, fd: int, payload: bytes, what: str = "socket") -> None:
         send_fd_over(sock, fd, payload)
     except OSError as error:
         number = error.errno or errno.EIO
-        raise OperationError(f"send to {what} {path}: {os_reason(number)}", errno=number) from None
+        raise OperationError.of(f"send to {what}", path, number, operation="send") from None
     finally:
         sock.close()
 

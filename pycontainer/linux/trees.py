@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 
-from pycontainer.base.errors import HostError, os_reason
+from pycontainer.base.errors import HostError
 from pycontainer.linux import namespace_child
 
 
@@ -41,6 +41,6 @@ def remove_own(path: str) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise HostError(f"remove {path}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("remove", path, error) from None
     finally:
         os.close(above)

@@ -45,7 +45,7 @@ def _remove(settings: Settings, row: Row) -> None:
     container = Container.load(settings, row.id)
     if row.facts is None or container.facts.created != row.facts.created:
         container.entry.close()
-        raise StateError("it is another one by now")
+        raise StateError("it is another one by now", "replaced")
     container.delete(force=True)
 
 

@@ -54,19 +54,28 @@ def _absolute(host: int, triplet: str, mappings: list[dict[str, int]], field: st
     for entry in mappings:
         if entry["containerID"] <= host < entry["containerID"] + entry["size"]:
             return entry["hostID"] + host - entry["containerID"]
-    raise ConfigError(f'has "{triplet}", which no mapping of the user namespace holds', field=field)
+    raise ConfigError(
+        f'has "{triplet}", which no mapping of the user namespace holds',
+        "unmapped-id",
+        field,
+        value=triplet,
+    )
 
 
 def _wrong(part: str, field: str) -> ConfigError:
-    return ConfigError(f'has "{part}", must be {_FORM}', field=field)
+    return ConfigError(f'has "{part}", must be {_FORM}', "wrong-form", field, value=part)
 
 
 def check(options: ParsedOptions, target: str, field: str) -> None:
     """ConfigError for what cannot be bound with an eye on symbolic links."""
     if options.links & COPY_SYMLINK and options.links != COPY_SYMLINK:
-        raise ConfigError("has copy-symlink beside src-nofollow or dest-nofollow", field=field)
+        raise ConfigError(
+            "has copy-symlink beside src-nofollow or dest-nofollow", "exclusive", field
+        )
     if target in ("/", "/proc"):
-        raise ConfigError(f"has an option for symbolic links, {target} must be none", field=field)
+        raise ConfigError(
+            f"has an option for symbolic links, {target} must be none", "wrong-path", field
+        )
 
 
 def changes(options: ParsedOptions) -> bytes:

@@ -57,7 +57,7 @@ def container(
         field = f"hooks.{stage}[{index}]"
         timeout = hook.get("timeout")
         if timeout is not None and timeout <= 0:
-            raise ConfigError("must be greater than zero", field=f"{field}.timeout")
+            raise ConfigError("must be greater than zero", "out-of-range", f"{field}.timeout")
         own = hook.get("env")
         sketch.add(
             "hook",

@@ -29,7 +29,12 @@ def _kind(sketch: Sketch) -> str:
     kind = (sketch.config.get("annotations") or {}).get(_KIND, "context")
     if f"{kind}=" not in _CONTEXTS:
         names = ", ".join(name[:-1] for name in _CONTEXTS)
-        raise ConfigError(f'is "{kind}", must be one of {names}', field=f'annotations["{_KIND}"]')
+        raise ConfigError(
+            f'is "{kind}", must be one of {names}',
+            "not-one-of",
+            f'annotations["{_KIND}"]',
+            value=kind,
+        )
     return kind
 
 

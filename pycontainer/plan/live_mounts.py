@@ -55,7 +55,7 @@ def compile_remove(config: dict[str, Any], host: Host, spaces: list[dict[str, An
         field = f"mounts[{index}].destination"
         target = clean(mount["destination"])
         if target == "/":
-            raise ConfigError("is the root of the container", field=field)
+            raise ConfigError("is the root of the container", "wrong-path", field)
         sketch.add("unmount", target, field=field)
     return _ended(sketch)
 
@@ -73,16 +73,22 @@ def _sketch(config: dict[str, Any], host: Host, spaces: list[dict[str, Any]]) ->
 def _check(mount: dict[str, Any], options: ParsedOptions, field: str) -> None:
     if not options.bind and mount.get("type") in _NOT_LIVE:
         raise ConfigError(
-            f"is {mount['type']}, which cannot be mounted from outside", field=f"{field}.type"
+            f"is {mount['type']}, which cannot be mounted from outside",
+            "not-mountable",
+            f"{field}.type",
+            value=mount["type"],
         )
     if options.remount or options.classic or (options.propagation and not options.bind):
         raise ConfigError(
             "has remount, silent, iversion, or propagation without bind: not possible in a"
             " container that runs",
-            field=f"{field}.options",
+            "wrong-options",
+            f"{field}.options",
         )
     if clean(mount["destination"]) in ("/", "/proc"):
-        raise ConfigError("must be below the root, and not /proc", field=f"{field}.destination")
+        raise ConfigError(
+            "must be below the root, and not /proc", "wrong-path", f"{field}.destination"
+        )
 
 
 def _enter(sketch: Sketch) -> None:

@@ -26,8 +26,9 @@ def fstype(mount: dict[str, Any], field: str) -> str:
     if not mount.get("type"):
         raise ConfigError(
             'a mount that is no bind needs a type (a bind needs the option "bind" or "rbind")',
-            field=f"{field}.type",
-            clause="config.md#mounts",
+            "required",
+            f"{field}.type",
+            "config.md#mounts",
         )
     return mount["type"]
 
@@ -37,12 +38,15 @@ def options(mount: dict[str, Any], asked: ParsedOptions, field: str) -> None:
     if asked.tmpcopyup and (asked.bind or mount.get("type") != "tmpfs"):
         raise ConfigError(
             "tmpcopyup is for mounts of type tmpfs",
-            field=field,
-            clause="config.md#linux-mount-options",
+            "wrong-options",
+            field,
+            "config.md#linux-mount-options",
         )
     if (asked.links or asked.idmap) and not asked.bind:
         raise ConfigError(
-            "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts", field=field
+            "copy-symlink, src-nofollow, dest-nofollow and idmap are for bind mounts",
+            "wrong-options",
+            field,
         )
 
 
@@ -58,6 +62,8 @@ def proc(mount: dict[str, Any], target: str, bind: int, field: str) -> None:
         return
     raise ConfigError(
         f'"{target}" cannot be mounted because it is {reason}',
-        field=f"{field}.destination",
-        clause="config.md#mounts",
+        "not-mountable",
+        f"{field}.destination",
+        "config.md#mounts",
+        value=target,
     )

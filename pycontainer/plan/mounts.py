@@ -114,8 +114,9 @@ class Mounts:
         if not path and not (uids and gids):
             raise ConfigError(
                 "idmap needs mappings, of the mount or of a user namespace",
-                field=f"{field}.options",
-                clause="config.md#linux-mount-options",
+                "needs-mappings",
+                f"{field}.options",
+                "config.md#linux-mount-options",
             )
         recursive = int(options.idmap == "ridmap")
         field = f"{field}.uidMappings" if own else f"{field}.options"
@@ -206,7 +207,7 @@ class Mounts:
     def _source(self, mount: dict[str, Any], field: str) -> str:
         source = mount.get("source") or ""
         if not source:
-            raise ConfigError("a bind mount needs a source", field=f"{field}.source")
+            raise ConfigError("a bind mount needs a source", "required", f"{field}.source")
         return source if source.startswith("/") else f"{self.bundle}/{source}"
 
     def _bind(self, index: int, mount: dict[str, Any], target: str, options: ParsedOptions) -> None:

@@ -272,8 +272,9 @@ def net_devices(sketch: Sketch) -> None:
     if not sketch.spaces.has("network"):
         raise ConfigError(
             "needs a network namespace",
-            field="linux.netDevices",
-            clause="config-linux.md#network-devices",
+            "needs-namespace",
+            "linux.netDevices",
+            "config-linux.md#network-devices",
         )
     sketch.add("sync", "network devices", field="linux.netDevices")
     for name, device in devices.items():
@@ -317,8 +318,9 @@ def _write_maps(sketch: Sketch) -> None:
         if not mappings:
             raise ConfigError(
                 "a new user namespace needs mappings",
-                field=f"linux.{field}",
-                clause="config-linux.md#user-namespace-mappings",
+                "required",
+                f"linux.{field}",
+                "config-linux.md#user-namespace-mappings",
             )
         helper = _needs_helper(sketch, file, mappings)
         lines = "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)

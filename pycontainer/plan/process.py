@@ -71,8 +71,9 @@ def labels(sketch: Sketch) -> None:
 
 def _require(present: bool, name: str, field: str) -> None:
     if not present:
+        text = f"{name.lower()} is not enabled on this host"
         hint = f"leave the field out, or boot with {name}"
-        raise HostError(f"{name.lower()} is not enabled on this host", field=field, hint=hint)
+        raise HostError(text, "not-enabled", field, hint=hint)
 
 
 def all_cpus(sketch: Sketch) -> None:
@@ -115,7 +116,9 @@ def limits(sketch: Sketch) -> None:
 def _limit(limit: dict[str, Any], field: str) -> tuple[int, int, int]:
     """(number, soft, hard), the values as the signed 64 bits of the wire; -1 is unlimited."""
     if limit["type"] not in NUMBERS:
-        raise ConfigError(f"unknown limit {limit['type']}", field=field)
+        raise ConfigError(
+            f"unknown limit {limit['type']}", "not-one-of", field, value=limit["type"]
+        )
     soft, hard = limit["soft"], limit["hard"]
     return (
         NUMBERS[limit["type"]],
@@ -213,7 +216,8 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     if groups and kept:
         raise ConfigError(
             "additional groups are not possible where setgroups is denied",
-            field="process.user.additionalGids",
+            "not-allowed",
+            "process.user.additionalGids",
         )
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     sketch.add("chown_stdio", uid, field="process.user.uid")
@@ -257,8 +261,9 @@ def _capabilities(sketch: Sketch) -> dict[str, int]:
     if sets["effective"] & ~sets["permitted"]:
         raise ConfigError(
             "unable to apply caps: has some that are not permitted",
-            field="process.capabilities.effective",
-            clause="config.md#linux-process",
+            "not-allowed",
+            "process.capabilities.effective",
+            "config.md#linux-process",
         )
     _drop_ambient(sketch, sets)
     return sets

@@ -53,7 +53,7 @@ def pack(ops: list[Op]) -> bytes:
             arena.append(text)
             offset += length + 1
         if offset > LIMIT:
-            raise ConfigError(f"plan too large: over {LIMIT >> 20} MiB", field=item.field)
+            raise ConfigError(f"plan too large: over {LIMIT >> 20} MiB", "too-large", item.field)
         record = _record(len(item.ints), len(item.texts))
         records.append(record(NUMBERS[kind], index, *item.ints, *spans))
     start = HEADER.size + RECORD.size * len(records)

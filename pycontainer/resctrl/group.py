@@ -60,8 +60,9 @@ class Group:
         if not existed and self.closed:
             raise ConfigError(
                 f"names the group {self.path}, which is not there, and no schemata to make it of",
-                field=f"{FIELD}.closID",
-                clause=CLAUSE,
+                "no-group",
+                f"{FIELD}.closID",
+                CLAUSE,
             )
         self._make(self.path)
         if existed and self.path not in self.made:
@@ -94,8 +95,9 @@ class Group:
                 if any(has.get(resource, {}).get(k) != v for k, v in values.items()):
                     raise ConfigError(
                         f"is {line}, and {self.path} has other rules",
-                        field=f"{FIELD}.{'memBwSchema' if resource == 'MB' else 'l3CacheSchema'}",
-                        clause=CLAUSE,
+                        "differs",
+                        f"{FIELD}.{'memBwSchema' if resource == 'MB' else 'l3CacheSchema'}",
+                        CLAUSE,
                     )
 
 
@@ -145,7 +147,9 @@ def check(facts: dict[str, Any] | None, schemas: dict[str, str]) -> None:
         if not root or not _exists(f"{root}/info/{resource}"):
             raise HostError(f"Intel RDT/{words} schema is not enabled")
     if facts is None:
-        raise StateError("updating a non-existent Intel RDT configuration is not supported")
+        raise StateError(
+            "updating a non-existent Intel RDT configuration is not supported", "no-group"
+        )
 
 
 def change(facts: dict[str, Any], schemas: dict[str, str], undo: Transaction) -> None:

@@ -10,7 +10,7 @@ import errno
 from _socket import MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET
 from sys import byteorder
 
-from pycontainer.base.errors import OperationError, os_reason
+from pycontainer.base.errors import OperationError
 from pycontainer.base.jsonfast import dumps
 from pycontainer.linux.fd_passing import connect
 from pycontainer.state.state import OCI_VERSION
@@ -53,7 +53,7 @@ def hand_over(path: str, listener: int, document: bytes) -> None:
     try:
         sock = connect(path, _WHAT)
     except OperationError as error:
-        error.field = FIELD
+        error.field, error.code = FIELD, "no-agent"
         raise
     rights = (SOL_SOCKET, SCM_RIGHTS, listener.to_bytes(4, byteorder))
     try:
@@ -63,8 +63,6 @@ def hand_over(path: str, listener: int, document: bytes) -> None:
             sent += sock.send(document[sent:], MSG_NOSIGNAL)
     except OSError as error:
         number = error.errno or errno.EIO
-        raise OperationError(
-            f"send to {_WHAT} {path}: {os_reason(number)}", errno=number, field=FIELD
-        ) from None
+        raise OperationError.of(f"send to {_WHAT}", path, number, field=FIELD) from None
     finally:
         sock.close()

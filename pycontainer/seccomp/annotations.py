@@ -28,12 +28,13 @@ def raw_filter(config: dict[str, Any]) -> Filter:
     try:
         program = a2b_base64(config["annotations"][RAW_FILTER].encode(), strict_mode=True)
     except (Error, UnicodeEncodeError) as error:
-        raise ConfigError(f"is no base64: {error}", field=FIELD) from None
+        raise ConfigError(f"is no base64: {error}", "wrong-form", FIELD) from None
     if not program or len(program) % INSTRUCTION or len(program) > INSTRUCTIONS_MAX * INSTRUCTION:
         raise ConfigError(
             f"is no filter: {len(program)} bytes, must be 1 to {INSTRUCTIONS_MAX}"
             f" instructions of {INSTRUCTION} bytes",
-            field=FIELD,
+            "out-of-range",
+            FIELD,
         )
     notify = bool(((config.get("linux") or {}).get("seccomp") or {}).get("listenerPath"))
     return Filter(program, FLAG_NEW_LISTENER if notify else 0, notify, (), ())
@@ -47,6 +48,7 @@ def check_known(annotations: dict[str, str], compiled: Filter) -> None:
         if line.startswith(UNKNOWN):
             raise ConfigError(
                 f"names unknown system calls: {line[len(UNKNOWN) :]}",
-                field="linux.seccomp.syscalls",
+                "unknown",
+                "linux.seccomp.syscalls",
                 hint=f"{STRICT_FILTER} does not let them be passed over",
             )

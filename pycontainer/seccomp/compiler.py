@@ -83,7 +83,7 @@ def build(seccomp: dict) -> tuple[str, tuple]:
 
 def _bad(message: str, where: str) -> ConfigError:
     field = f"{FIELD}.{where}" if where else FIELD
-    return ConfigError(message, field=field, clause=CLAUSE)
+    return ConfigError(message, "wrong-value", field, CLAUSE)
 
 
 def _too_long() -> ConfigError:

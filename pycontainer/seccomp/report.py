@@ -92,9 +92,11 @@ class Watch:
     def filter(self, given: Filter | None, config: dict[str, Any]) -> Filter:
         """The filter to load instead of that of the profile."""
         if given is None:
-            raise ConfigError("there is no profile to report about", field=FIELD)
+            raise ConfigError("there is no profile to report about", "required", FIELD)
         if given.notify:
-            raise ConfigError("a profile with SCMP_ACT_NOTIFY has an agent already", field=FIELD)
+            raise ConfigError(
+                "a profile with SCMP_ACT_NOTIFY has an agent already", "exclusive", FIELD
+            )
         self._bpf = given.bpf
         self._profile = config["linux"]["seccomp"]
         bpf = b"".join(

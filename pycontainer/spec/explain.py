@@ -42,6 +42,15 @@ _WORDS = {
     type(None): "null",
 }
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+_CODES = {
+    "required": "required",
+    "type": "wrong-type",
+    "enum": "not-one-of",
+    "minimum": "out-of-range",
+    "maximum": "out-of-range",
+    "maxItems": "too-large",
+    "minItems": "too-small",
+}
 _LISTED = 10  # words in "must be one of"
 _SHOWN = 60  # characters of a value in a message
 _MOST = 100  # violations that are looked at; there may be a million
@@ -63,7 +72,7 @@ def explain(
     document, places = shorten(document, lambda shorter: valid(shorter, []))
     errors = list(islice(_validator(name).iter_errors(document), _MOST))
     if not errors:  # cannot be while compiler and jsonschema agree, which a test holds them to
-        raise ConfigError("does not follow the schema", field=prefix)
+        raise ConfigError("does not follow the schema", "wrong-form", prefix)
     best = min(errors, key=lambda error: len(error.absolute_path))
     others = f"{'at least ' if len(errors) == _MOST else ''}{len(errors) - 1}"
     hint = f"{others} more like this" if len(errors) > 1 else ""
@@ -90,8 +99,10 @@ def _refusal(
     if missing:
         path.append(missing)
     message = "is required but missing" if missing else _message(error)
+    code = _CODES.get(str(error.validator), "wrong-form")
+    params = {"value": error.instance} if type(error.instance) in (str, int) else {}
     clause = schemas.clause(name, path)
-    return ConfigError(message, field=field_path(path, prefix), clause=clause, hint=hint)
+    return ConfigError(message, code, field_path(path, prefix), clause, hint=hint, **params)
 
 
 def _missing(error: ValidationError) -> list[str]:

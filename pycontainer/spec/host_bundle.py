@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pycontainer.base.errors import HostError, os_reason
+from pycontainer.base.errors import HostError
 from pycontainer.spec import default_config
 
 TYPE_CHECKING = False
@@ -220,4 +220,4 @@ def write(bundle: HostBundle, directory: str) -> None:
         for name, target in bundle.links:
             os.symlink(target, os.path.join(rootfs, name))
     except OSError as error:
-        raise HostError(f"make {error.filename}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("make", error.filename, error) from None

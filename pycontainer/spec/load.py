@@ -20,7 +20,7 @@ _MOST = 64 << 20  # bytes; what is longer is not a configuration
 class MissingConfig(ContainerError):
     """There is no file to read; the text is runc's."""
 
-    code = "config"
+    category = "config"
 
 
 def load_config(source: str | int = CONFIG) -> tuple[dict[str, Any], bytes]:
@@ -62,10 +62,13 @@ def _parse(raw: bytes, name: str) -> dict[str, Any]:
     try:
         value = jsonfast.loads(raw)
     except ValueError as error:
-        raise ConfigError(f"read {name}: {error}", clause="config.md#configuration") from None
+        raise ConfigError(
+            f"read {name}: {error}", "unreadable", clause="config.md#configuration"
+        ) from None
     if type(value) is not dict:
         raise ConfigError(
             f"read {name}: holds {_word(value)}, must be an object",
+            "wrong-type",
             clause="config.md#configuration",
         )
     return value
@@ -87,7 +90,7 @@ def _read(source: str | int, name: str) -> bytes:
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise _missing(source) from None
-        raise ConfigError(f"open {name}: {os_reason(error.errno or 0)}") from None
+        raise ConfigError.of("open", name, error) from None
     try:
         return _read_all(fd, name)
     finally:
@@ -113,7 +116,7 @@ def _read_all(fd: int, name: str) -> bytes:
             chunks.append(chunk)
             size += len(chunk)
             if size > _MOST:
-                raise ConfigError(f"read {name}: longer than {_MOST >> 20} MiB")
+                raise ConfigError(f"read {name}: longer than {_MOST >> 20} MiB", "too-large")
     except OSError as error:
-        raise ConfigError(f"read {name}: {os_reason(error.errno or 0)}") from None
+        raise ConfigError.of("read", name, error) from None
     return b"".join(chunks)

@@ -215,7 +215,9 @@ class Entry:
         deadline, pause = monotonic() + wait, 0.001
         while not self.try_lock(exclusive):
             if monotonic() >= deadline:
-                raise StateError(f"lock container {self.id}: in use by {self._lock_holder()}")
+                raise StateError(
+                    f"lock container {self.id}: in use by {self._lock_holder()}", "locked"
+                )
             sleep(pause)
             pause = min(pause * 2, 0.02)
         if not self.exists() or not self.is_current():

@@ -170,7 +170,7 @@ def _refused(what: str, errno: int) -> OperationError:
     return OperationError(
         f"{what}: {os_reason(errno)}",
         errno=errno,
-        kind="device_filter",
+        operation="device_filter",
         field=FIELD,
         hint=hint if errno == EPERM else "",
     )

@@ -77,17 +77,21 @@ def _parse(entry: dict, field: str) -> Rule:
     kind = entry.get("type") or "a"
     access = entry.get("access") or ""
     if kind not in ("a", "b", "c"):
-        raise ConfigError(f"invalid cgroup device type {kind!r}", field=field, clause=CLAUSE)
+        raise ConfigError(
+            f"invalid cgroup device type {kind!r}", "not-one-of", field, CLAUSE, value=kind
+        )
     ordered = "".join(letter for letter in ALL if letter in access)
     if not access or (entry["allow"] and not ordered):
         raise ConfigError(
             f"invalid device access {access!r}: must be one or more of r, w, m",
-            field=field,
-            clause=CLAUSE,
+            "not-one-of",
+            field,
+            CLAUSE,
+            value=access,
         )
     numbers = [ANY if entry.get(name) is None else int(entry[name]) for name in ("major", "minor")]
     if any(not ANY <= number < 2**32 for number in numbers):
-        raise ConfigError("invalid device number", field=field, clause=CLAUSE)
+        raise ConfigError("invalid device number", "out-of-range", field, CLAUSE)
     return Rule(bool(entry["allow"]), kind, numbers[0], numbers[1], ordered, field)
 
 
@@ -149,8 +153,9 @@ class _Exceptions:
                     raise ConfigError(
                         f"rule {rule_text(node, rule.access)!r} cuts a hole into "
                         f"{rule_text(other, self.nodes[other])!r}, which cgroup v1 cannot do",
-                        field=rule.field or ROOT + ".devices",
-                        clause=CLAUSE,
+                        "not-allowed",
+                        rule.field or ROOT + ".devices",
+                        CLAUSE,
                     )
                 self._drop(letter, other)
 

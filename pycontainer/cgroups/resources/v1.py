@@ -51,8 +51,9 @@ def compile_writes(resources: dict, warnings: list[str]) -> list[Write]:
     if resources.get("unified"):
         raise ConfigError(
             "cannot be set: this host has cgroup v1",
-            field=ROOT + ".unified",
-            clause="config-linux.md#unified",
+            "no-cgroup-v2",
+            ROOT + ".unified",
+            "config-linux.md#unified",
         )
     if not resources:
         return []
@@ -123,8 +124,10 @@ def _swappiness(memory: dict) -> list[Write]:
     if not 0 <= value <= 100:
         raise ConfigError(
             f"invalid value {value}: valid range is 0-100",
-            field=ROOT + ".memory.swappiness",
-            clause="config-linux.md#memory",
+            "out-of-range",
+            ROOT + ".memory.swappiness",
+            "config-linux.md#memory",
+            value=value,
         )
     return [Write("memory", "memory.swappiness", str(int(value)), ROOT + ".memory.swappiness")]
 
@@ -138,8 +141,9 @@ def _cpu(resources: dict) -> list[Write]:
         word, bound = ("minimum", MIN_SHARES) if shares < MIN_SHARES else ("maximum", MAX_SHARES)
         raise ConfigError(
             f"the {word} allowed cpu-shares is {bound}",
-            field=ROOT + ".cpu.shares",
-            clause="config-linux.md#cpu",
+            "out-of-range",
+            ROOT + ".cpu.shares",
+            "config-linux.md#cpu",
         )
     return (
         table_writes(resources, "cpu", "cpu", CPU)

@@ -95,10 +95,12 @@ def swap_max(swap: int, limit: int) -> str:
     clause = "config-linux.md#memory"
     if limit == 0:
         raise ConfigError(
-            "unable to set swap limit without memory limit", field=field, clause=clause
+            "unable to set swap limit without memory limit", "required", field, clause
         )
     if swap < limit:
-        raise ConfigError("memory+swap limit should be >= memory limit", field=field, clause=clause)
+        raise ConfigError(
+            "memory+swap limit should be >= memory limit", "out-of-range", field, clause
+        )
     return str(swap - limit)
 
 
@@ -200,8 +202,9 @@ def _unified(resources: dict) -> list[Write]:
         if not dot:
             raise ConfigError(
                 "must be in the form CONTROLLER.PARAMETER",
-                field=field,
-                clause="config-linux.md#unified",
+                "wrong-form",
+                field,
+                "config-linux.md#unified",
             )
         writes.append(Write(controller, name, value, field, by_line="\n" in value))
     return writes

@@ -175,8 +175,9 @@ def check_name(name: str, field: str) -> None:
     if not (plain.isascii() and plain.isalnum()):
         raise ConfigError(
             f"{name!r} must be a file name (no slashes)",
-            field=field,
-            clause="config-linux.md#control-groups",
+            "wrong-name",
+            field,
+            "config-linux.md#control-groups",
         )
 
 

@@ -68,24 +68,25 @@ def _property(key: str, text: str, trusted: bool) -> tuple[str, Value]:
     name, field = key[len(PREFIX) :], f"annotations[{key!r}]"
     if name in OURS:
         raise ConfigError(
-            "cannot be set", field=field, hint="linux.cgroupsPath says where the unit is"
+            "cannot be set", "not-allowed", field, hint="linux.cgroupsPath says where the unit is"
         )
     if len(name) < 3 or not (name.isascii() and name.isalpha()):
-        raise ConfigError("not a name of a systemd property", field=field)
+        raise ConfigError("not a name of a systemd property", "wrong-name", field)
     try:
         value = parse(text)
     except ValueError as error:
-        raise ConfigError(str(error), field=field) from None
+        raise ConfigError(str(error), "wrong-form", field) from None
     if name.endswith("Sec") and name[-4:-3].islower():
         if value[0] not in (*_INTEGERS, "d") or abs(value[1]) > INFINITY:
-            raise ConfigError("is not a number of seconds", field=field)
+            raise ConfigError("is not a number of seconds", "wrong-form", field)
         name, value = name[:-3] + "USec", ("t", int(value[1] * 1_000_000) & INFINITY)
     if name in SAFE:
         return name, _typed(value, SAFE[name], field)
     if not trusted:
         raise ConfigError(
             "is no property that concerns the container alone",
-            field=field,
+            "not-allowed",
+            field,
             hint="--trust-annotations allows any",
         )
     return name, value
@@ -99,4 +100,4 @@ def _typed(value: Value, wanted: str, field: str) -> Value:
         lowest, highest = _INTEGERS[wanted]
         if lowest <= content <= highest:
             return wanted, content
-    raise ConfigError(f"is of type {kind!r}, must be {wanted!r}", field=field)
+    raise ConfigError(f"is of type {kind!r}, must be {wanted!r}", "wrong-type", field)

@@ -38,7 +38,7 @@ _PEER = Struct("iII")  # struct ucred
 class DBusError(ContainerError):
     """The other side answered with an error: `name` is its kind, e.g. ...systemd1.UnitExists."""
 
-    code = "dbus"
+    category = "dbus"
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message or name)
@@ -227,7 +227,7 @@ class Connection:
         while (left := self._until - monotonic()) <= 0 or not poller.poll(left * 1000):
             waited = round(monotonic() - self._since, 1)
             if self._until >= self._end() or not self._is_busy():
-                raise HostError(f"talk to {self.name}: no answer within {waited:g} s")
+                raise HostError(f"talk to {self.name}: no answer within {waited:g} s", "timeout")
             self._give_time()
 
     def _give_time(self) -> None:

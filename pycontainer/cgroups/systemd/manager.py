@@ -106,7 +106,7 @@ class Manager:
             self.reset_failed(unit)
             raise OperationError(
                 f"start systemd unit {unit}: its job ended as {result!r}",
-                kind="systemd_unit",
+                operation="systemd_unit",
                 hint=f"see: journalctl -u {unit}",
             )
 
@@ -208,7 +208,9 @@ def _refused(verb: str, unit: str, error: DBusError) -> OperationError:
         hint = "another container, or a service, has it; delete that one or change cgroupsPath"
     text = error.message.rstrip(".")
     return OperationError(
-        f"{verb} systemd unit {unit}: {text[:1].lower()}{text[1:]}", kind="systemd_unit", hint=hint
+        f"{verb} systemd unit {unit}: {text[:1].lower()}{text[1:]}",
+        operation="systemd_unit",
+        hint=hint,
     )
 
 
@@ -217,6 +219,7 @@ def _connect(user: bool, deadline_s: float) -> Connection:
     if not user and not posix.access("/run/systemd/system", posix.F_OK):
         raise HostError(
             "use the systemd cgroup driver: systemd does not run here",
+            "no-systemd",
             hint="leave out --systemd-cgroup and give linux.cgroupsPath as a path",
         )
     reasons = []
@@ -224,7 +227,7 @@ def _connect(user: bool, deadline_s: float) -> Connection:
         try:
             return Connection(address, peer, deadline_s)
         except HostError as error:
-            if "no answer within" in error.message:
+            if error.code == "timeout":
                 raise
             reasons.append(error.message)
     hint = "is the D-Bus user session there (Debian: dbus-user-session)?" if user else ""

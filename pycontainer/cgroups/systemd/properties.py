@@ -97,7 +97,7 @@ def _amount(text: str, field: str) -> int:
     """What is written as `text`; ConfigError if that does not fit into a property."""
     if text.isascii() and text.isdigit() and int(text) <= INFINITY:
         return int(text)
-    raise ConfigError(f"{text!r} is not a number", field=field)
+    raise ConfigError(f"{text!r} is not a number", "wrong-type", field, value=text)
 
 
 def _mask(write: Write, text: str) -> bytes:
@@ -113,10 +113,10 @@ def _mask(write: Write, text: str) -> bytes:
         except ValueError:
             low, high = 1, 0
         if not 0 <= low <= high < LONGEST_MASK:
-            raise ConfigError(f"invalid list {text!r}", field=write.field)
+            raise ConfigError(f"invalid list {text!r}", "wrong-form", write.field, value=text)
         bits |= (1 << high + 1) - (1 << low)
     if not bits:
-        raise ConfigError(f"invalid list {text!r}: it is empty", field=write.field)
+        raise ConfigError(f"invalid list {text!r}: it is empty", "empty", write.field, value=text)
     return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
 
@@ -132,7 +132,12 @@ def _cpu_quota(
             return
         numbers = [_amount(word, _CPU_MAX) for word in words if word != "max"]
         if len(words) > 2 or "max" in words[1:]:
-            raise ConfigError(f"{values['cpu.max']!r} is no quota and period", field=_CPU_MAX)
+            raise ConfigError(
+                f"{values['cpu.max']!r} is no quota and period",
+                "wrong-value",
+                _CPU_MAX,
+                value=values["cpu.max"],
+            )
         quota = words[0]
         period = numbers[-1] if len(words) > 1 else DEFAULT_PERIOD_US
     else:

@@ -48,13 +48,15 @@ def parse(cgroups_path: str, container_id: str, user: bool) -> Unit:
         raise ConfigError(
             'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, '
             f'got "{cgroups_path}" instead',
-            field=FIELD,
-            clause=CLAUSE,
+            "wrong-form",
+            FIELD,
+            CLAUSE,
+            value=cgroups_path,
         )
     slice, prefix, name = parts
     unit = name if name.endswith(".slice") else f"{prefix}-{name}.scope"
     if not _VALID.issuperset(unit) or len(unit) > _LONGEST or unit in ("-.scope", ".slice"):
-        raise ConfigError(f"{unit!r} is no name for a unit", field=FIELD, clause=CLAUSE)
+        raise ConfigError(f"{unit!r} is no name for a unit", "wrong-name", FIELD, CLAUSE)
     slice = slice or ("user.slice" if user else "system.slice")
     slice = "-.slice" if slice == "-" else slice
     expand_slice(slice)
@@ -70,7 +72,7 @@ def expand_slice(slice: str) -> str:
         return ""
     parts = stem.split("-")
     if stem == slice or "" in parts or not _VALID.issuperset(stem) or len(slice) > _LONGEST:
-        raise ConfigError(f"invalid slice name: {slice}", field=FIELD, clause=CLAUSE)
+        raise ConfigError(f"invalid slice name: {slice}", "wrong-name", FIELD, CLAUSE)
     return "".join(f"/{'-'.join(parts[: count + 1])}.slice" for count in range(len(parts)))
 
 

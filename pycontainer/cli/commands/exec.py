@@ -117,13 +117,13 @@ def _process(path: str) -> dict[str, Any]:
     from _io import FileIO  # open() would load io, and with it encodings
 
     from pycontainer.base import jsonfast
-    from pycontainer.base.errors import HostError, os_reason
+    from pycontainer.base.errors import HostError
 
     try:
         with FileIO(path) as file:
             process = jsonfast.loads(file.readall())
     except OSError as error:
-        raise HostError(f"open {path}: {os_reason(error.errno or 0)}", field="--process") from None
+        raise HostError.of("open", path, error, field="--process") from None
     except ValueError as error:
         raise HostError(f"parse {path}: {error}", field="--process") from None
     if not isinstance(process, dict):

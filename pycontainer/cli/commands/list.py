@@ -78,7 +78,7 @@ def _monitored(settings: Settings, arguments: Arguments) -> int:
 def _rows(settings: Settings) -> list[dict[str, Any]]:
     import posix
 
-    from pycontainer.base.errors import HostError, os_reason
+    from pycontainer.base.errors import HostError
     from pycontainer.base.settings import default_root
     from pycontainer.lifecycle.list import rows
 
@@ -87,7 +87,7 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
     except OSError as error:
         # The default directory may not be there yet; one that was asked for must.
         if settings.root != default_root(posix.environ)[0]:
-            raise HostError(f"open {settings.root}: {os_reason(error.errno or 0)}") from None
+            raise HostError.of("open", settings.root, error) from None
     return rows(settings)
 
 

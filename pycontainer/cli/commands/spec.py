@@ -36,7 +36,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     import os
 
     from pycontainer.base import jsonfast
-    from pycontainer.base.errors import HostError, os_reason
+    from pycontainer.base.errors import HostError
 
     directory = arguments["bundle"] or "."
     path = os.path.join(directory, arguments["file"] or CONFIG)
@@ -45,7 +45,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
             os.makedirs(directory, exist_ok=True)
         os.stat(directory)
     except OSError as error:
-        raise HostError(f"chdir {directory}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("chdir", directory, error) from None
     if not arguments["file"] and os.path.lexists(path):
         raise HostError(f"File {CONFIG} exists. Remove it first")
     if arguments["host"]:
@@ -56,7 +56,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
         with open(path, "w" if arguments["file"] else "x", encoding="utf-8") as file:
             file.write(jsonfast.dumps(config, "\t"))
     except OSError as error:
-        raise HostError(f"write {path}: {os_reason(error.errno or 0)}") from None
+        raise HostError.of("write", path, error) from None
     if arguments["host"] and os.isatty(1):
         from pycontainer.cli.output import emit
 

@@ -50,7 +50,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     fleet = Fleet(settings, wanted.__contains__ if wanted else None)
     missing = wanted - {row.id for row in fleet.sample()}
     if missing:
-        raise StateError(f"container {sorted(missing)[0]} does not exist")
+        raise StateError(f"container {sorted(missing)[0]} does not exist", "not-found")
     while True:
         time.sleep(interval)
         rows = [row for row in fleet.sample() if all(holds(row) for holds in conditions)]

@@ -126,7 +126,7 @@ def document(path: str) -> dict[str, Any]:
     import posix
 
     from pycontainer.base import jsonfast
-    from pycontainer.base.errors import ConfigError, UsageError, os_reason
+    from pycontainer.base.errors import ConfigError, UsageError
 
     try:
         fd = 0 if path == "-" else posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
@@ -134,11 +134,11 @@ def document(path: str) -> dict[str, Any]:
         while chunk := posix.read(fd, 65536):
             data += chunk
     except OSError as error:
-        raise UsageError(f"read {path}: {os_reason(error.errno or 0)}") from None
+        raise UsageError.of("read", path, error) from None
     try:
         resources = jsonfast.loads(data)
     except ValueError as error:
-        raise ConfigError(f"read resources: {error}") from None
+        raise ConfigError(f"read resources: {error}", "unreadable") from None
     if not isinstance(resources, dict | None):
-        raise ConfigError("must be an object", field="linux.resources")
+        raise ConfigError("must be an object", "wrong-type", "linux.resources")
     return resources or {}

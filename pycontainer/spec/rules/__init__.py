@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pycontainer.spec.rules import linux, mounts, namespaces
 from pycontainer.spec.rules import process as process_rules
-from pycontainer.spec.rules.context import Subject, quote, refuse
+from pycontainer.spec.rules.context import Subject, absolute, quote, refuse, refuse_value, required
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,9 +73,12 @@ def version(subject: Subject) -> None:
     numbers = semantic_version(text)
     clause = "config.md#specification-version"
     if numbers is None:
-        refuse("ociVersion", f"is {quote(text)}, must be a SemVer version like 1.3.0", clause)
+        refuse_value(
+            "ociVersion", "wrong-form", text, "must be a SemVer version like 1.3.0", clause
+        )
     if numbers[0] > _SPEC_MAJOR:
-        refuse("ociVersion", f"is {text}, supported is {_SPEC_MAJOR}.x", clause)
+        why = f"is {text}, supported is {_SPEC_MAJOR}.x"
+        refuse("ociVersion", "too-new", why, clause, value=text)
     if numbers[0] < _SPEC_MAJOR or numbers[1] > _SPEC_MINOR:
         # runc looks at no version; crun gave up refusing newer minor ones, nobody could upgrade.
         subject.warn("ociVersion", f"{text} is read as {_SPEC_MAJOR}.{_SPEC_MINOR}")
@@ -107,9 +110,9 @@ def root(subject: Subject) -> None:
     """Linux needs a root filesystem."""
     entry = subject.config.get("root")
     if entry is None:
-        refuse("root", "is required but missing", "config.md#root")
+        required("root", "config.md#root")
     if not entry["path"]:
-        refuse("root.path", "is empty, must be a directory", "config.md#root")
+        refuse("root.path", "empty", "is empty, must be a directory", "config.md#root")
 
 
 def platforms(subject: Subject) -> None:
@@ -126,12 +129,8 @@ def hooks(subject: Subject) -> None:
         return
     for kind in _HOOKS:
         for place, hook in enumerate(sections.get(kind, ())):
-            if not hook["path"].startswith("/"):
-                refuse(
-                    f"hooks.{kind}[{place}].path",
-                    f"is {quote(hook['path'])}, must be an absolute path",
-                    "config.md#posix-platform-hooks",
-                )
+            field = f"hooks.{kind}[{place}].path"
+            absolute(field, hook["path"], "config.md#posix-platform-hooks")
 
 
 def annotation_keys(subject: Subject) -> None:
@@ -140,10 +139,11 @@ def annotation_keys(subject: Subject) -> None:
     if not entries:
         return
     if "" in entries:
-        refuse("annotations", "has an empty key", "config.md#annotations")
+        refuse("annotations", "empty", "has an empty key", "config.md#annotations")
     for key, value in entries.items():
         if type(value) is not str:
-            refuse("annotations", f"value of {quote(key)} is no string", "config.md#annotations")
+            text = f"value of {quote(key)} is no string"
+            refuse("annotations", "wrong-type", text, "config.md#annotations", key=key)
 
 
 def no_nul(subject: Subject) -> None:
@@ -160,12 +160,12 @@ def _search_nul(value: Any, field: str) -> None:
         members: Iterable[tuple[Any, str]] = ()
         if type(value) is str:
             if "\0" in value:
-                refuse(field, f"is {quote(value)}, must not have NUL", "config.md#valid-values")
+                refuse_value(field, "nul", value, "must not have NUL", "config.md#valid-values")
         elif type(value) is list:
             members = [(item, f"{field}[{place}]") for place, item in enumerate(value)]
         elif type(value) is dict:
             if any("\0" in key for key in value):
-                refuse(field, "has a key with NUL", "config.md#valid-values")
+                refuse(field, "nul", "has a key with NUL", "config.md#valid-values")
             members = [(v, f"{field}.{key}") for key, v in value.items() if key not in _OPAQUE]
         pending += reversed(list(members))
 

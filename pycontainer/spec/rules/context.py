@@ -42,9 +42,36 @@ class Subject:
             self.warnings.append(f"{field}: {message}")
 
 
-def refuse(field: str, message: str, clause: str, hint: str = "") -> NoReturn:
+def refuse(
+    field: str, code: str, text: str, clause: str, hint: str = "", **params: Any
+) -> NoReturn:
     """Raise the ConfigError for a field, e.g. process.cwd; clause as config.md#process."""
-    raise ConfigError(message, field=field, clause=clause, hint=hint)
+    raise ConfigError(text, code, field, clause, hint=hint, **params)
+
+
+def refuse_value(field: str, code: str, value: Any, why: str, clause: str) -> NoReturn:
+    """Raise the ConfigError `is VALUE, WHY`."""
+    shown = quote(value) if type(value) is str else value
+    refuse(field, code, f"is {shown}, {why}", clause, value=value)
+
+
+def required(field: str, clause: str, hint: str = "") -> NoReturn:
+    """Raise the ConfigError for a member that is not there."""
+    refuse(field, "required", "is required but missing", clause, hint)
+
+
+def absolute(field: str, path: str, clause: str) -> None:
+    """ConfigError unless the path is absolute."""
+    if path[:1] != "/":
+        code = "not-absolute" if path else "empty"
+        refuse_value(field, code, path, "must be an absolute path", clause)
+
+
+def needs(field: str, namespace: str, clause: str, subject: Subject) -> None:
+    """ConfigError unless the container has (or joins) such a namespace."""
+    if namespace not in subject.namespaces:
+        text = f"needs a {namespace} namespace in linux.namespaces"
+        refuse(field, "needs-namespace", text, clause, namespace=namespace)
 
 
 def quote(value: str) -> str:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pycontainer.spec.rules.context import Subject, quote, ranges, refuse
+from pycontainer.spec.rules.context import (
+    Subject,
+    absolute,
+    ranges,
+    refuse,
+    refuse_value,
+    required,
+)
 
 _DEVICES = "config-linux.md#devices"
 _RDT = "config-linux.md#intelrdt"
@@ -20,16 +27,15 @@ def devices(subject: Subject) -> None:
     seen: dict[tuple[str, int, int], int] = {}
     for place, device in enumerate(subject.linux.get("devices", ())):
         field = f"linux.devices[{place}]"
-        if not device["path"].startswith("/"):
-            message = f"is {quote(device['path'])}, must be an absolute path"
-            refuse(f"{field}.path", message, _DEVICES)
+        absolute(f"{field}.path", device["path"], _DEVICES)
         if device["type"] == "p":
             continue
         for name, most in (("major", _MOST_MAJOR), ("minor", _MOST_MINOR)):
             if name not in device:
-                refuse(f"{field}.{name}", "is required but missing", _DEVICES)
+                required(f"{field}.{name}", _DEVICES)
             if not 0 <= device[name] <= most:
-                refuse(f"{field}.{name}", f"is {device[name]}, must be 0 to {most}", _DEVICES)
+                why = f"must be 0 to {most}"
+                refuse_value(f"{field}.{name}", "out-of-range", device[name], why, _DEVICES)
         kind = "b" if device["type"] == "b" else "c"
         first = seen.setdefault((kind, device["major"], device["minor"]), place)
         if first != place:
@@ -43,7 +49,7 @@ def intel_rdt(subject: Subject) -> None:
         return
     group = rdt.get("closID", "")
     if group in (".", "..") or ("/" in group and group != "/"):
-        refuse("linux.intelRdt.closID", f"is {quote(group)}, must be a name or /", _RDT)
+        refuse_value("linux.intelRdt.closID", "wrong-form", group, "must be a name or /", _RDT)
     cache = rdt.get("l3CacheSchema", "")
     if cache and not cache.startswith("L3:"):
         subject.warn("linux.intelRdt.l3CacheSchema", "should begin with L3:")
@@ -51,7 +57,7 @@ def intel_rdt(subject: Subject) -> None:
     lines += [(f"schemata[{i}]", line) for i, line in enumerate(rdt.get("schemata", ()))]
     for name, line in lines:
         if "\n" in line:
-            refuse(f"linux.intelRdt.{name}", f"is {quote(line)}, must be one line", _RDT)
+            refuse_value(f"linux.intelRdt.{name}", "wrong-form", line, "must be one line", _RDT)
 
 
 _NODES_MAX = 1024  # include/linux/numa.h, the most that any configuration allows
@@ -65,21 +71,22 @@ def memory_policy(subject: Subject) -> None:
     field = "linux.memoryPolicy"
     mode = policy.get("mode")
     if mode is None:
-        refuse(f"{field}.mode", "is required but missing", _POLICY)
-    nodes = ranges(policy.get("nodes", ""))
+        required(f"{field}.mode", _POLICY)
+    text = policy.get("nodes", "")
+    nodes = ranges(text)
     if nodes is None:
-        message = f"is {quote(policy['nodes'])}, must be memory nodes like 0-3,7"
-        refuse(f"{field}.nodes", message, _POLICY)
+        why = "must be memory nodes like 0-3,7"
+        refuse_value(f"{field}.nodes", "wrong-form", text, why, _POLICY)
     if nodes and max(high for _, high in nodes) >= _NODES_MAX:
-        message = f"is {quote(policy['nodes'])}, must be below {_NODES_MAX} (MAX_NUMNODES)"
-        refuse(f"{field}.nodes", message, _POLICY)
+        why = f"must be below {_NODES_MAX} (MAX_NUMNODES)"
+        refuse_value(f"{field}.nodes", "out-of-range", text, why, _POLICY)
     if nodes and mode in _WITHOUT_NODES:
-        refuse(f"{field}.nodes", f"must be empty with {mode}", _POLICY)
+        refuse(f"{field}.nodes", "not-empty", f"must be empty with {mode}", _POLICY)
     if not nodes and mode in _WITH_NODES:
-        refuse(f"{field}.nodes", f"must name a node with {mode}", _POLICY)
+        refuse(f"{field}.nodes", "empty", f"must name a node with {mode}", _POLICY)
     flags = policy.get("flags", ())
     if "MPOL_F_STATIC_NODES" in flags and "MPOL_F_RELATIVE_NODES" in flags:
-        refuse(f"{field}.flags", "has both static and relative nodes", _POLICY)
+        refuse(f"{field}.flags", "exclusive", "has both static and relative nodes", _POLICY)
 
 
 def personality(subject: Subject) -> None:
@@ -88,7 +95,7 @@ def personality(subject: Subject) -> None:
     if entry is None:
         return
     if "domain" not in entry:
-        refuse("linux.personality.domain", "is required but missing", _PERSONALITY)
+        required("linux.personality.domain", _PERSONALITY)
     if entry.get("flags"):
         subject.warn("linux.personality.flags", "are not defined and not used")
 
@@ -101,12 +108,12 @@ def seccomp(subject: Subject) -> None:
     field = "linux.seccomp"
     if profile["defaultAction"] == "SCMP_ACT_NOTIFY":
         message = "is SCMP_ACT_NOTIFY: the process could not even send the agent's descriptor"
-        refuse(f"{field}.defaultAction", message, _SECCOMP)
+        refuse(f"{field}.defaultAction", "not-allowed", message, _SECCOMP)
     if "defaultErrnoRet" in profile:
         number = profile["defaultErrnoRet"]
         _errno(profile["defaultAction"], number, f"{field}.defaultErrnoRet")
     if profile.get("listenerMetadata") and not profile.get("listenerPath"):
-        refuse(f"{field}.listenerMetadata", "needs listenerPath", _SECCOMP)
+        refuse(f"{field}.listenerMetadata", "required", "needs listenerPath", _SECCOMP)
     notifies = False
     for place, rule in enumerate(profile.get("syscalls", ())):
         if "errnoRet" in rule:
@@ -115,15 +122,17 @@ def seccomp(subject: Subject) -> None:
             notifies = True
             if "write" in rule["names"]:  # as runc: the filter is on when the agent gets it
                 message = "has write, which cannot have SCMP_ACT_NOTIFY"
-                refuse(f"{field}.syscalls[{place}].names", message, _SECCOMP)
+                refuse(f"{field}.syscalls[{place}].names", "not-allowed", message, _SECCOMP)
         if "" in rule["names"]:
-            refuse(f"{field}.syscalls[{place}].names", "has an empty name", _SECCOMP)
+            refuse(f"{field}.syscalls[{place}].names", "empty", "has an empty name", _SECCOMP)
         for index, argument in enumerate(rule.get("args", ())):
             if argument["index"] >= _MOST_ARGUMENTS:
                 where = f"{field}.syscalls[{place}].args[{index}].index"
-                refuse(where, f"is {argument['index']}, must be from 0 to 5", _SECCOMP)
+                why = "must be from 0 to 5"
+                refuse_value(where, "out-of-range", argument["index"], why, _SECCOMP)
     if notifies and not profile.get("listenerPath"):
-        refuse(f"{field}.listenerPath", "is required for SCMP_ACT_NOTIFY but missing", _SECCOMP)
+        text = "is required for SCMP_ACT_NOTIFY but missing"
+        refuse(f"{field}.listenerPath", "required", text, _SECCOMP)
 
 
 def _errno(action: str, number: int, field: str) -> None:
@@ -131,9 +140,10 @@ def _errno(action: str, number: int, field: str) -> None:
 
     most = seccomp_names.DATA_LIMITS.get(action)
     if most is None:
-        refuse(field, f"is set, but {action} has no error number", _SECCOMP)
+        refuse(field, "not-allowed", f"is set, but {action} has no error number", _SECCOMP)
     if number > most:
-        refuse(field, f"is {number}, must be at most {most} with {action}", _SECCOMP)
+        why = f"must be at most {most} with {action}"
+        refuse_value(field, "out-of-range", number, why, _SECCOMP)
 
 
 def resources(subject: Subject) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.spec.rules.context import Subject, refuse
+from pycontainer.spec.rules.context import Subject, refuse, required
 from pycontainer.tables import mount_options
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ def mounts(subject: Subject) -> None:
         field = f"mounts[{place}]"
         destination = mount["destination"]
         if not destination:
-            refuse(f"{field}.destination", "is empty, must be a path", _CLAUSE)
+            refuse(f"{field}.destination", "empty", "is empty, must be a path", _CLAUSE)
         if not destination.startswith("/"):
             subject.warn(f"{field}.destination", "is relative, which is deprecated; / is assumed")
         options = mount.get("options", ())
@@ -30,10 +30,11 @@ def mounts(subject: Subject) -> None:
         elif not mount.get("type"):
             if "remount" not in options:
                 hint = "add the option rbind if it is a bind mount"
-                refuse(f"{field}.type", "is required but missing", _POSIX, hint)
+                required(f"{field}.type", _POSIX, hint)
         elif mount["type"] in _BINDS:
             hint = "only the option bind or rbind makes a bind mount"
-            refuse(f"{field}.type", f"is {mount['type']}, no filesystem", _CLAUSE, hint)
+            text = f"is {mount['type']}, no filesystem"
+            refuse(f"{field}.type", "wrong-value", text, _CLAUSE, hint, value=mount["type"])
         if "uidMappings" in mount or "gidMappings" in mount or not _idmap_free(options):
             _idmap(subject, mount, field)
 
@@ -46,7 +47,8 @@ def _bind(subject: Subject, mount: dict[str, Any], field: str) -> None:
     """A bind mount has a source; a filesystem's own options, which the kernel does not even look
     at then, are tolerated as other runtimes do."""
     if not mount.get("source"):
-        refuse(f"{field}.source", "is required for a bind mount but missing", _CLAUSE)
+        text = "is required for a bind mount but missing"
+        refuse(f"{field}.source", "required", text, _CLAUSE)
     data = mount_options.parse(mount["options"]).data
     if data:
         subject.warn(f"{field}.options", f"has {', '.join(data)}, which a bind mount ignores")
@@ -58,17 +60,18 @@ def _idmap(subject: Subject, mount: dict[str, Any], field: str) -> None:
     uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
     if bool(uids) != bool(gids):
         absent = "gidMappings" if uids else "uidMappings"
-        refuse(f"{field}.{absent}", "is required beside the other mapping but missing", _POSIX)
+        text = "is required beside the other mapping but missing"
+        refuse(f"{field}.{absent}", "needs-mappings", text, _POSIX)
     if not uids:
         if not _idmap_free(options) and "user" not in subject.namespaces:
             message = "has idmap, but neither mappings nor a user namespace"
-            refuse(f"{field}.options", message, _OPTIONS)
+            refuse(f"{field}.options", "needs-mappings", message, _OPTIONS)
         if _idmap_free(options):
             return
     elif _idmap_free(options):
         subject.warn(f"{field}.options", "should have idmap or ridmap beside the mappings")
     if "bind" not in options and "rbind" not in options:
-        refuse(f"{field}.options", "has idmap without bind or rbind", _OPTIONS)
+        refuse(f"{field}.options", "needs-bind", "has idmap without bind or rbind", _OPTIONS)
 
 
 RULES = (mounts,)

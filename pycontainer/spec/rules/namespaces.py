@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.spec.rules.context import Subject, quote, refuse
+from pycontainer.spec.rules.context import Subject, absolute, needs, quote, refuse, refuse_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +38,10 @@ def namespaces(subject: Subject) -> None:
     for place, entry in enumerate(entries):
         if entry["type"] in seen:
             field = f"linux.namespaces[{place}].type"
-            refuse(field, f"is {entry['type']} a second time", _NAMESPACES)
+            text = f"is {entry['type']} a second time"
+            refuse(field, "duplicate", text, _NAMESPACES, value=entry["type"])
         seen.add(entry["type"])
-        path = entry.get("path", "")
-        if path and not path.startswith("/"):
-            field = f"linux.namespaces[{place}].path"
-            refuse(field, f"is {quote(path)}, must be an absolute path", _NAMESPACES)
+        absolute(f"linux.namespaces[{place}].path", entry.get("path") or "/", _NAMESPACES)
 
 
 def names(subject: Subject) -> None:
@@ -53,10 +51,9 @@ def names(subject: Subject) -> None:
         if not value:
             continue
         clause = f"config.md#{field}"
-        if "uts" not in subject.namespaces:
-            refuse(field, "needs a uts namespace in linux.namespaces", clause)
+        needs(field, "uts", clause, subject)
         if len(value.encode("utf-8", "surrogatepass")) > _MOST_NAME:
-            refuse(field, f"is {quote(value)}, must have at most {_MOST_NAME} bytes", clause)
+            refuse_value(field, "too-large", value, f"must have at most {_MOST_NAME} bytes", clause)
 
 
 def mappings(subject: Subject) -> None:
@@ -64,11 +61,11 @@ def mappings(subject: Subject) -> None:
     both = {name: subject.linux.get(name) for name in ("uidMappings", "gidMappings")}
     path = subject.namespaces.get("user")
     for name, entries in both.items():
-        if entries and path is None:
-            refuse(f"linux.{name}", "needs a user namespace in linux.namespaces", _MAPPINGS)
         if not entries and path == "":
-            refuse(f"linux.{name}", "is required for a new user namespace but missing", _MAPPINGS)
+            text = "is required for a new user namespace but missing"
+            refuse(f"linux.{name}", "required", text, _MAPPINGS)
         if entries:
+            needs(f"linux.{name}", "user", _MAPPINGS, subject)
             _map(entries, f"linux.{name}")
     if path and any(both.values()):
         # containerd and CRI-O do so; whether the two agree only the joined namespace can tell.
@@ -82,20 +79,22 @@ def mappings(subject: Subject) -> None:
 def _map(entries: list[dict[str, Any]], field: str) -> None:
     """What the kernel takes into a uid_map: user_namespaces(7)."""
     if len(entries) > _MOST_MAPPINGS:
-        refuse(field, f"has {len(entries)} entries, the kernel takes {_MOST_MAPPINGS}", _MAPPINGS)
+        text = f"has {len(entries)} entries, the kernel takes {_MOST_MAPPINGS}"
+        refuse(field, "too-large", text, _MAPPINGS)
     for place, entry in enumerate(entries):
         if not entry["size"]:
-            refuse(f"{field}[{place}].size", "is 0, must be positive", _MAPPINGS)
+            refuse_value(f"{field}[{place}].size", "out-of-range", 0, "must be positive", _MAPPINGS)
         for side in ("containerID", "hostID"):
             if entry[side] + entry["size"] > _IDS:
-                refuse(f"{field}[{place}]", f"goes past the last id after {side}", _MAPPINGS)
+                text = f"goes past the last id after {side}"
+                refuse(f"{field}[{place}]", "out-of-range", text, _MAPPINGS)
     if len(entries) == 1:
         return
     for side in ("containerID", "hostID"):
         spans = sorted([(e[side], e[side] + e["size"], i) for i, e in enumerate(entries)])
         for (_, end, _), (begin, _, place) in zip(spans, spans[1:], strict=False):
             if begin < end:
-                refuse(f"{field}[{place}].{side}", "overlaps another entry", _MAPPINGS)
+                refuse(f"{field}[{place}].{side}", "overlap", "overlaps another entry", _MAPPINGS)
 
 
 def mapped_ids(subject: Subject) -> None:
@@ -113,8 +112,8 @@ def mapped_ids(subject: Subject) -> None:
             if entry["containerID"] <= number < entry["containerID"] + entry["size"]:
                 break
         else:
-            field = f"process.user.{name}"
-            refuse(field, f"is {number}, which linux.{mapping} does not map", _MAPPINGS)
+            why = f"which linux.{mapping} does not map"
+            refuse_value(f"process.user.{name}", "unmapped-id", number, why, _MAPPINGS)
 
 
 def time_offsets(subject: Subject) -> None:
@@ -123,15 +122,18 @@ def time_offsets(subject: Subject) -> None:
     if not offsets:
         return
     if not subject.new("time"):
-        what = "a joined" if "time" in subject.namespaces else "no"
-        message = f"needs a new time namespace, the container has {what} one"
-        refuse("linux.timeOffsets", message, _OFFSETS)
+        code, what = "needs-namespace", "no"
+        if "time" in subject.namespaces:
+            code, what = "joined-namespace", "a joined"
+        text = f"needs a new time namespace, the container has {what} one"
+        refuse("linux.timeOffsets", code, text, _OFFSETS, namespace="time")
     for clock, offset in offsets.items():
         if clock not in ("boottime", "monotonic"):
             subject.warn("linux.timeOffsets", f"has no clock {quote(clock)}")
         elif offset.get("nanosecs", 0) > 999_999_999:
             field = f"linux.timeOffsets.{clock}.nanosecs"
-            refuse(field, f"is {offset['nanosecs']}, must be less than a second", _OFFSETS)
+            why = "must be less than a second"
+            refuse_value(field, "out-of-range", offset["nanosecs"], why, _OFFSETS)
 
 
 def sysctls(subject: Subject) -> None:
@@ -140,14 +142,14 @@ def sysctls(subject: Subject) -> None:
         parts = sysctl_parts(key)
         field = f'linux.sysctl["{key}"]'
         if any(not part.strip(".") or "/" in part for part in parts):
-            refuse(field, "is no kernel parameter", _SYSCTL)
+            refuse(field, "wrong-name", "is no kernel parameter", _SYSCTL)
         if parts == ["kernel", "hostname"]:
-            refuse(field, "is set by hostname, use that", _SYSCTL)
+            refuse(field, "exclusive", "is set by hostname, use that", _SYSCTL)
         kind = sysctl_space(key)
         if not kind:
-            refuse(field, "belongs to no namespace, setting it would change the host", _SYSCTL)
-        if kind not in subject.namespaces:
-            refuse(field, f"needs a {kind} namespace in linux.namespaces", _SYSCTL)
+            text = "belongs to no namespace, setting it would change the host"
+            refuse(field, "of-the-host", text, _SYSCTL)
+        needs(field, kind, _SYSCTL, subject)
 
 
 def sysctl_space(key: str) -> str:
@@ -181,12 +183,9 @@ def paths(subject: Subject) -> None:
         if not entries:
             continue
         clause = f"config-linux.md#{name[:-5]}-paths"
-        if "mount" not in subject.namespaces:
-            refuse(f"linux.{name}", "needs a mount namespace in linux.namespaces", clause)
+        needs(f"linux.{name}", "mount", clause, subject)
         for place, path in enumerate(entries):
-            if not path.startswith("/"):
-                field = f"linux.{name}[{place}]"
-                refuse(field, f"is {quote(path)}, must be an absolute path", clause)
+            absolute(f"linux.{name}[{place}]", path, clause)
 
 
 def net_devices(subject: Subject) -> None:
@@ -194,16 +193,16 @@ def net_devices(subject: Subject) -> None:
     devices = subject.linux.get("netDevices")
     if not devices:
         return
-    if "network" not in subject.namespaces:
-        refuse("linux.netDevices", "needs a network namespace in linux.namespaces", _NET_DEVICES)
+    needs("linux.netDevices", "network", _NET_DEVICES, subject)
     for name, device in devices.items():
         field = f'linux.netDevices["{name}"]'
         if not device_name(name):
-            refuse(field, "is no name of a network device", _NET_DEVICES)
+            text = "is no name of a network device"
+            refuse(field, "wrong-name", text, _NET_DEVICES, value=name)
         new = device.get("name", "")
         if new and not device_name(new.replace("%d", "0", 1)):
-            message = f"is {quote(new)}, no name of a network device"
-            refuse(f"{field}.name", message, _NET_DEVICES)
+            why = "no name of a network device"
+            refuse_value(f"{field}.name", "wrong-name", new, why, _NET_DEVICES)
 
 
 def device_name(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.spec.rules.context import Subject, quote, ranges, refuse
+from pycontainer.spec.rules.context import Subject, absolute, ranges, refuse, refuse_value
 from pycontainer.tables import rlimits
 
 _CLAUSE = "config.md#process"
@@ -14,23 +14,25 @@ _NO_ID = 0xFFFFFFFF  # -1: setresuid(2) and its kin take it for "leave it as it 
 
 def cwd(subject: Subject) -> None:
     """The working directory is absolute."""
-    if subject.process and not subject.process["cwd"].startswith("/"):
-        path = quote(subject.process["cwd"])
-        refuse("process.cwd", f"is {path}, must be an absolute path", _CLAUSE)
+    if subject.process:
+        absolute("process.cwd", subject.process["cwd"], _CLAUSE)
 
 
 def args(subject: Subject) -> None:
     """There is something to run."""
     if subject.process and not subject.process.get("args"):
-        problem = "is empty" if "args" in subject.process else "is required but missing"
-        refuse("process.args", f"{problem}, must name a program", _CLAUSE)
+        code, problem = "required", "is required but missing"
+        if "args" in subject.process:
+            code, problem = "empty", "is empty"
+        refuse("process.args", code, f"{problem}, must name a program", _CLAUSE)
 
 
 def env(subject: Subject) -> None:
     """Each entry is NAME=value; runc, too, refuses anything else."""
     for place, entry in enumerate(subject.process.get("env", ())):
         if entry.find("=") < 1:
-            refuse(f"process.env[{place}]", f"is {quote(entry)}, must be NAME=value", _CLAUSE)
+            code = "wrong-form" if entry.find("=") else "empty"
+            refuse_value(f"process.env[{place}]", code, entry, "must be NAME=value", _CLAUSE)
 
 
 def console_size(subject: Subject) -> None:
@@ -39,8 +41,8 @@ def console_size(subject: Subject) -> None:
     if size and subject.process.get("terminal"):
         for side in ("height", "width"):
             if size[side] > 0xFFFF:
-                field = f"process.consoleSize.{side}"
-                refuse(field, f"is {size[side]}, must be at most 65535", _CLAUSE)
+                field, why = f"process.consoleSize.{side}", "must be at most 65535"
+                refuse_value(field, "out-of-range", size[side], why, _CLAUSE)
 
 
 def user(subject: Subject) -> None:
@@ -50,11 +52,14 @@ def user(subject: Subject) -> None:
         return
     for name in ("uid", "gid"):
         if entry.get(name) == _NO_ID:
-            refuse(f"process.user.{name}", f"is {_NO_ID}, which is no id", _USER)
+            refuse_value(f"process.user.{name}", "out-of-range", _NO_ID, "which is no id", _USER)
     if _NO_ID in entry.get("additionalGids", ()):
-        refuse("process.user.additionalGids", f"has {_NO_ID}, which is no id", _USER)
+        refuse(
+            "process.user.additionalGids", "out-of-range", f"has {_NO_ID}, which is no id", _USER
+        )
     if entry.get("umask", 0) > 0o777:
-        refuse("process.user.umask", f"is {entry['umask']}, must be at most 511 (0777)", _USER)
+        why = "must be at most 511 (0777)"
+        refuse_value("process.user.umask", "out-of-range", entry["umask"], why, _USER)
 
 
 def resource_limits(subject: Subject) -> None:
@@ -64,19 +69,22 @@ def resource_limits(subject: Subject) -> None:
         kind = limit["type"]
         field = f"process.rlimits[{place}]"
         if kind not in rlimits.NUMBERS:
-            refuse(f"{field}.type", f"is {quote(kind)}, which Linux does not have", _POSIX)
+            refuse_value(f"{field}.type", "unknown", kind, "which Linux does not have", _POSIX)
         if kind in seen:
-            refuse(f"{field}.type", f"is {kind} a second time", _POSIX)
+            text = f"is {kind} a second time"
+            refuse(f"{field}.type", "duplicate", text, _POSIX, value=kind)
         seen.add(kind)
         if limit["soft"] > limit["hard"]:
-            refuse(f"{field}.soft", f"is {limit['soft']}, above hard {limit['hard']}", _POSIX)
+            why = f"above hard {limit['hard']}"
+            refuse_value(f"{field}.soft", "out-of-range", limit["soft"], why, _POSIX)
 
 
 def oom_score(subject: Subject) -> None:
     """The kernel takes -1000 to 1000."""
     score = subject.process.get("oomScoreAdj", 0)
     if not -1000 <= score <= 1000:
-        refuse("process.oomScoreAdj", f"is {score}, must be from -1000 to 1000", _LINUX)
+        why = "must be from -1000 to 1000"
+        refuse_value("process.oomScoreAdj", "out-of-range", score, why, _LINUX)
 
 
 def scheduler(subject: Subject) -> None:
@@ -88,21 +96,24 @@ def scheduler(subject: Subject) -> None:
     nice, priority = entry.get("nice", 0), entry.get("priority", 0)
     field = "process.scheduler"
     if policy == "SCHED_ISO":
-        refuse(f"{field}.policy", "is SCHED_ISO, which Linux never had", _LINUX)
+        text = f"is {policy}, which Linux never had"
+        refuse(f"{field}.policy", "unknown", text, _LINUX, value=policy)
     if policy in ("SCHED_OTHER", "SCHED_BATCH") and not -20 <= nice <= 19:
-        refuse(f"{field}.nice", f"is {nice}, must be from -20 to 19", _LINUX)
+        refuse_value(f"{field}.nice", "out-of-range", nice, "must be from -20 to 19", _LINUX)
     if policy in ("SCHED_FIFO", "SCHED_RR"):
         if not 1 <= priority <= 99:
-            message = f"is {priority}, must be from 1 to 99 with {policy}"
-            refuse(f"{field}.priority", message, _LINUX)
+            why = f"must be from 1 to 99 with {policy}"
+            refuse_value(f"{field}.priority", "out-of-range", priority, why, _LINUX)
     elif priority:
-        refuse(f"{field}.priority", f"is only for SCHED_FIFO and SCHED_RR, not {policy}", _LINUX)
+        text = f"is only for SCHED_FIFO and SCHED_RR, not {policy}"
+        refuse(f"{field}.priority", "wrong-policy", text, _LINUX)
     if policy == "SCHED_DEADLINE":
         _deadline(entry)
         return
     for name in ("runtime", "deadline", "period"):
         if entry.get(name):
-            refuse(f"{field}.{name}", f"is only for SCHED_DEADLINE, not {policy}", _LINUX)
+            text = f"is only for SCHED_DEADLINE, not {policy}"
+            refuse(f"{field}.{name}", "wrong-policy", text, _LINUX)
 
 
 def _deadline(entry: dict[str, int]) -> None:
@@ -110,18 +121,16 @@ def _deadline(entry: dict[str, int]) -> None:
     deadline = entry.get("deadline", 0)
     runtime, period = entry.get("runtime", 0), entry.get("period", 0) or deadline
     if not 0 < runtime <= deadline <= period:
-        refuse(
-            "process.scheduler",
-            f"has runtime {runtime}, deadline {deadline}, period {period}; must not decrease",
-            _LINUX,
-        )
+        text = f"has runtime {runtime}, deadline {deadline}, period {period}; must not decrease"
+        refuse("process.scheduler", "out-of-range", text, _LINUX)
 
 
 def io_priority(subject: Subject) -> None:
     """Levels are 0 to 7."""
     level = subject.process.get("ioPriority", {}).get("priority", 0)
     if not 0 <= level <= 7:
-        refuse("process.ioPriority.priority", f"is {level}, must be from 0 to 7", _LINUX)
+        field = "process.ioPriority.priority"
+        refuse_value(field, "out-of-range", level, "must be from 0 to 7", _LINUX)
 
 
 _CPUS_MAX = 8192  # the most that any configuration of Linux allows
@@ -134,9 +143,11 @@ def affinity(subject: Subject) -> None:
             continue
         field, cpus = f"process.execCPUAffinity.{name}", ranges(text)
         if cpus is None:
-            refuse(field, f"is {quote(text)}, must be CPUs like 0-3,7", _LINUX)
+            refuse_value(field, "wrong-form", text, "must be CPUs like 0-3,7", _LINUX)
         if any(high >= _CPUS_MAX for _, high in cpus):
-            refuse(field, f"is {quote(text)}, must be below {_CPUS_MAX} (NR_CPUS)", _LINUX)
+            refuse_value(
+                field, "out-of-range", text, f"must be below {_CPUS_MAX} (NR_CPUS)", _LINUX
+            )
 
 
 RULES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.spec.rules.context import Subject, quote, refuse
+from pycontainer.spec.rules.context import Subject, quote, refuse, refuse_value, required
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,19 +36,21 @@ def devices(subject: Subject) -> None:
     for place, rule in enumerate(_part(subject, "devices")):
         field = f"linux.resources.devices[{place}]"
         if rule.get("type", "a") not in ("a", "b", "c", ""):
-            refuse(f"{field}.type", f"is {quote(rule['type'])}, must be a, b or c", _DEVICES)
+            refuse_value(f"{field}.type", "not-one-of", rule["type"], "must be a, b or c", _DEVICES)
         access = rule.get("access")
         if access is not None:
             _access(subject, f"{field}.access", access, rule["allow"])
         for name in ("major", "minor"):
             if rule.get(name, 0) < -1:
-                refuse(f"{field}.{name}", f"is {rule[name]}, must not be negative", _DEVICES)
+                why = "must not be negative"
+                refuse_value(f"{field}.{name}", "out-of-range", rule[name], why, _DEVICES)
 
 
 def _access(subject: Subject, field: str, access: str, allow: bool) -> None:
     known = {"r", "w", "m"}.intersection(access)
     if not access or (allow and not known):
-        refuse(field, f"is {quote(access)}, must be of r, w and m", _DEVICES)
+        code = "not-one-of" if access else "empty"
+        refuse_value(field, code, access, "must be of r, w and m", _DEVICES)
     if not known.issuperset(access):
         subject.warn(field, f"is {quote(access)}; all but r, w and m is ignored")
 
@@ -61,13 +63,15 @@ def memory(subject: Subject) -> None:
     field = "linux.resources.memory"
     for name in _LIMITS:
         if entry.get(name, 0) < -1:
-            refuse(f"{field}.{name}", f"is {entry[name]}, must be bytes or -1", _MEMORY)
+            why = "must be bytes or -1"
+            refuse_value(f"{field}.{name}", "out-of-range", entry[name], why, _MEMORY)
     limit, swap = entry.get("limit", 0), entry.get("swap", 0)
     if 0 < swap < limit:
-        message = f"is {swap}, below limit {limit}, which it includes"
-        refuse(f"{field}.swap", message, _MEMORY)
+        why = f"below limit {limit}, which it includes"
+        refuse_value(f"{field}.swap", "below-limit", swap, why, _MEMORY)
     if 100 < entry.get("swappiness", 0) != _UNSET:
-        refuse(f"{field}.swappiness", f"is {entry['swappiness']}, must be 0 to 100", _MEMORY)
+        value = entry["swappiness"]
+        refuse_value(f"{field}.swappiness", "out-of-range", value, "must be 0 to 100", _MEMORY)
 
 
 def cpu(subject: Subject) -> None:
@@ -78,12 +82,13 @@ def cpu(subject: Subject) -> None:
     field = "linux.resources.cpu"
     quota, burst = entry.get("quota", 0), entry.get("burst", 0)
     if quota > 0 and burst > quota:
-        refuse(f"{field}.burst", f"is {burst}, must be at most quota {quota}", _CPU)
+        why = f"must be at most quota {quota}"
+        refuse_value(f"{field}.burst", "out-of-range", burst, why, _CPU)
     if entry.get("idle", 0) not in (0, 1):
-        refuse(f"{field}.idle", f"is {entry['idle']}, must be 0 or 1", _CPU)
+        refuse_value(f"{field}.idle", "out-of-range", entry["idle"], "must be 0 or 1", _CPU)
     for name in ("cpus", "mems"):
         if "\n" in entry.get(name, ""):
-            refuse(f"{field}.{name}", "has a line feed", _CPU)
+            refuse(f"{field}.{name}", "wrong-form", "has a line feed", _CPU)
 
 
 def block_io(subject: Subject) -> None:
@@ -95,11 +100,11 @@ def block_io(subject: Subject) -> None:
     for place, weight in enumerate(entry.get("weightDevice", ())):
         if "weight" not in weight and "leafWeight" not in weight:
             where = f"{field}.weightDevice[{place}]"
-            refuse(where, "must have weight or leafWeight", _BLOCK)
+            refuse(where, "required", "must have weight or leafWeight", _BLOCK)
     for name in _THROTTLES:
         for place, throttle in enumerate(entry.get(name, ())):
             if "rate" not in throttle:
-                refuse(f"{field}.{name}[{place}].rate", "is required but missing", _BLOCK)
+                required(f"{field}.{name}[{place}].rate", _BLOCK)
 
 
 def rdma(subject: Subject) -> None:
@@ -108,7 +113,7 @@ def rdma(subject: Subject) -> None:
     for name in entry:
         if "hcaHandles" not in entry[name] and "hcaObjects" not in entry[name]:
             field = f'linux.resources.rdma["{name}"]'
-            refuse(field, "must have hcaHandles or hcaObjects", _RDMA)
+            refuse(field, "required", "must have hcaHandles or hcaObjects", _RDMA)
 
 
 def unified(subject: Subject) -> None:
@@ -117,7 +122,7 @@ def unified(subject: Subject) -> None:
     for name in entry:
         if not name or "/" in name or name in (".", ".."):
             field = f'linux.resources.unified["{name}"]'
-            refuse(field, "is no file of a cgroup", _UNIFIED)
+            refuse(field, "wrong-name", "is no file of a cgroup", _UNIFIED)
 
 
 RULES = (devices, memory, cpu, block_io, rdma, unified)

@@ -391,7 +391,7 @@ def test_errors_say_where(box: Box, runtime: pycontainer.Runtime):
     bundle.process["cwd"] = 5
     with pytest.raises(pycontainer.ConfigError) as config:
         runtime.create(box.id(), str(bundle))
-    assert config.value.field == "process.cwd" and config.value.code == "config"
+    assert config.value.field == "process.cwd" and config.value.code == "wrong-type"
     bundle = box.bundle("/bin/true")
     bundle.config["mounts"].append(
         {"destination": "/mnt", "source": "/nowhere", "type": "none", "options": ["bind"]}

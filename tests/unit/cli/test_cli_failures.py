@@ -229,14 +229,17 @@ class TestReport:
             OperationError("mount x: y", errno=13, step=0, total=4, field="mounts[0]", hint="do z")
         )
         assert keys == {
+            "category": "operation",
             "code": "operation",
             "errno": 13,
             "step": 0,
             "field": "mounts[0]",
             "hint": "do z",
         }
-        assert errors.describe(StateError("x"))[1] == {"code": "state"}
-        assert errors.describe(ConfigError("x", field="root"))[1] == {
-            "code": "config",
+        assert errors.describe(StateError("x"))[1] == {"category": "state", "code": "state"}
+        assert errors.describe(ConfigError("x", "empty", "root", value=""))[1] == {
+            "category": "config",
+            "code": "empty",
             "field": "root",
+            "params": {"value": ""},
         }
