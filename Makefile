@@ -22,9 +22,13 @@ FAST := build/fast/pycontainer
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
 SYSTEM_TEST := runc crun busybox-static debootstrap strace procps zsh fish man-db
 SYSTEM_ENGINES := podman conmon containerd docker.io tini criu iptables
-SYSTEM_LINT := clang
+SYSTEM_LINT := clang clang-format
 
-C_LINT := -std=gnu11 -Wall -Wextra -Werror -fsyntax-only
+C_LINT := -std=gnu11 -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror -fsyntax-only
+# What is compiled without a C library, and what the parent uses; generated files are left out.
+C_FREE := $(wildcard csrc/executor/*.c csrc/launcher/*.c)
+C_SHIM := $(wildcard csrc/shim/*.c)
+C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch]))
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
@@ -69,18 +73,23 @@ check: build lint-needs $(VENV)/test.done ## the fast loop: lint, types and the 
 	@$(PY) -m mypy
 	@$(PY) -m pytest -q -n 4 --dist worksteal -m "not slow and not alone" tests/unit
 
-lint: build lint-needs ## ruff, mypy, and both C compilers' warnings
+lint: build lint-needs ## ruff, mypy, warnings of both C compilers, gcc's analyzer, C layout
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 	for cc in gcc clang; do \
-		$$cc $(C_LINT) -ffreestanding $(wildcard csrc/executor/*.c csrc/launcher/*.c) || exit; \
-		$$cc $(C_LINT) $(wildcard csrc/shim/*.c) || exit; \
+		$$cc $(C_LINT) -ffreestanding $(C_FREE) || exit; \
+		$$cc $(C_LINT) $(C_SHIM) || exit; \
 	done
+	for file in $(C_FREE); do \
+		gcc -std=gnu11 -O1 -fanalyzer -Werror -ffreestanding -c -o /dev/null $$file || exit; \
+	done
+	clang-format --dry-run -Werror $(C_STYLE)
 
-format: lint-needs ## sort imports and lay out the Python code
+format: lint-needs ## sort imports and lay out the code
 	$(PY) -m ruff check --quiet --fix --select I .
 	$(PY) -m ruff format --quiet .
+	clang-format -i $(C_STYLE)
 
 # Reports of the same tests on other machines, as pytest's --junitxml writes them; those in
 # build/reports (make test-vm leaves one) are read in any case.

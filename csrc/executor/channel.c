@@ -34,9 +34,9 @@ int channel_send(uint32_t type, int error, const char *text, size_t length, int 
         .error = -error,
         .length = (uint32_t)length,
     };
-    struct iovec parts[2] = { { &head, sizeof(head) }, { (void *)text, length } };
-    struct control control = { CONTROL_HEAD + sizeof(int), SOL_SOCKET, SCM_RIGHTS, { fd } };
-    struct msghdr message = { .parts = parts, .part_count = text ? 2 : 1 };
+    struct iovec parts[2] = {{&head, sizeof(head)}, {(void *)text, length}};
+    struct control control = {CONTROL_HEAD + sizeof(int), SOL_SOCKET, SCM_RIGHTS, {fd}};
+    struct msghdr message = {.parts = parts, .part_count = text ? 2 : 1};
     if (fd >= 0) {
         message.control = &control;
         message.control_length = CONTROL_HEAD + 2 * sizeof(int); /* aligned to 8 */
@@ -49,8 +49,8 @@ int channel_send(uint32_t type, int error, const char *text, size_t length, int 
 
 static int receive(struct message_head *head, struct control *control)
 {
-    struct iovec part = { head, sizeof(*head) };
-    struct msghdr message = { .parts = &part, .part_count = 1 };
+    struct iovec part = {head, sizeof(*head)};
+    struct msghdr message = {.parts = &part, .part_count = 1};
     control->length = 0;
     message.control = control;
     message.control_length = sizeof(*control);

@@ -37,8 +37,8 @@ static int copy_facts(int from, int dir, const char *name, const struct statx *s
     int flags = name[0] ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
     struct {
         int64_t seconds, nanoseconds;
-    } times[2] = { { st->stx_atime.tv_sec, st->stx_atime.tv_nsec },
-                   { st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec } };
+    } times[2] = {{st->stx_atime.tv_sec, st->stx_atime.tv_nsec},
+                  {st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec}};
     int error = (int)sys5(__NR_fchownat, dir, name, st->stx_uid, st->stx_gid, flags);
     if (!error && from >= 0)
         copy_attributes(from, dir);

@@ -63,9 +63,9 @@ static int give_node(int dir, const char *name)
 {
     SCOPED_FD fd = xopenat(dir, name, O_PATH | O_NOFOLLOW, 0);
     int error = fd < 0 ? fd : same_device(fd, "", INT(MKNOD, mode), INT(MKNOD, device));
-    return error ? error
-                 : (int)sys5(__NR_fchownat, fd, "", INT(MKNOD, uid), INT(MKNOD, gid),
-                             AT_EMPTY_PATH);
+    return error
+               ? error
+               : (int)sys5(__NR_fchownat, fd, "", INT(MKNOD, uid), INT(MKNOD, gid), AT_EMPTY_PATH);
 }
 
 int do_mknod(void)
@@ -148,8 +148,8 @@ static int open_master(void)
 
 int do_console(void)
 {
-    struct winsize size = { .ws_row = (unsigned short)INT(CONSOLE, rows),
-                            .ws_col = (unsigned short)INT(CONSOLE, columns) };
+    struct winsize size = {.ws_row = (unsigned short)INT(CONSOLE, rows),
+                           .ws_col = (unsigned short)INT(CONSOLE, columns)};
     SCOPED_FD master = open_master();
     if (master < 0)
         return master;

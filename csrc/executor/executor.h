@@ -73,17 +73,17 @@ struct state {
     int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
     int slots[MAX_SLOTS];     /* fds that came with the plan */
     int slot_count;
-    int own_files;            /* a tmpfs of the container's own, until `rootfs` */
-    int masked_file;          /* the file in it that hides every masked file */
-    int has_masked_file;      /* it is mounted somewhere */
-    int masked_dir;           /* the one read-only tmpfs that hides every masked directory */
-    const char *mask_label;   /* of SELinux for both, or "" */
-    int proc;                 /* a procfs of our own that nobody else can touch */
-    int made_dir;             /* path_make_dir has made the last directory, it was not there */
+    int own_files;          /* a tmpfs of the container's own, until `rootfs` */
+    int masked_file;        /* the file in it that hides every masked file */
+    int has_masked_file;    /* it is mounted somewhere */
+    int masked_dir;         /* the one read-only tmpfs that hides every masked directory */
+    const char *mask_label; /* of SELinux for both, or "" */
+    int proc;               /* a procfs of our own that nobody else can touch */
+    int made_dir;           /* path_make_dir has made the last directory, it was not there */
     int cwd_entered;
-    int groups_kept; /* the user namespace denies setgroups */
-    char *home;               /* "HOME=..." from passwd, or NULL */
-    const char *program;      /* what find_program found, or NULL */
+    int groups_kept;     /* the user namespace denies setgroups */
+    char *home;          /* "HOME=..." from passwd, or NULL */
+    const char *program; /* what find_program found, or NULL */
     char detail[DETAIL_MAX];
 };
 

@@ -120,7 +120,7 @@ static uint32_t answer(const struct sock_filter *f, size_t count, const struct s
 
 uint32_t filter_answer(const void *filter, size_t length, long number, const uint64_t args[6])
 {
-    struct seccomp_data data = { .nr = (int)number, .arch = NATIVE };
+    struct seccomp_data data = {.nr = (int)number, .arch = NATIVE};
     memcpy(data.args, args, sizeof(data.args));
     return answer(filter, length / sizeof(struct sock_filter), &data);
 }

@@ -37,7 +37,7 @@ struct hook_run {
 
 static int64_t now_ms(void)
 {
-    struct __kernel_timespec now = { 0, 0 };
+    struct __kernel_timespec now = {0, 0};
     sys2(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
@@ -94,8 +94,8 @@ static void become_hook(void *argument)
     for (int fd = 0; fd < 3; fd++)
         sys3(__NR_dup3, hook->stdio[fd], fd, 0);
     keep_stdio_only();
-    hook->error = INT(HOOK, as_program) ? restrict_as_program(hook)
-                                        : (int)sys1(__NR_fchdir, ex.rootfs);
+    hook->error =
+        INT(HOOK, as_program) ? restrict_as_program(hook) : (int)sys1(__NR_fchdir, ex.rootfs);
     if (!hook->error)
         hook->error = (int)sys3(__NR_execve, hook->path, hook->args, hook->env);
     if (!hook->error) /* a filter may answer that */
@@ -109,7 +109,7 @@ static int spawn(struct hook_run *run, const int *stdio)
     const struct record *now = ex.now;
     const char **args = pointer_list(TEXT(HOOK, args), TEXT_LENGTH(HOOK, args), 0);
     const char **env = pointer_list(TEXT(HOOK, env), TEXT_LENGTH(HOOK, env), 1);
-    struct new_hook hook = { stdio, TEXT(HOOK, path), args, env, 0 };
+    struct new_hook hook = {stdio, TEXT(HOOK, path), args, env, 0};
     if (!args || !env)
         return -ENOMEM;
     if (INT(HOOK, with_home) && ex.home) {
@@ -173,12 +173,12 @@ static void give_input(struct hook_run *run)
 static int attend(struct hook_run *run)
 {
     for (;;) {
-        struct pollfd fds[4] = { { run->pidfd, POLLIN, 0 },
-                                 { run->out.fd, POLLIN, 0 },
-                                 { run->err.fd, POLLIN, 0 },
-                                 { run->input, POLLOUT, 0 } };
+        struct pollfd fds[4] = {{run->pidfd, POLLIN, 0},
+                                {run->out.fd, POLLIN, 0},
+                                {run->err.fd, POLLIN, 0},
+                                {run->input, POLLOUT, 0}};
         int64_t left = run->deadline ? run->deadline - now_ms() : 0;
-        struct __kernel_timespec wait = { left / 1000, left % 1000 * 1000000 };
+        struct __kernel_timespec wait = {left / 1000, left % 1000 * 1000000};
         if (run->deadline && left <= 0)
             return -ETIMEDOUT;
         long ready = sys5(__NR_ppoll, fds, 4, run->deadline ? &wait : NULL, NULL, 0);
@@ -274,7 +274,7 @@ static int open_output(int64_t slot, int *ends)
 int do_hook(void)
 {
     static struct hook_run run;
-    int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 }, status = 0;
+    int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, status = 0;
     memset(&run, 0, sizeof(run));
     on_signal(SIGPIPE, pass_over);
     int error = compose_state(&run);
@@ -286,7 +286,7 @@ int do_hook(void)
         error = open_output(INT(HOOK, err_slot), err);
     if (error)
         return error;
-    int stdio[3] = { in[0], out[1], err[1] };
+    int stdio[3] = {in[0], out[1], err[1]};
     run.input = in[1];
     run.out.fd = out[0];
     run.err.fd = err[0];

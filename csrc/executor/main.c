@@ -9,8 +9,13 @@
 #include <linux/prctl.h>
 #include <linux/signal.h>
 
-struct state ex = { .channel = -1, .rootfs = -1, .proc = -1, .own_files = -1,
-                    .masked_file = -EBADF, .masked_dir = -1, .mask_label = "" };
+struct state ex = {.channel = -1,
+                   .rootfs = -1,
+                   .proc = -1,
+                   .own_files = -1,
+                   .masked_file = -EBADF,
+                   .masked_dir = -1,
+                   .mask_label = ""};
 
 const char *text_of(int number)
 {
@@ -28,8 +33,8 @@ int slot_fd(int64_t number)
 /* Zeroed memory for pointer arrays and the like: whole pages, never given back. */
 void *take_memory(size_t size)
 {
-    long at = sys6(__NR_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                   -1, 0);
+    long at =
+        sys6(__NR_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return at < 0 && at > -4096 ? NULL : (void *)at;
 }
 
@@ -57,7 +62,7 @@ int because(int error, const char *words, const char *what)
  * the root directory, whose mounts last while we wait for it to have looked. -1 for other failures. */
 static int root_to_look_at(void)
 {
-    static const uint32_t kinds[] = { OP_FIND_PROGRAM, OP_EXEC, OP_HOOK, OP_ENTER_CWD, OP_CHDIR };
+    static const uint32_t kinds[] = {OP_FIND_PROGRAM, OP_EXEC, OP_HOOK, OP_ENTER_CWD, OP_CHDIR};
     size_t i = 0;
     while (i < sizeof(kinds) / sizeof(kinds[0]) && (!ex.now || ex.now->kind != kinds[i]))
         i++;

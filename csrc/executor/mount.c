@@ -37,7 +37,7 @@ static int attach_at(int *tree, int target, const char *path)
 
 static int set_attr(int fd, int recursive, int64_t set, int64_t clear)
 {
-    struct mount_attr attr = { .attr_set = (uint64_t)set, .attr_clr = (uint64_t)clear };
+    struct mount_attr attr = {.attr_set = (uint64_t)set, .attr_clr = (uint64_t)clear};
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     if (!set && !clear)
         return 0;
@@ -46,7 +46,7 @@ static int set_attr(int fd, int recursive, int64_t set, int64_t clear)
 
 int set_private(int tree, int64_t set, int recursive)
 {
-    struct mount_attr attr = { .attr_set = (uint64_t)set, .propagation = MS_PRIVATE };
+    struct mount_attr attr = {.attr_set = (uint64_t)set, .propagation = MS_PRIVATE};
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     return (int)sys5(__NR_mount_setattr, tree, "", flags, &attr, sizeof(attr));
 }
@@ -276,8 +276,7 @@ int do_open_fs(void)
         error = configure_all(fs, TEXT(OPEN_FS, options), TEXT_LENGTH(OPEN_FS, options));
     if (!error)
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-    int fd = error ? error
-                   : (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(OPEN_FS, attr_set));
+    int fd = error ? error : (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(OPEN_FS, attr_set));
     if (fd < 0)
         return fs_failed(fs, fd);
     ex.slots[slot] = fd;
@@ -375,8 +374,8 @@ int do_mount(void)
             error = because(-EINVAL, "options iversion and silent are not for the root", NULL);
         if (error)
             return error;
-        return classic_mount(TEXT(MOUNT, source), target, TEXT(MOUNT, fstype),
-                             INT(MOUNT, ms_flags), options);
+        return classic_mount(TEXT(MOUNT, source), target, TEXT(MOUNT, fstype), INT(MOUNT, ms_flags),
+                             options);
     }
     SCOPED_FD tree = new_file_system(target);
     if (tree == -EPERM && INT(MOUNT, or_bind))
@@ -397,12 +396,9 @@ static const struct {
     int64_t told, attr;
     const char *name;
 } LOCKABLE[] = {
-    { 0x1, MOUNT_ATTR_RDONLY, "ro" },
-    { 0x2, MOUNT_ATTR_NOSUID, "nosuid" },
-    { 0x4, MOUNT_ATTR_NODEV, "nodev" },
-    { 0x8, MOUNT_ATTR_NOEXEC, "noexec" },
-    { 0x400, MOUNT_ATTR_NOATIME, "noatime" },
-    { 0x800, MOUNT_ATTR_NODIRATIME, "nodiratime" },
+    {0x1, MOUNT_ATTR_RDONLY, "ro"},         {0x2, MOUNT_ATTR_NOSUID, "nosuid"},
+    {0x4, MOUNT_ATTR_NODEV, "nodev"},       {0x8, MOUNT_ATTR_NOEXEC, "noexec"},
+    {0x400, MOUNT_ATTR_NOATIME, "noatime"}, {0x800, MOUNT_ATTR_NODIRATIME, "nodiratime"},
 };
 
 #define ST_RELATIME 0x1000
@@ -410,9 +406,9 @@ static const struct {
 /* The access time setting of a mount, as mount_setattr(2) takes it. */
 static int64_t access_time(int64_t told)
 {
-    int64_t field = told & 0x400          ? MOUNT_ATTR_NOATIME
+    int64_t field = told & 0x400         ? MOUNT_ATTR_NOATIME
                     : told & ST_RELATIME ? MOUNT_ATTR_RELATIME
-                                          : MOUNT_ATTR_STRICTATIME;
+                                         : MOUNT_ATTR_STRICTATIME;
     return field | (told & 0x800 ? MOUNT_ATTR_NODIRATIME : 0);
 }
 
@@ -429,8 +425,10 @@ static int check_locked(int tree, int64_t set, int64_t clear)
         if (clear & ~ACCESS_TIME & LOCKABLE[i].attr && found.flags & LOCKABLE[i].told)
             return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
     if (clear & MOUNT_ATTR__ATIME && (set & ACCESS_TIME) != access_time(found.flags))
-        return because(-EPERM, "cannot change locked atime flags: leave out noatime, nodiratime, "
-                               "strictatime or relatime", NULL);
+        return because(-EPERM,
+                       "cannot change locked atime flags: leave out noatime, nodiratime, "
+                       "strictatime or relatime",
+                       NULL);
     return 0;
 }
 
@@ -459,8 +457,9 @@ static int open_like(const char *target, int tree)
         return because(fd, "prepare the mount point", target);
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);
     if (!error && directory != ((st.stx_mode & S_IFMT) == S_IFDIR))
-        error = because(-ENOTDIR, directory ? "the source is a directory, the target is a file:"
-                                            : "the source is a file, the target is a directory:",
+        error = because(-ENOTDIR,
+                        directory ? "the source is a directory, the target is a file:"
+                                  : "the source is a file, the target is a directory:",
                         target);
     if (error) {
         xclose(fd);
@@ -493,7 +492,7 @@ int do_bind(void)
     const char *source = TEXT(BIND, source), *where = TEXT(BIND, target);
     int64_t slot = INT(BIND, slot);
     int recursive = (int)INT(BIND, recursive);
-    SCOPED_FD tree = slot >= 0             ? slot_fd(slot)
+    SCOPED_FD tree = slot >= 0            ? slot_fd(slot)
                      : INT(BIND, in_root) ? clone_own(source, recursive)
                                           : clone_tree(AT_FDCWD, source, recursive);
     if (tree < 0)
@@ -619,8 +618,7 @@ int do_bind_link(void)
     if (target < 0)
         return target;
     error = attach(tree, target);
-    return error ? error
-                 : change(tree, TEXT(BIND_LINK, changes), TEXT_LENGTH(BIND_LINK, changes));
+    return error ? error : change(tree, TEXT(BIND_LINK, changes), TEXT_LENGTH(BIND_LINK, changes));
 }
 
 /* By its name in the directory that holds it: who else is in this mount namespace may swap that
@@ -694,7 +692,8 @@ int do_readonly(void)
     SCOPED_FD tree = clone_tree(target, "", 1);
     if (tree < 0)
         return tree;
-    int error = set_private(tree, 0, 1); /* what is below keeps its other attributes, as with runc */
+    int error =
+        set_private(tree, 0, 1); /* what is below keeps its other attributes, as with runc */
     if (!error)
         error = set_attr(tree, 0, MOUNT_ATTR_RDONLY, 0);
     return error ? error : attach(tree, target);

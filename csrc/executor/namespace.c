@@ -109,7 +109,8 @@ int do_open_time_offsets(void)
 int do_time_offsets(void)
 {
     SCOPED_FD fd = slot_fd(INT(TIME_OFFSETS, slot));
-    long written = fd < 0 ? fd : xwrite(fd, TEXT(TIME_OFFSETS, lines), TEXT_LENGTH(TIME_OFFSETS, lines));
+    long written =
+        fd < 0 ? fd : xwrite(fd, TEXT(TIME_OFFSETS, lines), TEXT_LENGTH(TIME_OFFSETS, lines));
     return written < 0 ? (int)written : 0;
 }
 
@@ -162,7 +163,7 @@ struct interface_request {
 
 int do_loopback_up(void)
 {
-    struct interface_request request = { .name = "lo", .flags = IFF_UP };
+    struct interface_request request = {.name = "lo", .flags = IFF_UP};
     SCOPED_FD fd = (int)sys3(__NR_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fd;

@@ -95,6 +95,8 @@ static int read_mounts(struct mount **mounts, size_t *count)
         return -ENOMEM;
     for (char *at = text; *count < lines; (*count)++) {
         char *end = (char *)find_char(at, '\n');
+        if (!end)
+            return because(-EINVAL, "cannot read", "/proc/self/mountinfo");
         *end = 0;
         parse(at, *mounts + *count);
         at = end + 1;

@@ -100,7 +100,7 @@ int do_capabilities(void)
     uint64_t permitted = (uint64_t)INT(CAPABILITIES, permitted);
     uint64_t inheritable = (uint64_t)INT(CAPABILITIES, inheritable);
     uint64_t ambient = (uint64_t)INT(CAPABILITIES, ambient);
-    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
     for (int half = 0; half < 2; half++) {
         data[half].effective = (uint32_t)(effective >> (32 * half));
@@ -148,8 +148,8 @@ int do_chdir(void)
     if (length < 0 && length != -ENOENT)
         return (int)length;
     if (length < 0 || where[0] != '/')
-        return because(-EXDEV, "current working directory is outside of container mount namespace root",
-                       NULL);
+        return because(
+            -EXDEV, "current working directory is outside of container mount namespace root", NULL);
     return 0;
 }
 
@@ -289,8 +289,8 @@ static void die_of_signal(int number)
 
 static void accept_signals(void)
 {
-    static const unsigned char fatal[] = { SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGUSR1, SIGUSR2,
-                                           SIGALRM, SIGTERM };
+    static const unsigned char fatal[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGABRT,
+                                          SIGUSR1, SIGUSR2, SIGALRM, SIGTERM};
     for (size_t i = 0; i < sizeof(fatal); i++)
         on_signal(fatal[i], die_of_signal);
 }
@@ -299,7 +299,8 @@ static void accept_signals(void)
 static int is_needed(int slot)
 {
     for (const struct record *r = ex.now; r < plan_end(); r++) {
-        if (r->kind == OP_HOOK && (r->ints[HOOK_out_slot] == slot || r->ints[HOOK_err_slot] == slot))
+        if (r->kind == OP_HOOK &&
+            (r->ints[HOOK_out_slot] == slot || r->ints[HOOK_err_slot] == slot))
             return 1;
         if (r->kind == OP_AWAIT_START && r->ints[AWAIT_START_slot] == slot)
             return 1;
@@ -344,7 +345,7 @@ int do_await_start(void)
 
 int do_rlimit(void)
 {
-    uint64_t limit[2] = { (uint64_t)INT(RLIMIT, soft), (uint64_t)INT(RLIMIT, hard) };
+    uint64_t limit[2] = {(uint64_t)INT(RLIMIT, soft), (uint64_t)INT(RLIMIT, hard)};
     return (int)sys4(__NR_prlimit64, 0, INT(RLIMIT, resource), limit, NULL);
 }
 

@@ -41,8 +41,8 @@ enum { NOTHING = -10000 };
 
 static struct {
     int runs;
-    int fd;     /* what seccomp(2) gave; NOTHING until then */
-    int error;  /* of the talk with the runtime, good once done is set */
+    int fd;    /* what seccomp(2) gave; NOTHING until then */
+    int error; /* of the talk with the runtime, good once done is set */
     int done;
     int failed; /* why the process must end, or 0 */
     int silent; /* the runtime is not to hear of it */
@@ -69,7 +69,7 @@ static void hand_listener_over(int fd)
 
 static void help(void *unused)
 {
-    struct __kernel_timespec nap = { 0, LOOK_NS };
+    struct __kernel_timespec nap = {0, LOOK_NS};
     (void)unused;
     for (;;) {
         int fd = LOAD(fd), failed = LOAD(failed);
@@ -118,7 +118,7 @@ _Noreturn void end_failed(int error, int silent)
 static uint32_t answer_to(const struct record *filter, long number, const void *a, const void *b,
                           const void *c)
 {
-    const uint64_t args[6] = { (uintptr_t)a, (uintptr_t)b, (uintptr_t)c };
+    const uint64_t args[6] = {(uintptr_t)a, (uintptr_t)b, (uintptr_t)c};
     const unsigned char *arena = ex.plan + ex.header->arena;
     return filter_answer(arena + filter->texts[SECCOMP_filter].offset,
                          filter->texts[SECCOMP_filter].length, number, args);
@@ -132,8 +132,7 @@ static int passes(uint32_t answer)
 /* A failure is reported by these (say_failed, xexit). */
 static int lets_reports_through(const struct record *filter)
 {
-    static const int calls[] = { __NR_openat, __NR_sendmsg, __NR_read, __NR_close,
-                                 __NR_exit_group };
+    static const int calls[] = {__NR_openat, __NR_sendmsg, __NR_read, __NR_close, __NR_exit_group};
     for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
         if (!passes(answer_to(filter, calls[i], NULL, NULL, NULL)))
             return 0;
@@ -184,7 +183,7 @@ int do_seccomp(void)
     const struct {
         unsigned short count;
         const void *filter;
-    } program = { (unsigned short)(TEXT_LENGTH(SECCOMP, filter) / 8), TEXT(SECCOMP, filter) };
+    } program = {(unsigned short)(TEXT_LENGTH(SECCOMP, filter) / 8), TEXT(SECCOMP, filter)};
     int64_t flags = INT(SECCOMP, flags);
     if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER && !helper.runs)
         return -EPROTO;

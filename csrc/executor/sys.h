@@ -76,13 +76,13 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 #define sys5(n, a, b, c, d, e) sys6(n, L(a), L(b), L(c), L(d), L(e), 0)
 
 /* EINTR is nobody's result: the few calls that can meet a signal are repeated. */
-#define RETRY(call)                        \
-    ({                                     \
-        long _r;                           \
-        do                                 \
-            _r = (call);                   \
-        while (_r == -EINTR);              \
-        _r;                                \
+#define RETRY(call)                                                                                \
+    ({                                                                                             \
+        long _r;                                                                                   \
+        do                                                                                         \
+            _r = (call);                                                                           \
+        while (_r == -EINTR);                                                                      \
+        _r;                                                                                        \
     })
 
 static inline void xclose(int fd)
@@ -113,7 +113,7 @@ static inline int xopenat(int dir, const char *path, int flags, int mode)
 
 static inline int xopenat2(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
-    struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
+    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
     return (int)sys4(__NR_openat2, dir, path, &how, sizeof(how));
 }
 
@@ -191,12 +191,12 @@ static inline char *put_number(char *out, long value)
 
 /* The program's entry: calls a function, which never returns, with the stack of execve(2). */
 #if defined(__x86_64__)
-#define START_WITH(function)                                                            \
-    __asm__(".globl _start\n_start:\n xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n" \
+#define START_WITH(function)                                                                       \
+    __asm__(".globl _start\n_start:\n xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n"             \
             " call " #function "\n")
 #else
-#define START_WITH(function)                                                \
-    __asm__(".globl _start\n_start:\n mov x29,#0\n mov x30,#0\n mov x0,sp\n" \
+#define START_WITH(function)                                                                       \
+    __asm__(".globl _start\n_start:\n mov x29,#0\n mov x30,#0\n mov x0,sp\n"                       \
             " bl " #function "\n")
 #endif
 

@@ -16,8 +16,8 @@
 
 #define ORDINARY DIRECTORY "/ordinary/pycontainer" /* starts Python in the usual way */
 #define SNAPSHOT DIRECTORY "/snapshot/pycontainer" /* a Python that has started before */
-#define SWITCH "PYCONTAINER_ORDINARY_START" /* set: start Python in the usual way, always */
-#define SNAPSHOT_ROOM (64UL << 20) /* bytes, what it takes later included */
+#define SWITCH "PYCONTAINER_ORDINARY_START"        /* set: start Python in the usual way, always */
+#define SNAPSHOT_ROOM (64UL << 20)                 /* bytes, what it takes later included */
 #define ARGUMENTS_MAX 60
 #define SOCK_STREAM 1
 #define MSG_PEEK 2
@@ -53,7 +53,7 @@ static int snapshot_is_sound(void)
 /* A snapshot that the limits of the caller have no room for is killed while it is mapped. */
 static int snapshot_has_room(void)
 {
-    static const int limits[] = { RLIMIT_DATA, RLIMIT_AS };
+    static const int limits[] = {RLIMIT_DATA, RLIMIT_AS};
     uint64_t limit[2];
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
         if (sys4(__NR_prlimit64, 0, limits[i], NULL, limit) < 0 || limit[0] < SNAPSHOT_ROOM)
@@ -64,7 +64,8 @@ static int snapshot_has_room(void)
 _Noreturn void hand_over(void)
 {
     static const char complaint[] =
-        "pycontainer: " ORDINARY " cannot be executed: has its Python gone? Install pycontainer anew\n";
+        "pycontainer: " ORDINARY
+        " cannot be executed: has its Python gone? Install pycontainer anew\n";
     if (!*variable(SWITCH) && snapshot_is_sound() && snapshot_has_room())
         sys3(__NR_execve, SNAPSHOT, call.argv, call.env);
     start_ordinary(ORDINARY, call.argv, call.env);
@@ -98,9 +99,9 @@ static const struct {
     const char *name;
     const char **value;
 } OPTIONS[] = {
-    { "--root", &call.root },
-    { "--log", &call.log },
-    { "--log-format", &call.log_format },
+    {"--root", &call.root},
+    {"--log", &call.log},
+    {"--log-format", &call.log_format},
 };
 
 /* NAME VALUE or NAME=VALUE; returns how many arguments that took. */
@@ -175,8 +176,8 @@ static const char *default_root(void)
 
 static int id_character(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '+' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '+' || c == '-' || c == '.';
 }
 
 static void find_directory(void)
@@ -218,9 +219,9 @@ static void make_log(void)
         return;
     if (may_be_logger(call.log))
         hand_over();
-    int fd = plain_path(call.log) ? xopenat(AT_FDCWD, call.log,
-                                            O_CREAT | O_WRONLY | O_APPEND | O_SYNC, 0644)
-                                  : -EINVAL;
+    int fd = plain_path(call.log)
+                 ? xopenat(AT_FDCWD, call.log, O_CREAT | O_WRONLY | O_APPEND | O_SYNC, 0644)
+                 : -EINVAL;
     if (fd < 0)
         hand_over();
     xclose(fd);
@@ -253,7 +254,7 @@ static void print(const char *text, const char *end)
 
 static void do_state(void)
 {
-    static const char *const names[] = { "stopped", "created", "running", "paused" };
+    static const char *const names[] = {"stopped", "created", "running", "paused"};
     static char out[sizeof(struct record) + 65536 + EXTRA_ROOM];
     char settings[64], *at = out;
     container_open(0);
@@ -290,9 +291,9 @@ static void do_start(void)
 }
 
 static const char SIGNALS[][8] = {
-    "HUP",    "INT",  "QUIT", "ILL",  "TRAP", "ABRT", "BUS",  "FPE",    "KILL", "USR1",  "SEGV",
-    "USR2",   "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU",
-    "URG",    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR",   "SYS",
+    "HUP",  "INT",  "QUIT", "ILL",    "TRAP",   "ABRT",  "BUS",  "FPE",  "KILL", "USR1", "SEGV",
+    "USR2", "PIPE", "ALRM", "TERM",   "STKFLT", "CHLD",  "CONT", "STOP", "TSTP", "TTIN", "TTOU",
+    "URG",  "XCPU", "XFSZ", "VTALRM", "PROF",   "WINCH", "IO",   "PWR",  "SYS",
 };
 
 static int signal_number(const char *word)
@@ -319,8 +320,8 @@ static void do_kill(void)
     container_open(0);
     if (!number || (number == SIGKILL && !(container.record->flags & KILL_ALONE)))
         hand_over();
-    int pidfd = container.record->pid > 0 ? (int)sys2(__NR_pidfd_open, container.record->pid, 0)
-                                          : -ESRCH;
+    int pidfd =
+        container.record->pid > 0 ? (int)sys2(__NR_pidfd_open, container.record->pid, 0) : -ESRCH;
     /* What holds for the pid now held when the pidfd was opened. A paused container is thawed. */
     if (pidfd < 0 || !container_alive() || (number == SIGKILL && container_frozen()) ||
         sys4(__NR_pidfd_send_signal, pidfd, number, NULL, 0) < 0)
@@ -330,8 +331,8 @@ static void do_kill(void)
 /* The facts go first, as in Entry.remove; what is left when a later step fails, Python sweeps. */
 static void do_delete(void)
 {
-    static const char *const files[] = { "state.json",  "record", "config.json",
-                                         "start.sock", "resources.json" };
+    static const char *const files[] = {"state.json", "record", "config.json", "start.sock",
+                                        "resources.json"};
     container_open(1);
     if (!(container.record->flags & MAY_DELETE) || container_status() != STOPPED)
         hand_over();
@@ -356,10 +357,10 @@ static const struct {
     int words; /* at most; at least one */
     int takes_force;
 } COMMANDS[] = {
-    { "state", do_state, 1, 0 },
-    { "start", do_start, 1, 0 },
-    { "kill", do_kill, 2, 0 },
-    { "delete", do_delete, 1, 1 },
+    {"state", do_state, 1, 0},
+    {"start", do_start, 1, 0},
+    {"kill", do_kill, 2, 0},
+    {"delete", do_delete, 1, 1},
 };
 
 __attribute__((used)) static void run(long *stack)

@@ -23,8 +23,7 @@ static int same_file(const struct statx *a, const struct statx *b)
 /* What another user could have written, Python refuses: ownership.py. */
 static void check_owner(int dir, const char *name, int flags, struct statx *found)
 {
-    if (xstatx(dir, name, flags, found) < 0 || found->stx_uid != call.user ||
-        found->stx_mode & 022)
+    if (xstatx(dir, name, flags, found) < 0 || found->stx_uid != call.user || found->stx_mode & 022)
         hand_over();
 }
 
@@ -32,9 +31,8 @@ static void check_owner(int dir, const char *name, int flags, struct statx *foun
 static void lock_directory(int dir)
 {
     struct statx here, there;
-    if (sys2(__NR_flock, dir, LOCK_EX | LOCK_NB) < 0 ||
-        xstatx(dir, "", AT_EMPTY_PATH, &here) < 0 || xstatx(AT_FDCWD, path, 0, &there) < 0 ||
-        !same_file(&here, &there))
+    if (sys2(__NR_flock, dir, LOCK_EX | LOCK_NB) < 0 || xstatx(dir, "", AT_EMPTY_PATH, &here) < 0 ||
+        xstatx(AT_FDCWD, path, 0, &there) < 0 || !same_file(&here, &there))
         hand_over();
 }
 
@@ -52,7 +50,7 @@ static void find_texts(void)
 
 static void read_record(int dir)
 {
-    static const char magic[8] = { 'p', 'y', 'c', 'r', 'e', 'c', 0, 2 };
+    static const char magic[8] = {'p', 'y', 'c', 'r', 'e', 'c', 0, 2};
     const struct record *r = &file.record;
     struct statx facts, own;
     SCOPED_FD fd = xopenat(dir, "record", O_RDONLY | O_NOFOLLOW, 0);
@@ -169,7 +167,7 @@ int container_connect(int type)
     struct {
         uint16_t family;
         char name[108];
-    } address = { AF_UNIX, "/proc/self/fd/" };
+    } address = {AF_UNIX, "/proc/self/fd/"};
     memcpy(put_number(address.name + 14, container.dir), "/start.sock", 12);
     int fd = (int)sys3(__NR_socket, AF_UNIX, type | SOCK_CLOEXEC, 0);
     long error = fd < 0 ? fd : RETRY(sys3(__NR_connect, fd, &address, sizeof(address)));

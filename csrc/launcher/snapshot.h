@@ -22,14 +22,15 @@ struct snapshot {
     uint64_t thread_id; /* where the C library keeps the thread's id */
     uint64_t canary;    /* where compilers expect the stack protector's value */
     uint64_t features[SNAPSHOT_FEATURES]; /* of the processor */
-    char ordinary[512]; /* the command to execute on any other processor */
+    char ordinary[512];                   /* the command to execute on any other processor */
 };
 
 /* Whatever decides which variants of its functions the C library has chosen. */
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-static inline void snapshot_features(uint64_t out[SNAPSHOT_FEATURES], uint64_t hwcap, uint64_t hwcap2)
+static inline void snapshot_features(uint64_t out[SNAPSHOT_FEATURES], uint64_t hwcap,
+                                     uint64_t hwcap2)
 {
     static const struct {
         uint32_t leaf, subleaf, registers; /* which of eax, ebx, ecx, edx; not those of one core */
@@ -53,7 +54,8 @@ static inline void snapshot_features(uint64_t out[SNAPSHOT_FEATURES], uint64_t h
     (void)hwcap2;
 }
 #else
-static inline void snapshot_features(uint64_t out[SNAPSHOT_FEATURES], uint64_t hwcap, uint64_t hwcap2)
+static inline void snapshot_features(uint64_t out[SNAPSHOT_FEATURES], uint64_t hwcap,
+                                     uint64_t hwcap2)
 {
     out[0] = hwcap;
     out[1] = hwcap2;

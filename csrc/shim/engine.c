@@ -36,7 +36,7 @@
 struct spawn {
     int exe;
     int channel;
-    int last; /* the channel's number in the child */
+    int last;  /* the channel's number in the child */
     int given; /* how many of `fds` are to become 0, 1, 2 ...; 0: the parent's own stay */
     int fds[MAX_FDS];
     char number[12];
@@ -108,8 +108,8 @@ static __attribute__((noreturn, noinline)) void become_executor(struct spawn *s)
     int exe = fcntl(s->exe, F_DUPFD_CLOEXEC, s->last + 2);
     int channel = fcntl(s->channel, F_DUPFD_CLOEXEC, s->last + 2);
     int good = exe >= 0 && channel >= 0;
-    char *const argv[] = { (char *)"pycontainer", (char *)s->number, NULL };
-    char *const env[] = { NULL };
+    char *const argv[] = {(char *)"pycontainer", (char *)s->number, NULL};
+    char *const env[] = {NULL};
     for (int i = 0; good && i < s->given; i++)
         good = (s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, s->last + 2)) >= 0;
     for (int i = 0; good && i < s->given; i++)
@@ -182,8 +182,8 @@ static int failed(int fd)
 int shim_memfd(const char *name, const char *data, unsigned long size, int executable)
 {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    int fd = (int)syscall(SYS_memfd_create, name,
-                          flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+    int fd =
+        (int)syscall(SYS_memfd_create, name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
     if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
         fd = (int)syscall(SYS_memfd_create, name, flags);
     if (fd < 0)
@@ -218,8 +218,8 @@ union control {
 int shim_send(int channel, const char *data, unsigned long size, const int *fds, int count)
 {
     union control control;
-    struct iovec part = { (void *)data, size };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    struct iovec part = {(void *)data, size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t sent;
     if (count > MAX_FDS)
         return -E2BIG;
@@ -241,9 +241,11 @@ int shim_send(int channel, const char *data, unsigned long size, const int *fds,
 int shim_receive(int channel, char *data, unsigned long room, int *fds, int *count)
 {
     union control control;
-    struct iovec part = { data, room };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                              .msg_controllen = sizeof(control) };
+    struct iovec part = {data, room};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
     int most = *count;
     ssize_t got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
     *count = 0;
@@ -271,8 +273,8 @@ static int socket_at(int dir, const char *name, int type, struct sockaddr_un *ad
 {
     memset(address, 0, sizeof(*address));
     address->sun_family = AF_UNIX;
-    int length = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", dir,
-                          name);
+    int length =
+        snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", dir, name);
     if (length >= (int)sizeof(address->sun_path))
         return -ENAMETOOLONG;
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -308,8 +310,8 @@ int shim_listens_at(int dir, const char *name)
     int fd = socket_at(dir, name, SOCK_DGRAM, &address);
     if (fd < 0)
         return 0;
-    int listens = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
-                  errno == EPROTOTYPE;
+    int listens =
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EPROTOTYPE;
     close(fd);
     return listens;
 }
@@ -349,7 +351,7 @@ int shim_raise_limit(int pid, int resource, long soft, long hard)
 
 int shim_capabilities(unsigned long *permitted)
 {
-    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
     if (syscall(SYS_capget, &head, data) < 0)
         return -errno;

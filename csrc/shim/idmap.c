@@ -75,15 +75,14 @@ int shim_user_namespace(const char *uids, const char *gids)
 
 int shim_idmap(int tree, int user_namespace, int recursive)
 {
-    struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,
-                               .userns_fd = (unsigned)user_namespace };
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)user_namespace};
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     return syscall(SYS_mount_setattr, tree, "", flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
 int shim_slave(int tree)
 {
-    struct mount_attr attr = { .propagation = MS_SLAVE };
+    struct mount_attr attr = {.propagation = MS_SLAVE};
     unsigned flags = AT_EMPTY_PATH | AT_RECURSIVE;
     return syscall(SYS_mount_setattr, tree, "", flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }

@@ -17,9 +17,9 @@
 
 int shim_open_in_root(int root, const char *path, int flags, int mode)
 {
-    struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC),
-                            .mode = (unsigned)mode,
-                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
+    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC),
+                           .mode = (unsigned)mode,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
     long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
     return fd < 0 ? -errno : (int)fd;
 }

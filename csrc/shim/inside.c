@@ -47,11 +47,11 @@ static int in_a_child(int (*function)(const struct question *, struct answer *),
                       const struct question *question, int *root)
 {
     sigset_t all, before;
-    struct answer *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct answer *answer =
+        mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (answer == MAP_FAILED)
         return -errno;
-    *answer = (struct answer){ -ECHILD, -1 };
+    *answer = (struct answer){-ECHILD, -1};
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
     /* No exit signal: nobody else is told, and nobody else reaps it. */
@@ -74,12 +74,12 @@ static int in_a_child(int (*function)(const struct question *, struct answer *),
 
 int shim_open_tree_in(int mount_namespace, int root, const char *path, int how)
 {
-    struct question question = { mount_namespace, root, path, how };
+    struct question question = {mount_namespace, root, path, how};
     return in_a_child(open_there, &question, NULL);
 }
 
 int shim_locked_mounts(int user_namespace, int *root)
 {
-    struct question question = { user_namespace, -1, NULL, 0 };
+    struct question question = {user_namespace, -1, NULL, 0};
     return in_a_child(copy_mounts, &question, root);
 }

@@ -32,12 +32,12 @@ int shim_signalfd(unsigned long long mask)
     uint64_t wanted = mask;
     long fd = syscall(SYS_signalfd4, -1, &wanted, sizeof wanted, O_CLOEXEC | O_NONBLOCK);
 
-    return fd < 0 ? -errno : (int) fd;
+    return fd < 0 ? -errno : (int)fd;
 }
 
 int shim_set_subreaper(int on)
 {
-    return prctl(PR_SET_CHILD_SUBREAPER, (unsigned long) (on != 0), 0, 0, 0) < 0 ? -errno : 0;
+    return prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)(on != 0), 0, 0, 0) < 0 ? -errno : 0;
 }
 
 int shim_pidfd_signal(int pidfd, int number)
@@ -101,7 +101,7 @@ static int spawn(const char *path, char **argv, char **env, const int *fds, int 
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&actions);
-    return error ? -error : (int) pid;
+    return error ? -error : (int)pid;
 }
 
 int shim_spawn_program(const char *path, char **argv, char **env, const int *fds, int count,
