@@ -18,6 +18,7 @@ COMMAND := build/pycontainer
 # start (csrc/launcher/snapshot.h), built anew when a module changes.
 FAST_DIR := $(CURDIR)/build/fast
 FAST := build/fast/pycontainer
+SHIM := containerd-shim-pycontainer-v2
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
 SYSTEM_TEST := runc crun busybox-static debootstrap strace procps zsh fish man-db
@@ -27,7 +28,7 @@ SYSTEM_LINT := clang clang-format
 C_LINT := -std=gnu11 -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror -fsyntax-only
 # What is compiled without a C library, and what the parent uses; generated files are left out.
 C_FREE := $(wildcard csrc/executor/*.c csrc/launcher/*.c)
-C_SHIM := $(wildcard csrc/shim/*.c)
+C_LIBC := $(wildcard csrc/shim/*.c csrc/containerd/*.c)
 C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch]))
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
@@ -47,6 +48,7 @@ build: system $(VENV)/run.done ## build the command build/pycontainer in this ch
 	@$(COMMIT)
 	@$(MAKE) -s --no-print-directory $(COMMAND)
 	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
+	@$(MAKE) -s --no-print-directory -C csrc containerd-shim CONTAINERD_SHIM=$(FAST_DIR)/$(SHIM)
 	@$(MAKE) -s --no-print-directory $(FAST_DIR)/snapshot/made $(FAST)
 
 demo: build ## run a first container, and show its plan
@@ -79,7 +81,7 @@ lint: build lint-needs ## ruff, mypy, warnings of both C compilers, gcc's analyz
 	$(PY) -m mypy
 	for cc in gcc clang; do \
 		$$cc $(C_LINT) -ffreestanding $(C_FREE) || exit; \
-		$$cc $(C_LINT) $(C_SHIM) || exit; \
+		$$cc $(C_LINT) $(C_LIBC) || exit; \
 	done
 	for file in $(C_FREE); do \
 		gcc -std=gnu11 -O1 -fanalyzer -Werror -ffreestanding -c -o /dev/null $$file || exit; \
@@ -115,6 +117,7 @@ install-files:
 	chmod -R u=rwX,go=rX $(STAGE)
 	$(PY) tools/exchange.py $(STAGE) $(DESTDIR)$(LIBDIR)
 	$(MAKE) -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer DIRECTORY=$(LIBDIR)
+	$(MAKE) -C csrc containerd-shim CONTAINERD_SHIM=$(abspath $(DESTDIR)$(PREFIX))/bin/$(SHIM)
 	$(PY) tools/share.py $(DESTDIR)$(PREFIX)/share
 	$(if $(DESTDIR),,$(LIBDIR)/make-snapshot)
 
@@ -130,7 +133,7 @@ release: build $(VENV)/test.done ## make and check the sdist, the wheel and the 
 
 uninstall: ## remove what `make install` put there
 	rm -rf $(DESTDIR)$(LIBDIR)
-	rm -f $(DESTDIR)$(PREFIX)/bin/pycontainer
+	rm -f $(DESTDIR)$(PREFIX)/bin/pycontainer $(DESTDIR)$(PREFIX)/bin/$(SHIM)
 	cd $(DESTDIR)$(PREFIX)/share && rm -f man/man1/pycontainer.1 man/man1/pycontainer-*.1 \
 		man/man5/pycontainer-config.5 bash-completion/completions/pycontainer \
 		zsh/site-functions/_pycontainer fish/vendor_completions.d/pycontainer.fish

@@ -17,9 +17,10 @@ from conformance.clients.containerd import Containerd
 from conformance.clients.cri import Cri
 from conformance.clients.crio import CriO
 from conformance.clients.docker import Docker
-from conformance.clients.engine import SYSTEMD, Engine
+from conformance.clients.engine import SHIM, SYSTEMD, Engine
 from conformance.clients.podman import Podman, Rootless
 from tests.support.runtimes import COMMAND
+from tests.support.runtimes import SHIM as SHIM_PATH
 
 ALL = os.environ.get("PYCONTAINER_ENGINES") == "all"
 ROOT = os.geteuid() == 0
@@ -34,6 +35,7 @@ ENGINES: dict[str, type[Engine]] = {
 RUNTIMES = ("pycontainer", "runc") if ALL else ("pycontainer",)
 # The same objects for every check: older pytest asks whether a fixture's parameter *is* the last.
 KINDS = [(name, runtime) for name in ENGINES for runtime in RUNTIMES]
+KINDS += [("containerd", SHIM), ("cri", SHIM)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,4 +101,6 @@ def swept(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _installed(program: str) -> bool:
+    if program == SHIM:
+        return SHIM_PATH.exists()
     return COMMAND.exists() if program == "pycontainer" else shutil.which(program) is not None

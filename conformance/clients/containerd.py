@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.clients.engine import (
+    SHIM,
     SYSTEMD,
     Engine,
     root_archive,
@@ -20,6 +21,7 @@ from conformance.clients.engine import (
     unmount_below,
 )
 from tests.support.leftovers import CGROUPS
+from tests.support.runtimes import SHIM as SHIM_PATH
 from tests.support.runtimes import Done, eventually
 
 IMAGE = "localhost/box:latest"
@@ -43,6 +45,8 @@ class Containerd(Engine):
         )
         # ctr forgets --runc-binary when it remaps users: let the first runc in PATH be ours, too.
         wrapper = self.wrapper("runc")
+        if self.runtime == SHIM:  # likewise: ctr has runc's options for runc's shim alone
+            (wrapper.parent / "containerd-shim-runc-v2").symlink_to(SHIM_PATH)
         path = f"{wrapper.parent}:{os.environ['PATH']}"
         with (home / "daemon.log").open("wb") as log:
             self.daemon = subprocess.Popen(

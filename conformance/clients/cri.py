@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from conformance.clients.containerd import IMAGE, image_archive
-from conformance.clients.engine import SYSTEMD, Engine, root_archive, terminate, unmount_below
-from conformance.clients.grpc import Client, Refused, Table
+from conformance.clients.engine import (
+    SHIM,
+    SYSTEMD,
+    Engine,
+    root_archive,
+    terminate,
+    unmount_below,
+)
+from conformance.clients.grpc import Client, Refused
+from tests.support.protobuf import Table
 from tests.support.runtimes import CHECKOUT, SLOWNESS, eventually
+from tests.support.runtimes import SHIM as SHIM_PATH
 
 SERVICE = "runtime.v1.RuntimeService"
 HANDLER = "pycontainer"  # what docs/engines.md calls it, with runc, too
@@ -139,6 +148,7 @@ class Pods(Engine):
         section = text.split(f"\n## {heading}\n", 1)[1]
         block = section.split("```toml\n", 1)[1].split("```", 1)[0]
         block = block.replace("/usr/local/bin/pycontainer", self.runtime_path)
+        block = block.replace(f"/usr/local/bin/{SHIM_PATH.name}", str(SHIM_PATH))
         return block.replace("SystemdCgroup = true", f"SystemdCgroup = {str(SYSTEMD).lower()}")
 
     def call(self, method: str, /, **members: Any) -> dict[str, Any]:
@@ -239,7 +249,8 @@ class Cri(Pods):
 
     def start(self) -> None:
         home = self.home
-        version, _, rest = self.documented("containerd").partition("\n")
+        own_shim = " with pycontainer's shim" if self.runtime == SHIM else ""
+        version, _, rest = self.documented(f"containerd{own_shim}").partition("\n")
         (home / "config.toml").write_text(
             f"{version}\n"
             f'root = "{home}/root"\n'

@@ -32,9 +32,12 @@ PATIENCE = 60 * SLOWNESS  # seconds for one command
 SYSTEMD = Path("/run/systemd/system").is_dir()
 
 
+SHIM = "shim"  # as a runtime's name: pycontainer below its own containerd shim
+
+
 def runtime_path(name: str) -> str:
     """The file of `pycontainer` (of this checkout), or of another runtime of the machine."""
-    if name != "pycontainer":
+    if name not in ("pycontainer", SHIM):
         return str(shutil.which(name))
     installed = COMMAND.parent / "fast" / "pycontainer"  # what `make install` installs
     return str(installed if installed.exists() else COMMAND)

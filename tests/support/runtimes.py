@@ -17,6 +17,8 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 # The script is always fresh; where nothing changes while tests run, it may be the fast command.
 COMMAND = CHECKOUT / os.environ.get("PYCONTAINER_COMMAND", "build/pycontainer")
+# Built beside the fast command, as `make install` puts it.
+SHIM = CHECKOUT / "build/fast/containerd-shim-pycontainer-v2"
 # An emulated processor takes its time: all that is waited for may take so many times as long.
 SLOWNESS = float(os.environ.get("PYCONTAINER_SLOWNESS", "1"))
 PATIENCE = 60 * SLOWNESS  # seconds for one command; one that hangs is a failure, not a hang
