@@ -303,8 +303,8 @@ int do_hook(void)
         int ended = attend(&run);
         if (ended)
             sys2(__NR_kill, run.pid, SIGKILL);
-        RETRY(sys4(__NR_wait4, run.pid, &status, 0, NULL));
-        error = judge(&run, status, ended == -ETIMEDOUT);
+        long reaped = RETRY(sys4(__NR_wait4, run.pid, &status, 0, NULL));
+        error = reaped < 0 ? (int)reaped : judge(&run, status, ended == -ETIMEDOUT);
         xclose(run.pidfd);
     }
     xclose(run.input);

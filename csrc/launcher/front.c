@@ -242,6 +242,7 @@ static void print(const char *text, const char *end)
     memset(&ignore, 0, sizeof(ignore));
     ignore.sa_handler = SIG_IGN;
     sys4(__NR_rt_sigaction, SIGPIPE, &ignore, NULL, 8);
+    sys4(__NR_rt_sigaction, SIGXFSZ, &ignore, NULL, 8);
     while (text < end) {
         long put = xwrite(1, text, (size_t)(end - text));
         if (put == -EPIPE)

@@ -13,7 +13,7 @@ from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import ConfigError, HostError, OperationError, StartError
 from pycontainer.executor.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
 from pycontainer.linux.files import read_text
-from pycontainer.linux.process import end_child, reap
+from pycontainer.linux.process import UNKNOWN_STATUS, end_child, reap
 from pycontainer.plan.ops import TABLE
 
 TYPE_CHECKING = False
@@ -73,7 +73,10 @@ def init_died(run: Run) -> OperationError:
     except ProcessLookupError:
         pass  # reaped by the kernel, where SIGCHLD is ignored
     status = reap(run.pid)
-    reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
+    if status is None:
+        status, reason = 0, UNKNOWN_STATUS
+    else:
+        reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
     hint = ""
     cgroup = run.context.cgroup
     # Without memory the executor may not even be executed, and nobody is killed for it.

@@ -18,7 +18,7 @@ from time import monotonic
 
 from pycontainer._shim import lib
 from pycontainer.base.errors import OperationError, check, os_reason
-from pycontainer.linux.process import reap
+from pycontainer.linux.process import UNKNOWN_STATUS, reap
 from pycontainer.linux.spawn import OUTPUT_FLAGS, OUTPUT_MODE, spawn
 
 TYPE_CHECKING = False
@@ -132,7 +132,9 @@ def _run(
     return result
 
 
-def _problem(status: int) -> str:
+def _problem(status: int | None) -> str:
+    if status is None:
+        return UNKNOWN_STATUS
     if posix.WIFSIGNALED(status):
         number = posix.WTERMSIG(status)
         dumped = " (core dumped)" if posix.WCOREDUMP(status) else ""
@@ -203,8 +205,8 @@ class _Process:
                 pass
         return True
 
-    def close(self) -> int:
-        """Make sure that the process is over, reap it, close the pipes; its wait status."""
+    def close(self) -> int | None:
+        """End the process if it runs, reap it, close the pipes; its wait status, if known."""
         if not self._ended():
             if self._grouped:
                 posix.killpg(self._pid, _signal.SIGKILL)
