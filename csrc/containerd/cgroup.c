@@ -16,7 +16,7 @@
 #define ROOT "/sys/fs/cgroup"
 
 static const char *const NAMES[CONTROLLERS] = {
-    "cpu", "cpuacct", "memory", "pids", "blkio",
+    "cpu", "cpuacct", "memory", "pids", "blkio", "hugetlb",
 };
 
 static bool is_unified(void)
@@ -104,6 +104,8 @@ void cgroup_check_memory(struct cgroup *cgroup)
     }
 }
 
+/* The removal of the cgroup is an event, too. On v1 there is one for cgroups below, whose kills are
+ * not counted here. */
 static void on_memory(struct watch *w, uint32_t events)
 {
     struct cgroup *cgroup = (struct cgroup *)((char *)w - offsetof(struct cgroup, memory));
@@ -113,9 +115,14 @@ static void on_memory(struct watch *w, uint32_t events)
     (void)events;
     if (read(w->fd, waste, sizeof(waste)) < 0 && errno == EAGAIN)
         return;
-    cgroup_check_memory(cgroup);
-    if (access(directory, F_OK) < 0) /* that it was removed is an event, too */
+    if (access(directory, F_OK) < 0) {
         watch_close(w);
+    } else if (cgroup->unified) {
+        cgroup_check_memory(cgroup);
+    } else {
+        cgroup->oom_kills = kills(cgroup);
+        cgroup->on_oom(cgroup->argument);
+    }
 }
 
 static int watch_v1(const char *directory)
