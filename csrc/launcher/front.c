@@ -260,7 +260,8 @@ static void do_state(void)
     char settings[64], *at = out;
     container_open(0);
     enum status status = container_status();
-    if (status == STOPPED && container_oom())
+    if (status == STOPPED &&
+        (container_oom() || sys3(__NR_faccessat, container.dir, "exit", 0) == 0))
         hand_over(); /* what it died of is worth a word */
     at = put_text(at, container.texts[TEXT_HEAD]);
     at = put_number(at, status == STOPPED ? 0 : container.record->pid);
@@ -333,7 +334,7 @@ static void do_kill(void)
 static void do_delete(void)
 {
     static const char *const files[] = {"state.json", "record", "config.json", "start.sock",
-                                        "resources.json"};
+                                        "resources.json", "exit"};
     container_open(1);
     if (!(container.record->flags & MAY_DELETE) || container_status() != STOPPED)
         hand_over();

@@ -17,6 +17,7 @@ import select
 from time import monotonic
 
 from pycontainer._shim import lib
+from pycontainer.base import jsonfast
 from pycontainer.base.errors import OperationError, check, os_reason
 from pycontainer.linux.process import UNKNOWN_STATUS, reap
 from pycontainer.linux.spawn import OUTPUT_FLAGS, OUTPUT_MODE, spawn
@@ -25,6 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from pycontainer.base.settings import Settings
 
 # crun's annotations: files that hooks write to, in place of us. Made if missing.
 OUTPUTS = ("run.oci.hooks.stdout", "run.oci.hooks.stderr")
@@ -89,6 +92,22 @@ def run_hooks_tolerant(
     """Run all hooks whatever happens (poststop, runtime.md#lifecycle); the failures as lines."""
     results = [_run(index, hook, state, cwd, annotations) for index, hook in enumerate(hooks)]
     return [result.message(stage) for result in results if result.problem]
+
+
+def run_poststop(
+    config: dict[str, Any], state: dict[str, Any], bundle: str, settings: Settings
+) -> None:
+    """poststop hooks: a failure is a warning, runtime.md#lifecycle. In the bundle as the others, or
+    where we are if that is gone."""
+    hooks = (config.get("hooks") or {}).get("poststop")
+    if not hooks:
+        return
+    document = jsonfast.dumps(state).encode()
+    cwd = bundle if posix.access(bundle, posix.X_OK) else None
+    annotations = config.get("annotations")
+    lines = run_hooks_tolerant("poststop", hooks, document, cwd=cwd, annotations=annotations)
+    for line in lines:
+        settings.log.warning(line)
 
 
 def _run(
