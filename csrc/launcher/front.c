@@ -333,8 +333,8 @@ static void do_kill(void)
 /* The facts go first, as in Entry.remove; what is left when a later step fails, Python sweeps. */
 static void do_delete(void)
 {
-    static const char *const files[] = {"state.json", "record", "config.json", "start.sock",
-                                        "resources.json", "exit"};
+    static const char *const files[] = {"state.json", "record",         "config.json",
+                                        "start.sock", "resources.json", "exit"};
     container_open(1);
     if (!(container.record->flags & MAY_DELETE) || container_status() != STOPPED)
         hand_over();
