@@ -168,7 +168,6 @@ long kernel_device(int64_t device);
 int clone_device(const char *path);
 
 /* copyup.c */
-enum { COPY_UP = 1, COPY_UP_OWNER };
 int copy_up(int target, int tree, int owner);
 
 /* one handler an operation: 0, or a negative errno */

@@ -9,12 +9,9 @@
 #include <linux/magic.h>
 
 #define IN_PROC "self/ns/pid_for_children"
-#define OF_CHILDREN "/proc/" IN_PROC /* as in plan/mounts.py */
+_Static_assert(sizeof("/proc/" IN_PROC) == sizeof(PIDNS_OF_CHILDREN), "the same file");
 #define UMOUNT_NOFOLLOW 8
 #define ACCESS_TIME (MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME)
-
-/* What becomes of bind_host without a source. */
-enum { MISSING_FAILS, MISSING_SKIPPED, MISSING_HIDDEN };
 
 int attach(int tree, int target)
 {
@@ -194,7 +191,7 @@ static int configure(int fs, const char *option)
         return -ENAMETOOLONG;
     memcpy(key, option, length);
     key[length] = 0;
-    if (same_text(key, "pidns") && same_text(equals + 1, OF_CHILDREN))
+    if (same_text(key, "pidns") && same_text(equals + 1, PIDNS_OF_CHILDREN))
         return set_pidns(fs);
     return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, equals + 1, 0);
 }
@@ -526,8 +523,6 @@ int do_bind_host(void)
         return target;
     return tree < 0 ? hide(target) : attach_at(&tree, target, where);
 }
-
-enum { SRC_NOFOLLOW = 1, DEST_NOFOLLOW = 2, COPY_SYMLINK = 4 };
 
 _Static_assert(BIND_attr_set == BIND_LINK_attr_set && BIND_attr_clear == BIND_LINK_attr_clear &&
                    BIND_soft_clear == BIND_LINK_soft_clear,

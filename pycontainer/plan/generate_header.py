@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pycontainer.plan.ops import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE
+from pycontainer.plan.ops import CONSTANTS, CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE
 from pycontainer.plan.serialize import MAGIC, checksum
 
 
@@ -23,6 +23,8 @@ def header() -> str:
         f"#define PLAN_TEXTS {MAX_TEXTS}",
         f"#define PLAN_KINDS {len(TABLE)}",
     ]
+    for name, value in CONSTANTS.items():
+        lines.append(f"#define {name} " + (f'"{value}"' if isinstance(value, str) else str(value)))
     for kind, (side, ints, texts) in TABLE.items():
         if side != CONTAINER:
             continue

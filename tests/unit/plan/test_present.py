@@ -13,6 +13,7 @@ from pycontainer.base.errors import UsageError
 from pycontainer.linux.host import Host
 from pycontainer.plan import describe, present
 from pycontainer.plan.builder import Plan, Sketch
+from pycontainer.plan.ops import op
 from tests.unit.plan.compiled import config, plan
 
 ESCAPE = re.compile(r"\x1b\[\d*m")
@@ -22,7 +23,7 @@ def small(document: dict[str, Any], *operations: tuple[Any, ...]) -> Plan:
     """A plan of these operations: kind, arguments, and the field last."""
     sketch = Sketch(document, Host())
     for kind, *values, field in operations:
-        sketch.add(kind, *values, field=field)
+        sketch.ops.append(op(kind, *values, field=field))
     return Plan(sketch, False)
 
 
