@@ -86,7 +86,9 @@ def test_killed_shim_is_cleaned_up_after(shim: Shim):
     bundle = shim.box.bundle("/bin/sleep", "1000")
     container = shim.create(bundle, rootfs=[mount])
     init = shim.client("Start", id=container)["pid"]
-    os.kill(shim.pid, signal.SIGKILL)
+    pid = shim.pid
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not alive(pid), "the shim has ended")
     out = shim.command(bundle.path, container, "-bundle", str(bundle), "delete")
     found = decode(MESSAGES, "DeleteResponse", out)
     assert (found["pid"], found["exit_status"]) == (init, 137)
