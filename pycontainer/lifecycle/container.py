@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pycontainer.state.state import Facts
     from pycontainer.state.store import Entry
 
+
 SIGKILL = 9
 PATIENCE_MS = 10_000  # for a killed process to go
 
@@ -117,10 +118,6 @@ class Container:
             attachment.close()
         if not options.keep:
             container.delete(force=True)
-        elif not options.record_exit:
-            from pycontainer.lifecycle.outcome import record
-
-            record(container.entry, exit_status)
         return exit_status
 
     @classmethod
@@ -146,9 +143,8 @@ class Container:
         now = self.status()
         if now != "stopped":
             return document(self.facts, now, self.facts.pid)
-        from pycontainer.lifecycle.outcome import known
-
-        return document(self.facts, now, 0) | known(self)
+        found = self.cgroup.oom_report() if self.facts.cgroup else {}
+        return document(self.facts, now, 0) | ({"oom": found} if found else {})
 
     def tell_oom(self, before: int) -> None:
         """A warning, when the kernel has killed more than `before` for lack of memory."""
@@ -365,8 +361,7 @@ class Container:
         except ContainerError as error:
             self.settings.log.warning(f"no poststop hooks: {error}")
             return
-        from pycontainer.lifecycle.create import state_document
-        from pycontainer.lifecycle.hooks import run_poststop
+        from pycontainer.lifecycle.create import run_poststop, state_document
 
         facts = self.facts
         state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)

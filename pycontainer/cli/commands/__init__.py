@@ -46,7 +46,6 @@ COMMANDS = (
     "stats",
     "top",
     "update",
-    "wait",
 )
 
 DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True, "SHOWN_BY": ""}

@@ -17,8 +17,7 @@ OPTIONS = (
     ("stats", "", FLAG, "", "print the statistics once, and exit"),
 )
 HELP = """\
-Prints one line of JSON for each event, until the container ends: stats, oom (processes were killed
-for lack of memory), and exit with its status and time.
+Prints one line of JSON for each event, until the container ends.
 
    pycontainer events --stats mybox
    pycontainer events --interval 1s mybox
