@@ -27,7 +27,7 @@ SYSTEM_LINT := clang clang-format
 
 C_LINT := -std=gnu11 -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror -fsyntax-only
 # What is compiled without a C library, and what the parent uses; generated files are left out.
-C_FREE := $(wildcard csrc/executor/*.c csrc/launcher/*.c)
+C_FREE := $(wildcard csrc/executor/*.c csrc/launcher/*.c csrc/waiter/*.c)
 C_LIBC := $(wildcard csrc/shim/*.c csrc/containerd/*.c)
 C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch]))
 
@@ -199,6 +199,6 @@ $(FAST_DIR)/make-snapshot: Makefile tools/launcher.py $(VENV)/run.done
 	@$(PY) tools/launcher.py --snapshot $(FAST_DIR) "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))"
 
 $(FAST_DIR)/snapshot/made: $(FAST_DIR)/make-snapshot $(shell find pycontainer -name '*.py') \
-		pycontainer/_shim.abi3.so pycontainer/executor.bin $(wildcard pycontainer/snapshot/*.bin)
+		pycontainer/_shim.abi3.so pycontainer/executor.bin $(wildcard pycontainer/snapshot/*.bin) pycontainer/lifecycle/waiter.bin
 	@$<
 	@touch $@

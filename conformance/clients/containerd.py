@@ -20,7 +20,7 @@ from conformance.clients.engine import (
     terminate,
     unmount_below,
 )
-from tests.support.leftovers import CGROUPS
+from tests.support.leftovers import CGROUPS, processes
 from tests.support.runtimes import SHIM as SHIM_PATH
 from tests.support.runtimes import Done, eventually
 
@@ -47,20 +47,32 @@ class Containerd(Engine):
         wrapper = self.wrapper("runc")
         if self.runtime == SHIM:  # likewise: ctr has runc's options for runc's shim alone
             (wrapper.parent / "containerd-shim-runc-v2").symlink_to(SHIM_PATH)
-        path = f"{wrapper.parent}:{os.environ['PATH']}"
-        with (home / "daemon.log").open("wb") as log:
+        self.path = f"{wrapper.parent}:{os.environ['PATH']}"
+        self.serve()
+        self.boxes = 0
+        image = image_archive(root_archive(home), home / "docker.tar")
+        self("images", "import", image).ok()
+
+    def serve(self) -> None:
+        """Start the daemon, anew after `terminate`."""
+        with (self.home / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen(
-                ["containerd", f"--config={home}/config.toml"],
+                ["containerd", f"--config={self.home}/config.toml"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, "PATH": path},
+                env={**os.environ, "PATH": self.path},
             )
-        self.boxes = 0
         eventually(lambda: self("version").status == 0, "containerd answers", 60)
-        image = image_archive(root_archive(home), home / "docker.tar")
-        self("images", "import", image).ok()
+
+    def shim(self, container: str) -> int:
+        """The pid of a container's shim."""
+        for pid in processes(self.token):
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if "containerd-shim" in words[0] and container in words:
+                return pid
+        raise AssertionError(f"{container} has no shim")
 
     def argv(self) -> list[str]:
         return ["ctr", f"--address={self.home}/c.sock", f"--namespace={self.token}"]

@@ -32,6 +32,8 @@ TABLES = (("podman", "rootless", "docker"), ("containerd", "cri", "crio"))
 ENGINES = tuple(engine for engines in TABLES for engine in engines)
 NAMES = {"rootless": "rootless podman", "cri": "containerd's CRI", "crio": "CRI-O"}
 RUNTIMES = ("pycontainer", "runc")
+SHIM = "shim"  # pycontainer below its own containerd shim: engine.py
+TITLED = {"shim": "pycontainer's shim"}
 RANK = ("", "skipped", "passed", "failed")  # of a check that ran more than once, the worst
 SIGNS = {"": "", "skipped": "–", "passed": "yes", "failed": "no"}
 
@@ -119,7 +121,7 @@ def read(junit: Path) -> Results:
     results: Results = {}
     for case in xml.parse(junit).iter("testcase"):
         name, bracket, parameters = case.get("name", "").partition("[")
-        titles = [f"{e}-{r}" for e in ENGINES for r in RUNTIMES]
+        titles = [f"{e}-{r}" for e in ENGINES for r in (*RUNTIMES, SHIM)]
         title = next((title for title in titles if parameters.startswith(title)), "")
         if not bracket or not title:
             continue
@@ -151,10 +153,12 @@ def together(files: list[Path]) -> Results:
 def table(results: Results, engines: tuple[str, ...]) -> list[str]:
     """The lines of the table of these engines, ordered by module and then as the checks ran."""
     ran = {title for row in results.values() for title in row}
-    columns = [(e, r) for e in engines for r in RUNTIMES if f"{e}-{r}" in ran]
+    columns = [(e, r) for e in engines for r in (*RUNTIMES, SHIM) if f"{e}-{r}" in ran]
     titles = [f"{engine}-{runtime}" for engine, runtime in columns]
     lines = [
-        "| check | " + " | ".join(f"{NAMES.get(e, e)}, {r}" for e, r in columns) + " |",
+        "| check | "
+        + " | ".join(f"{NAMES.get(e, e)}, {TITLED.get(r, r)}" for e, r in columns)
+        + " |",
         "|---" * (1 + len(titles)) + "|",
     ]
     for (_, check), row in sorted(results.items(), key=lambda item: item[0][0]):
@@ -170,9 +174,11 @@ def summary(results: Results) -> str:
     for engine in ENGINES:
         passed = {
             runtime: sum(row.get(f"{engine}-{runtime}") == "passed" for row in results.values())
-            for runtime in RUNTIMES
+            for runtime in (*RUNTIMES, SHIM)
         }
-        words = ", ".join(f"{number} with {runtime}" for runtime, number in passed.items())
+        if not passed[SHIM]:
+            del passed[SHIM]
+        words = ", ".join(f"{n} with {TITLED.get(r, r)}" for r, n in passed.items())
         if any(passed.values()):
             counts.append(f"{NAMES.get(engine, engine)}: {words}")
     return "Checks that pass: " + "; ".join(counts) + "."
@@ -184,8 +190,9 @@ def worse(results: Results) -> list[str]:
         f"{engine}: {check}"
         for (_, check), row in results.items()
         for engine in ENGINES
+        for ours in ("pycontainer", SHIM)
         if row.get(f"{engine}-runc") == "passed"
-        and row.get(f"{engine}-pycontainer", "") not in ("passed", "")
+        and row.get(f"{engine}-{ours}", "") not in ("passed", "")
     ]
 
 
@@ -203,7 +210,9 @@ def main() -> int:
     parser.add_argument("--junit", nargs="+", type=Path, help="reports to read instead of running")
     parser.add_argument("--vm", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--only", default="", help="these checks of the parts (pytest's -k)")
-    parser.add_argument("--runtime", action="append", choices=RUNTIMES, help="this one alone")
+    parser.add_argument(
+        "--runtime", action="append", choices=(*RUNTIMES, SHIM), help="this one alone"
+    )
     parser.add_argument("--again", action="store_true", help="what has passed, too")
     parser.add_argument("--minutes", type=int, default=240, help="for a part")
     options = parser.parse_args()

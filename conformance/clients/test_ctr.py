@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from conformance.clients.containerd import Containerd
+from conformance.clients.engine import terminate
 from tests.support.bundles import busybox_bundle
 from tests.support.leftovers import CGROUPS
 from tests.support.runtimes import eventually
@@ -297,3 +299,37 @@ def test_rootfs_without_image(engine: Containerd):
         "run", "--rm", *flags, "--rootfs", root, engine.box, "/bin/cat", "/etc/passwd"
     ).ok()
     assert "alice" in done.out
+
+
+@pytest.mark.quick
+def test_containerd_is_started_anew(engine: Containerd):
+    box = engine.running()
+    pid = engine.pid(box)
+    terminate(engine.daemon)
+    engine.serve()
+    assert (engine.status(box), engine.pid(box)) == ("running", pid)
+    assert engine.sh(box, "echo here") == "here\n"
+    engine("tasks", "kill", "--signal=KILL", box).ok()
+    eventually(lambda: engine.status(box) == "stopped", "its end")
+    assert "exit code 137" in engine("tasks", "delete", box).ok().err
+
+
+def test_container_ends_while_containerd_is_away(engine: Containerd):
+    box = engine.running("sh", "-c", "sleep 1; exit 6")
+    terminate(engine.daemon)
+    time.sleep(1.5)
+    engine.serve()
+    eventually(lambda: engine.status(box) == "stopped", "its end")
+    assert "exit code 6" in engine("tasks", "delete", box).ok().err
+
+
+@pytest.mark.quick
+def test_shim_is_killed(engine: Containerd):
+    box = engine.running()
+    pid, place = engine.pid(box), cgroup(engine, "memory")
+    os.kill(engine.shim(box), signal.SIGKILL)
+    eventually(lambda: engine.status(box) == "gone", "its end")
+    eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its process has ended")
+    assert engine.states() == []
+    assert not place.exists()
+    assert box not in Path("/proc/mounts").read_text()

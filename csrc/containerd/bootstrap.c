@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -107,33 +108,47 @@ static bool somebody_listens(const char *path)
     return connected;
 }
 
-/* A socket that listens, or -1: there is a shim already. */
+static void make_directory(const char *path)
+{
+    char *parent = xdup(path), *slash = strrchr(parent, '/');
+
+    if (mkdir(path, 0711) < 0 && errno == ENOENT && slash) {
+        *slash = 0;
+        mkdir(parent, 0711);
+        mkdir(path, 0711);
+    }
+    free(parent);
+}
+
+/* A socket that listens, or -1: there is a shim already. Of two that are started for one pod at the same
+ * time, the second waits until the first listens. */
 static int make_socket(const char *directory, const char *path)
 {
     struct sockaddr_un name = name_of(path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0177);
-    int result;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), lock, result;
+    bool in_use;
+    mode_t mask;
 
-    if (mkdir(directory, 0711) < 0 && errno == ENOENT) {
-        char *parent = strndup(directory, (size_t)(strrchr(directory, '/') - directory));
-        mkdir(parent, 0711);
-        mkdir(directory, 0711);
-        free(parent);
-    }
+    make_directory(directory);
+    lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX) < 0)
+        fail("lock %s: %s", directory, strerror(errno));
+    mask = umask(0177);
     result = bind(fd, (struct sockaddr *)&name, sizeof(name));
-    if (result < 0 && errno == EADDRINUSE) {
-        if (somebody_listens(path)) {
-            close(fd);
-            umask(mask);
-            return -1;
+    in_use = result < 0 && errno == EADDRINUSE;
+    if (in_use && somebody_listens(path)) {
+        close(fd);
+        fd = -1;
+    } else {
+        if (in_use) { /* of a shim that was killed */
+            unlink(path);
+            result = bind(fd, (struct sockaddr *)&name, sizeof(name));
         }
-        unlink(path); /* of a shim that was killed */
-        result = bind(fd, (struct sockaddr *)&name, sizeof(name));
+        if (result < 0 || listen(fd, 128) < 0)
+            fail("listen on %s: %s", path, strerror(errno));
     }
     umask(mask);
-    if (result < 0 || listen(fd, 128) < 0)
-        fail("listen on %s: %s", path, strerror(errno));
+    close(lock);
     return fd;
 }
 

@@ -16,7 +16,7 @@
 #define ROOT "/sys/fs/cgroup"
 
 static const char *const NAMES[CONTROLLERS] = {
-    "cpu", "cpuacct", "memory", "pids", "blkio",
+    "cpu", "cpuacct", "memory", "pids", "blkio", "hugetlb",
 };
 
 static bool is_unified(void)
@@ -81,8 +81,7 @@ void cgroup_free(struct cgroup *cgroup)
 
 static uint64_t kills(const struct cgroup *cgroup)
 {
-    char *path = cgroup->unified ? xformat("%s/memory.events", cgroup->unified)
-                                 : xformat("%s/memory.oom_control", cgroup->paths[MEMORY]);
+    char *path = xformat("%s/memory.events", cgroup->unified);
     struct span content = read_file(path);
     char *found = content.data ? strstr(content.data, "oom_kill ") : NULL;
     uint64_t count = found ? strtoull(found + 9, NULL, 10) : 0;
@@ -92,30 +91,33 @@ static uint64_t kills(const struct cgroup *cgroup)
     return count;
 }
 
-void cgroup_check_memory(struct cgroup *cgroup)
-{
-    uint64_t now;
-    if (cgroup->memory.fd < 0)
-        return;
-    now = kills(cgroup);
-    if (now > cgroup->oom_kills) {
-        cgroup->oom_kills = now;
-        cgroup->on_oom(cgroup->argument);
-    }
-}
-
+/* v1 tells of each time that the limit was met, before it kills; v2, that any number has changed. The
+ * removal of the cgroup is an event, too. */
 static void on_memory(struct watch *w, uint32_t events)
 {
     struct cgroup *cgroup = (struct cgroup *)((char *)w - offsetof(struct cgroup, memory));
     char waste[4096];
     const char *directory = cgroup->unified ? cgroup->unified : cgroup->paths[MEMORY];
+    uint64_t now;
 
     (void)events;
-    if (read(w->fd, waste, sizeof(waste)) < 0 && errno == EAGAIN)
+    /* v2's event comes a moment after the number has changed: that is looked at in any case. */
+    if (read(w->fd, waste, sizeof(waste)) < 0 && errno == EAGAIN && !cgroup->unified)
         return;
-    cgroup_check_memory(cgroup);
-    if (access(directory, F_OK) < 0) /* that it was removed is an event, too */
+    if (access(directory, F_OK) < 0) {
         watch_close(w);
+        return;
+    }
+    now = cgroup->unified ? kills(cgroup) : cgroup->oom_kills + 1;
+    if (now > cgroup->oom_kills)
+        cgroup->on_oom(cgroup->argument);
+    cgroup->oom_kills = now;
+}
+
+void cgroup_check_memory(struct cgroup *cgroup)
+{
+    if (cgroup->memory.fd >= 0)
+        on_memory(&cgroup->memory, 0);
 }
 
 static int watch_v1(const char *directory)
@@ -164,7 +166,7 @@ void cgroup_watch_memory(struct cgroup *cgroup, void (*on_oom)(void *), void *ar
     cgroup->memory = (struct watch){fd, on_memory};
     cgroup->on_oom = on_oom;
     cgroup->argument = argument;
-    cgroup->oom_kills = kills(cgroup);
+    cgroup->oom_kills = cgroup->unified ? kills(cgroup) : 0;
     if (watch_add(&cgroup->memory, EPOLLIN) < 0)
         watch_close(&cgroup->memory);
 }

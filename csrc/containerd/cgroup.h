@@ -5,7 +5,7 @@
 #include "loop.h"
 #include "wire.h"
 
-enum controller { CPU, CPUACCT, MEMORY, PIDS, BLKIO, CONTROLLERS };
+enum controller { CPU, CPUACCT, MEMORY, PIDS, BLKIO, HUGETLB, CONTROLLERS };
 
 struct cgroup {
     char *unified;            /* v2: its directory */

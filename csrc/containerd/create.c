@@ -6,6 +6,7 @@
 #include "runtime.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,21 +31,20 @@ static char *attach(struct process *process, struct command *command)
     return error;
 }
 
-/* After the command: begin to copy, learn the pid. An error to be freed, or NULL. */
+/* After the command: learn the pid, begin to copy. An error to be freed, or NULL. */
 static char *attached(struct process *process)
 {
-    struct span text;
+    struct span text = read_file(process->pid_file);
     int terminal = -1;
 
+    process->pid = text.data ? atoi(text.data) : 0;
+    free(text.data);
     if (process->io.paths.terminal) {
         terminal = console_take(&process->console);
         if (terminal < 0)
             return xdup("the runtime has not sent the terminal");
     }
     streams_start(&process->io, terminal);
-    text = read_file(process->pid_file);
-    process->pid = text.data ? atoi(text.data) : 0;
-    free(text.data);
     return process->pid > 0 ? NULL : xformat("%s: no pid", process->pid_file);
 }
 
@@ -82,22 +82,39 @@ static void created(struct call *call)
     buf_free(&out);
 }
 
+static void on_removed(void *argument, const char *error)
+{
+    struct call *call = argument;
+    char *failure = call->process->container->failure;
+
+    if (error)
+        say("%s: remove what was created: %s", call->request.id, error);
+    call->process->container->failure = NULL;
+    create_failed(call, failure);
+    free(failure);
+}
+
 static void on_created(void *argument, const char *error)
 {
     struct call *call = argument;
     struct container *container = call->process->container;
+    struct command *command;
     char *own;
 
     if (error) {
         not_attached(call->process);
         own = xformat("OCI runtime create failed: %s", error);
-    } else {
-        own = attached(call->process);
-        process_known(own ? NULL : call->process);
-    }
-    if (own) {
         create_failed(call, own);
         free(own);
+        return;
+    }
+    own = attached(call->process);
+    process_known(own ? NULL : call->process);
+    if (own) { /* it is there, but of no use */
+        container->failure = own;
+        command = command_new(&container->options, container->bundle);
+        command_add(command, "delete", "--force", container->id, NULL);
+        command_run(command, on_removed, call);
         return;
     }
     if (cgroup_find(&container->cgroup, call->process->pid))
@@ -278,6 +295,8 @@ static void on_exec_started(void *argument, const char *error)
         return;
     }
     /* There is no process, nor will there be: whoever waits for it learns that. */
+    if (process->pid > 0)
+        kill(process->pid, SIGKILL);
     streams_free(&process->io);
     process->state = STOPPED;
     process->status = 255;
@@ -288,6 +307,7 @@ static void on_exec_started(void *argument, const char *error)
         process->waiting = waiting->next;
         answer_end(waiting, process);
     }
+    process_settle(&process->container->init);
     refuse(call, UNKNOWN, "%s", own);
     free(own);
 }

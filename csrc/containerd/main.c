@@ -27,6 +27,8 @@
 
 const char *shim_namespace = "";
 
+bool shim_debug;
+
 static struct arguments arguments;
 static bool leaving;
 
@@ -179,6 +181,11 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     parse(argc, argv);
+    /* What systemd has told containerd is not for the runtime, which would pass it on. */
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDNAMES");
     if (arguments.version) {
         printf(NAME ":\n  Version:  " VERSION "\n\n");
         return 0;
@@ -190,6 +197,7 @@ int main(int argc, char **argv)
     if (!arguments.name_space || !*arguments.name_space)
         fail("shim namespace cannot be empty");
     shim_namespace = arguments.name_space;
+    shim_debug = arguments.debug;
     if (!arguments.id || !*arguments.id)
         fail("-id is missing");
     if (!strcmp(arguments.action, "start"))

@@ -5,7 +5,6 @@
 #include "rootfs.h"
 #include "runtime.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,8 +287,7 @@ static void on_checkpointed(void *argument, const char *error)
 {
     struct call *call = argument;
     if (error)
-        refuse(call, UNKNOWN, "%.*s path= %s/criu-dump.log", (int)strcspn(error, "\n"), error,
-               call->process->container->bundle);
+        refuse(call, UNKNOWN, "OCI runtime checkpoint failed: %s", error);
     else
         answer(call, NULL);
 }

@@ -17,14 +17,13 @@ static const struct field FIELDS[] = {
     {6, PB_TEXT, offsetof(struct options, binary)},
     {7, PB_TEXT, offsetof(struct options, root)},
     {9, PB_UINT, offsetof(struct options, systemd_cgroup)},
-    {10, PB_TEXT, offsetof(struct options, criu_image)},
     {11, PB_TEXT, offsetof(struct options, criu_work)},
 };
 
 /* Their names in TOML, in the same order. */
 static const char *const NAMES[] = {
-    "NoPivotRoot", "NoNewKeyring", "ShimCgroup",    "IoUid",         "IoGid",
-    "BinaryName",  "Root",         "SystemdCgroup", "CriuImagePath", "CriuWorkPath",
+    "NoPivotRoot", "NoNewKeyring", "ShimCgroup",    "IoUid",        "IoGid",
+    "BinaryName",  "Root",         "SystemdCgroup", "CriuWorkPath",
 };
 
 static char *own(struct options *options)

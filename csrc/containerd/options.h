@@ -5,7 +5,7 @@
 #include "wire.h"
 
 struct options {
-    char *binary, *root, *shim_cgroup, *criu_image, *criu_work;
+    char *binary, *root, *shim_cgroup, *criu_work;
     uint64_t no_pivot, no_keyring, systemd_cgroup, io_uid, io_gid;
 };
 

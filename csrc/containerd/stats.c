@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "cgroup.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,8 +191,47 @@ static void put_io_2(struct buf *out, const char *directory)
     free(content.data);
 }
 
+/* For each size of huge pages that the kernel has: /sys/kernel/mm/hugepages/hugepages-2048kB. The
+ * files of the cgroup have it as 2MB. */
+static void put_hugetlb(struct buf *out, unsigned field, const char *directory,
+                        const char *const files[3], const unsigned fields[4])
+{
+    static const char *const UNITS[] = {"KB", "MB", "GB"};
+    DIR *sizes = opendir("/sys/kernel/mm/hugepages");
+    struct dirent *entry;
+    unsigned long size;
+    char name[64], file[128];
+    uint64_t value;
+
+    while (sizes && (entry = readdir(sizes))) {
+        size_t unit = 0, one;
+        if (sscanf(entry->d_name, "hugepages-%lukB", &size) != 1)
+            continue;
+        for (; size % 1024 == 0 && unit + 1 < COUNT(UNITS); size /= 1024)
+            unit++;
+        snprintf(name, sizeof(name), "%lu%s", size, UNITS[unit]);
+        one = put_begin(out, field);
+        put_text(out, fields[3], name);
+        for (int i = 0; i < 3; i++) {
+            struct span content;
+            snprintf(file, sizeof(file), "hugetlb.%s.%s", name, files[i]);
+            content = file_of(directory, file);
+            if (content.data && (parse(content.data, &value) && strncmp(content.data, "max ", 4)))
+                put_uint(out, fields[i], value);
+            else if (content.data && find(content.data, "max", &value)) /* hugetlb.*.events of v2 */
+                put_uint(out, fields[i], value);
+            free(content.data);
+        }
+        put_end(out, one);
+    }
+    if (sizes)
+        closedir(sizes);
+}
+
 static void put_v2(struct buf *out, const char *directory)
 {
+    static const char *const FILES[] = {"current", "max", "events"};
+    static const unsigned FIELDS[] = {1, 2, 4, 3};
     size_t mark;
 
     PUT_MESSAGE(out, 1, directory, PIDS_2);
@@ -204,6 +244,7 @@ static void put_v2(struct buf *out, const char *directory)
     put_pressure(out, 38, directory, "memory.pressure");
     put_end(out, mark);
     put_io_2(out, directory);
+    put_hugetlb(out, 7, directory, FILES, FIELDS);
     PUT_MESSAGE(out, 8, directory, EVENTS_2);
 }
 
@@ -341,6 +382,8 @@ static void put_pids_1(struct buf *out, const char *directory)
 
 static void put_v1(struct buf *out, const struct cgroup *cgroup)
 {
+    static const char *const FILES[] = {"usage_in_bytes", "max_usage_in_bytes", "failcnt"};
+    static const unsigned FIELDS[] = {1, 2, 3, 4};
     if (cgroup->paths[PIDS])
         put_pids_1(out, cgroup->paths[PIDS]);
     put_cpu_1(out, cgroup->paths[CPU], cgroup->paths[CPUACCT]);
@@ -348,6 +391,8 @@ static void put_v1(struct buf *out, const struct cgroup *cgroup)
         put_memory_1(out, cgroup->paths[MEMORY]);
     if (cgroup->paths[BLKIO])
         put_blkio_1(out, cgroup->paths[BLKIO]);
+    if (cgroup->paths[HUGETLB])
+        put_hugetlb(out, 1, cgroup->paths[HUGETLB], FILES, FIELDS);
 }
 
 const char *cgroup_metrics(const struct cgroup *cgroup, struct buf *metrics)

@@ -42,6 +42,7 @@ struct container {
     struct options options;
     struct cgroup cgroup;
     struct buf created; /* the event */
+    char *failure;      /* why it is removed again */
     bool own_pidns;     /* then nothing of it is left when its init has ended */
     bool all_killed;
     unsigned pins; /* commands that it has to outlive */
@@ -51,6 +52,7 @@ struct container {
 };
 
 extern const char *shim_namespace;
+extern bool shim_debug; /* every call goes to the log */
 
 /* service.c: what the calls are */
 const struct method *task_method(const char *name);

@@ -125,6 +125,8 @@ static void end_call(struct call *call, enum code code, const char *message,
 {
     struct connection *c = call->connection;
 
+    if (shim_debug)
+        say("%s %s: %s", call->method->name, call->request.id, code == OK ? "done" : message);
     respond(c, call->stream, code, message, payload);
     c->calls--;
     forget_if_over(c);

@@ -242,6 +242,7 @@ static void print(const char *text, const char *end)
     memset(&ignore, 0, sizeof(ignore));
     ignore.sa_handler = SIG_IGN;
     sys4(__NR_rt_sigaction, SIGPIPE, &ignore, NULL, 8);
+    sys4(__NR_rt_sigaction, SIGXFSZ, &ignore, NULL, 8);
     while (text < end) {
         long put = xwrite(1, text, (size_t)(end - text));
         if (put == -EPIPE)
@@ -259,7 +260,8 @@ static void do_state(void)
     char settings[64], *at = out;
     container_open(0);
     enum status status = container_status();
-    if (status == STOPPED && container_oom())
+    if (status == STOPPED &&
+        (container_oom() || sys3(__NR_faccessat, container.dir, "exit", 0) == 0))
         hand_over(); /* what it died of is worth a word */
     at = put_text(at, container.texts[TEXT_HEAD]);
     at = put_number(at, status == STOPPED ? 0 : container.record->pid);
@@ -331,8 +333,8 @@ static void do_kill(void)
 /* The facts go first, as in Entry.remove; what is left when a later step fails, Python sweeps. */
 static void do_delete(void)
 {
-    static const char *const files[] = {"state.json", "record", "config.json", "start.sock",
-                                        "resources.json"};
+    static const char *const files[] = {"state.json", "record",         "config.json",
+                                        "start.sock", "resources.json", "exit"};
     container_open(1);
     if (!(container.record->flags & MAY_DELETE) || container_status() != STOPPED)
         hand_over();

@@ -27,6 +27,16 @@ int shim_sigmask(unsigned long long mask, unsigned long long *old)
     return 0;
 }
 
+void shim_reset_signals(void)
+{
+    unsigned long long before;
+
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would take our children's exit statuses away */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    shim_sigmask(0, &before);
+}
+
 int shim_signalfd(unsigned long long mask)
 {
     uint64_t wanted = mask;

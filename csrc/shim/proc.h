@@ -7,6 +7,10 @@
 /* Set this thread's signal mask; the previous one goes to *old. */
 int shim_sigmask(unsigned long long mask, unsigned long long *old);
 
+/* What execve has handed down from our caller: SIGCHLD, SIGPIPE and SIGXFSZ are as at the start of a
+ * Python whose caller has changed nothing, and no signal is blocked. */
+void shim_reset_signals(void);
+
 /* A descriptor (close-on-exec, non-blocking) to read those signals from, once they are blocked. */
 int shim_signalfd(unsigned long long mask);
 

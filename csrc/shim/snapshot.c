@@ -26,9 +26,7 @@ int shim_signal_ignored(int number)
 static void resume(char **argv, char **env)
 {
     environ = env;
-    (void)!brk(NULL);         /* where the C library believes it to be was another process's */
-    signal(SIGPIPE, SIG_IGN); /* as at each start of Python */
-    signal(SIGXFSZ, SIG_IGN);
+    (void)!brk(NULL); /* where the C library believes it to be was another process's */
     shim_resumed(argv, env);
     _exit(1);
 }

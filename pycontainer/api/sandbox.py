@@ -181,7 +181,7 @@ class Sandbox:
             if "error" in answer:
                 raise SandboxError(str(answer["error"]), result)
             return answer["value"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             why = result.stopped or ("out of memory" if result.oom else "")
             why = why or result.stderr.decode("utf-8", "replace").strip()[-200:] or "no answer"
             raise SandboxError(f"{function.__name__}: {why}", result) from None

@@ -97,6 +97,9 @@ class Session(Log):
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command line and leave the process with its exit status."""
+    from pycontainer._shim import lib
+
+    lib.shim_reset_signals()
     session = Session()
     fill_standard_descriptors()
     try:

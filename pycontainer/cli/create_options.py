@@ -18,6 +18,7 @@ OPTIONS = (
     ("pid-file", "", TEXT, "FILE", "write the process id to FILE"),
     ("no-pivot", "", FLAG, "", "move the root filesystem instead of pivot_root (for ramdisks)"),
     ("no-new-keyring", "", FLAG, "", "keep the caller's session keyring"),
+    ("record-exit", "", FLAG, "", "leave a process of 80 kB that records when and how it ends"),
     ("preserve-fds", "", NUMBER, "N", "pass N more descriptors, from 3 (after $LISTEN_FDS) on"),
 )
 
@@ -57,4 +58,5 @@ def create_options(arguments: Arguments) -> CreateOptions:
         no_pivot=arguments["no-pivot"],
         no_new_keyring=arguments["no-new-keyring"],
         preserve_fds=arguments["preserve-fds"],
+        record_exit=arguments["record-exit"],
     )

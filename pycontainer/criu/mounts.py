@@ -10,6 +10,7 @@ import posix
 from _stat import S_ISDIR, S_ISLNK
 
 from pycontainer.base.errors import HostError
+from pycontainer.linux.process import UNKNOWN_STATUS, reap
 from pycontainer.tables.mount_options import parse
 
 TYPE_CHECKING = False
@@ -80,9 +81,12 @@ def make_places(config: dict[str, Any], bundle: str, root: str) -> None:
             posix._exit(error.errno or 255)
         finally:
             posix._exit(255)
-    status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
+    status = reap(child)
+    if status is None:
+        raise HostError(f"make mount points in {root}: {UNKNOWN_STATUS}")
     if status:
-        raise HostError.of("make mount points in", root, status)
+        code = posix.waitstatus_to_exitcode(status)
+        raise HostError.of("make mount points in", root, code)
 
 
 def resolve(root: str, path: str) -> str:

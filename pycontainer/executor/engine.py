@@ -270,7 +270,7 @@ class _Run:
 
     # -- failure -------------------------------------------------------------------------------
 
-    def failure(self, index: int, errno: int, detail: Any = None) -> OperationError:
+    def failure(self, index: int, errno: int, detail: str) -> OperationError:
         """The error for an operation, by its number from 0."""
         from pycontainer.executor import handlers
 
@@ -285,7 +285,7 @@ class _Run:
     def _check(self, result: int) -> int:
         """A result of our own operation, raised like one of the executor's."""
         if result < 0:
-            raise self.failure(self.step - 1, -result)
+            raise self.failure(self.step - 1, -result, "")
         return result
 
     def abandon(self) -> None:
@@ -339,7 +339,7 @@ class _Run:
         try:
             return posix.open(path, flags | posix.O_CLOEXEC)
         except OSError as error:
-            raise self.failure(self.step - 1, error.errno or 0) from None
+            raise self.failure(self.step - 1, error.errno or 0, "") from None
 
     def _open_namespace(self, op: Op) -> None:
         slot, nstype = op.ints
@@ -366,7 +366,7 @@ class _Run:
         try:
             posix.write(fd, data)
         except OSError as error:
-            raise self.failure(self.step - 1, error.errno or 0) from None
+            raise self.failure(self.step - 1, error.errno or 0, "") from None
         finally:
             posix.close(fd)
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pycontainer.state.state import Facts
     from pycontainer.state.store import Entry
 
-
 SIGKILL = 9
 PATIENCE_MS = 10_000  # for a killed process to go
 
@@ -118,6 +117,10 @@ class Container:
             attachment.close()
         if not options.keep:
             container.delete(force=True)
+        elif not options.record_exit:
+            from pycontainer.lifecycle.outcome import record
+
+            record(container.entry, exit_status)
         return exit_status
 
     @classmethod
@@ -143,8 +146,9 @@ class Container:
         now = self.status()
         if now != "stopped":
             return document(self.facts, now, self.facts.pid)
-        found = self.cgroup.oom_report() if self.facts.cgroup else {}
-        return document(self.facts, now, 0) | ({"oom": found} if found else {})
+        from pycontainer.lifecycle.outcome import known
+
+        return document(self.facts, now, 0) | known(self)
 
     def tell_oom(self, before: int) -> None:
         """A warning, when the kernel has killed more than `before` for lack of memory."""
@@ -361,7 +365,8 @@ class Container:
         except ContainerError as error:
             self.settings.log.warning(f"no poststop hooks: {error}")
             return
-        from pycontainer.lifecycle.create import run_poststop, state_document
+        from pycontainer.lifecycle.create import state_document
+        from pycontainer.lifecycle.hooks import run_poststop
 
         facts = self.facts
         state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)

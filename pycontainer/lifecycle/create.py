@@ -80,8 +80,7 @@ class Creation:
         self.options = options
         self.gated = gated
         self.dry = dry
-        self.hooks_ran = False
-        self.notifies = False  # a seccomp agent
+        self.hooks_ran = self.notifies = False  # notifies: a seccomp agent
         self.keyring = self._keyring()
         self.rdt: resctrl_group.Group | None = None
         self.bundle = absolute(options.bundle)
@@ -220,11 +219,7 @@ class Creation:
                 rootless=self.settings.rootless,
             )
             started = engine.execute(self.plan, context)
-            self.attachment.announce(started)
-            if self.annotated:
-                from pycontainer.lifecycle import annotations as crun_annotations
-
-                crun_annotations.announce(self.config, started)
+            self._announce(started)
             self.entry.unlock()
         except BaseException as error:
             self._note_hooks(getattr(error, "step", -1), started)
@@ -233,6 +228,18 @@ class Creation:
         for warning in self.plan.warnings:
             self.settings.log.warning(warning)
         return started
+
+    def _announce(self, started: Started) -> None:
+        """Tell all who asked for it of the new process."""
+        self.attachment.announce(started)
+        if self.options.record_exit:
+            from pycontainer.lifecycle import outcome
+
+            outcome.watch(self.entry, started.pidfd)
+        if self.annotated:
+            from pycontainer.lifecycle import annotations as crun_annotations
+
+            crun_annotations.announce(self.config, started)
 
     # -- steps -------------------------------------------------------------------------------
 
@@ -355,6 +362,8 @@ class Creation:
             except ContainerError as error:
                 self.settings.log.warning(f"after the failure: {error}")
         if self.hooks_ran:
+            from pycontainer.lifecycle.hooks import run_poststop
+
             run_poststop(self.config, self._state("stopped"), self.bundle, self.settings)
         self.entry.remove()
         self.entry.close()
@@ -378,21 +387,3 @@ def state_document(
     if annotations:
         document["annotations"] = annotations
     return document
-
-
-def run_poststop(
-    config: dict[str, Any], state: dict[str, Any], bundle: str, settings: Settings
-) -> None:
-    """poststop hooks: a failure is a warning, runtime.md#lifecycle. In the bundle as the others, or
-    where we are if that is gone."""
-    hooks = (config.get("hooks") or {}).get("poststop")
-    if not hooks:
-        return
-    from pycontainer.lifecycle.hooks import run_hooks_tolerant
-
-    document = jsonfast.dumps(state).encode()
-    cwd = bundle if posix.access(bundle, posix.X_OK) else None
-    annotations = config.get("annotations")
-    lines = run_hooks_tolerant("poststop", hooks, document, cwd=cwd, annotations=annotations)
-    for line in lines:
-        settings.log.warning(line)

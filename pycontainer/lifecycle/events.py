@@ -8,6 +8,7 @@ from time import monotonic
 
 from pycontainer.base.errors import StateError
 from pycontainer.cgroups.stats.oom import Watch, amounts, kills
+from pycontainer.lifecycle import outcome
 from pycontainer.linux.process import open_pidfd
 
 TYPE_CHECKING = False
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycontainer.lifecycle.container import Container
+
+_REAPED_MS = 2000  # for init's parent to learn of its end; before that nobody knows its status
 
 
 def stats(container: Container) -> dict[str, Any]:
@@ -36,9 +39,10 @@ def _stats(container: Container) -> dict[str, Any]:
 
 
 def watch(container: Container, interval_s: float) -> Iterator[dict[str, Any]]:
-    """Events until the container ends: `stats` each interval, `oom` for each kill.
+    """Events until the container ends: `stats` each interval, `oom` for each kill, `exit`.
 
-    An `oom` event has, beyond runc's, the number of kills, the limit and the peak as `data`.
+    An `oom` event has, beyond runc's, the number of kills, the limit and the peak as `data`;
+    `exit` has the status (see outcome.py).
     """
     stats(container)
     facts = container.facts
@@ -56,6 +60,9 @@ def watch(container: Container, interval_s: float) -> Iterator[dict[str, Any]]:
             if (memory.fd in ready or pidfd in ready) and (fresh := memory.news()):
                 for _ in range(fresh):
                     yield _oom(container)
+            if pidfd in ready:
+                end = outcome.of_pidfd(pidfd, _REAPED_MS)
+                yield {"type": "exit", "id": container.id, "data": end}
             if pidfd < 0 or pidfd in ready or not container.cgroup.exists():
                 return
             if monotonic() >= due:

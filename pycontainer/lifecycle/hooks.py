@@ -17,14 +17,17 @@ import select
 from time import monotonic
 
 from pycontainer._shim import lib
+from pycontainer.base import jsonfast
 from pycontainer.base.errors import OperationError, check, os_reason
-from pycontainer.linux.process import reap
+from pycontainer.linux.process import UNKNOWN_STATUS, reap
 from pycontainer.linux.spawn import OUTPUT_FLAGS, OUTPUT_MODE, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from pycontainer.base.settings import Settings
 
 # crun's annotations: files that hooks write to, in place of us. Made if missing.
 OUTPUTS = ("run.oci.hooks.stdout", "run.oci.hooks.stderr")
@@ -91,6 +94,22 @@ def run_hooks_tolerant(
     return [result.message(stage) for result in results if result.problem]
 
 
+def run_poststop(
+    config: dict[str, Any], state: dict[str, Any], bundle: str, settings: Settings
+) -> None:
+    """poststop hooks: a failure is a warning, runtime.md#lifecycle. In the bundle as the others, or
+    where we are if that is gone."""
+    hooks = (config.get("hooks") or {}).get("poststop")
+    if not hooks:
+        return
+    document = jsonfast.dumps(state).encode()
+    cwd = bundle if posix.access(bundle, posix.X_OK) else None
+    annotations = config.get("annotations")
+    lines = run_hooks_tolerant("poststop", hooks, document, cwd=cwd, annotations=annotations)
+    for line in lines:
+        settings.log.warning(line)
+
+
 def _run(
     index: int,
     hook: dict[str, Any],
@@ -132,7 +151,9 @@ def _run(
     return result
 
 
-def _problem(status: int) -> str:
+def _problem(status: int | None) -> str:
+    if status is None:
+        return UNKNOWN_STATUS
     if posix.WIFSIGNALED(status):
         number = posix.WTERMSIG(status)
         dumped = " (core dumped)" if posix.WCOREDUMP(status) else ""
@@ -203,8 +224,8 @@ class _Process:
                 pass
         return True
 
-    def close(self) -> int:
-        """Make sure that the process is over, reap it, close the pipes; its wait status."""
+    def close(self) -> int | None:
+        """End the process if it runs, reap it, close the pipes; its wait status, if known."""
         if not self._ended():
             if self._grouped:
                 posix.killpg(self._pid, _signal.SIGKILL)

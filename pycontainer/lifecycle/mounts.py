@@ -8,7 +8,7 @@ from pycontainer import spec
 from pycontainer.base.errors import ConfigError, NotRunning, OperationError
 from pycontainer.executor import engine
 from pycontainer.linux.host import probe
-from pycontainer.linux.process import alive, reap
+from pycontainer.linux.process import UNKNOWN_STATUS, alive, reap
 from pycontainer.plan import live_mounts
 from pycontainer.tables.namespaces import FILES
 
@@ -68,6 +68,8 @@ def change(container: Container, mounts: list[dict[str, Any]], add: bool) -> Non
         posix.close(init)
     posix.close(started.pidfd)
     status = reap(started.pid)
+    if status is None:
+        raise OperationError(f"change mounts: {UNKNOWN_STATUS}")
     if status:
         raise OperationError(f"change mounts: the executor ended with status {status:#x}")
 

@@ -46,6 +46,7 @@ class CreateOptions:
         "pid_file",
         "pidfd_socket",
         "preserve_fds",
+        "record_exit",
         "streams",
         "watch",
     )
@@ -61,6 +62,7 @@ class CreateOptions:
         no_pivot: bool = False,
         no_new_keyring: bool = False,
         preserve_fds: int = 0,
+        record_exit: bool = False,
         detach: bool = False,
         keep: bool = False,
         no_subreaper: bool = False,
@@ -75,6 +77,7 @@ class CreateOptions:
         self.no_pivot = no_pivot
         self.no_new_keyring = no_new_keyring
         self.preserve_fds = preserve_fds
+        self.record_exit = record_exit
         self.detach = detach
         self.keep = keep
         self.no_subreaper = no_subreaper

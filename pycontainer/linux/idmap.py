@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posix
 
-from pycontainer.linux.process import reap
+from pycontainer.linux.process import UNKNOWN_STATUS, reap
 from pycontainer.linux.spawn import spawn
 
 PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")  # the last one is NixOS's
@@ -22,10 +22,7 @@ def write(pid: int, file: str, lines: str) -> str:
     path = find(name)
     if not path:
         return f"{name} is not installed"
-    status, said = _run(path, [name, str(pid), *lines.split()])
-    if status == 0:
-        return ""
-    return said or f"{path} ended with status {status}"
+    return _run(path, [name, str(pid), *lines.split()])
 
 
 def program_of(file: str) -> str:
@@ -43,14 +40,14 @@ def find(name: str) -> str:
     return ""
 
 
-def _run(path: str, argv: list[str]) -> tuple[int, str]:
-    """The exit status, and what the program said, on one line."""
+def _run(path: str, argv: list[str]) -> str:
+    """ "" when the program has succeeded; else what it said, on one line."""
     reader, writer = posix.pipe()
     try:
         try:
             pid = spawn(path, argv, (0, writer, writer))
         except OSError as error:
-            return 126, f"run {path}: {posix.strerror(error.errno or 0).lower()}"
+            return f"run {path}: {posix.strerror(error.errno or 0).lower()}"
         finally:
             posix.close(writer)
         said = b""
@@ -59,5 +56,9 @@ def _run(path: str, argv: list[str]) -> tuple[int, str]:
     finally:
         posix.close(reader)
     status = reap(pid)
+    if status == 0:
+        return ""
     text = " ".join(said.decode("utf-8", "replace").split())
-    return posix.waitstatus_to_exitcode(status), text
+    if status is None:
+        return f"{path}: {UNKNOWN_STATUS}{text and ': '}{text}"
+    return text or f"{path} ended with status {posix.waitstatus_to_exitcode(status)}"

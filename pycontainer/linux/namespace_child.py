@@ -16,6 +16,7 @@ from typing import Any
 from pycontainer._shim import lib
 from pycontainer.base.errors import ContainerError, HostError, check
 from pycontainer.linux import idmap
+from pycontainer.linux.process import reap
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
@@ -100,7 +101,7 @@ def run(
     finally:
         for fd in (reader, ready[0], go[1]):
             os.close(fd)
-        os.waitpid(pid, 0)
+        reap(pid)
     answer = json.loads(data or '{"error": "the child process has been killed", "hint": ""}')
     if "error" in answer:
         raise failure(answer["error"], hint=answer["hint"])

@@ -24,6 +24,7 @@ _STATE, _FLAGS, _USER_TIME, _SYSTEM_TIME, _START_TIME = 0, 6, 11, 12, 19
 _PF_EXITING = 0x4  # of include/linux/sched.h
 _DEAD = b"ZXx"  # zombie and dead: nothing runs any more, only the entry is left
 _SLICE_MS = 20
+UNKNOWN_STATUS = "exit status unknown, because this program ignores SIGCHLD or reaps all children"
 _NO_PIDFD = (38, 1, 22)  # ENOSYS; EPERM and EINVAL come from seccomp filters of outer containers
 
 
@@ -130,13 +131,14 @@ def _kill(pid: int, number: int) -> bool:
     return True
 
 
-def reap(pid: int) -> int:
-    """Wait for our child's end; its wait status, 0 when somebody else has reaped it: the kernel
-    does so where SIGCHLD is ignored, and we may be part of a program that ignores it."""
+def reap(pid: int) -> int | None:
+    """Wait for our child's end; its wait status. None when it is not known, see UNKNOWN_STATUS:
+    the Python API is part of a program whose handling of SIGCHLD is its own. (The command starts
+    with the default, `shim_reset_signals`.)"""
     try:
         return posix.waitpid(pid, 0)[1]
     except ChildProcessError:
-        return 0
+        return None
     except KeyboardInterrupt:  # callers know that it ends at once, or that has just been seen
         reap(pid)
         raise

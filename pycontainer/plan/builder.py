@@ -6,7 +6,8 @@ Each file of this package adds the operations of one concern to a Sketch; `creat
 
 from __future__ import annotations
 
-from pycontainer.plan.ops import Op, op
+from pycontainer.plan.ops import Op, named
+from pycontainer.tables.mount_options import ATTR_RDONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +49,20 @@ class Sketch:
         self.warnings: list[str] = []
         self.spaces: Any = None  # the Spaces of namespaces.py
 
-    def add(self, kind: str, *values: int | str | bytes, field: str = "") -> None:
-        """Append an operation: its integers, then its texts."""
-        self.ops.append(op(kind, *values, field=field))
+    def add(self, kind: str, *, field: str = "", **arguments: int | str | bytes) -> None:
+        """Append an operation; its arguments have the names of `ops.TABLE`."""
+        self.ops.append(named(kind, arguments, field))
+
+    def make_read_only(self, target: str, field: str) -> None:
+        """Append the operation that makes one mount read-only."""
+        self.add(
+            "mount_attr",
+            recursive=0,
+            attr_set=ATTR_RDONLY,
+            attr_clear=0,
+            target=target,
+            field=field,
+        )
 
     def slot(self) -> int:
         """The number of one more fd that the executor will receive."""

@@ -44,12 +44,12 @@ class CgroupPlan:
         field = "linux.cgroupsPath" if self.paths.explicit else ""
         if self.paths.unit:
             self._unit(sketch, self.paths.unit, field)
-        sketch.add("cgroup_create", " ".join(directories), field=field)
+        sketch.add("cgroup_create", paths=" ".join(directories), field=field)
         if not self.paths.unit:
             self._limits(sketch)
         entrances = [(sketch.slot(), path) for path in self.paths.v1_directories()]
         for slot, path in entrances:
-            sketch.add("open_cgroup", slot, f"{path}/tasks", field=field)
+            sketch.add("open_cgroup", slot=slot, path=f"{path}/tasks", field=field)
         return entrances
 
     def _unit(self, sketch: Sketch, unit: dict[str, Any], field: str) -> None:
@@ -57,11 +57,23 @@ class CgroupPlan:
             f"{name}={value.hex() if isinstance(value, bytes) else value}"
             for name, (_, value) in self.resources.unit_properties
         ]
-        sketch.add("unit_start", unit["name"], unit["slice"], " ".join(properties), field=field)
+        sketch.add(
+            "unit_start",
+            unit=unit["name"],
+            slice=unit["slice"],
+            properties=" ".join(properties),
+            field=field,
+        )
 
     def _limits(self, sketch: Sketch) -> None:
         for write in self.resources.writes:
-            sketch.add("cgroup_write", write.controller, write.file, write.value, field=write.field)
+            sketch.add(
+                "cgroup_write",
+                controller=write.controller,
+                file=write.file,
+                value=write.value,
+                field=write.field,
+            )
 
     def cloned(self, sketch: Sketch) -> None:
         """After the clone: in a unit the limits come now."""
@@ -69,27 +81,29 @@ class CgroupPlan:
             self._limits(sketch)
         uid = _owner(sketch)
         if uid is not None and self.layout.mode == "v2" and self.paths.unified:
-            sketch.add("cgroup_owner", uid, self.paths.unified, field="process.user.uid")
+            sketch.add("cgroup_owner", uid=uid, path=self.paths.unified, field="process.user.uid")
 
     def join(self, sketch: Sketch, entrances: list[tuple[int, str]]) -> None:
         """The executor's way into the v1 hierarchies."""
         for slot, path in entrances:
-            sketch.add("cgroup_join", slot, f"{path}/tasks")
+            sketch.add("cgroup_join", slot=slot, path=f"{path}/tasks")
 
     def devices(self, sketch: Sketch) -> None:
         """The device rules: last, because mounting a block device opens it."""
         if self.paths.unit:
             # As late as this: a unit whose last process dies is gone, with what it died of.
-            sketch.add("unit_settle", str(self.paths.unit["name"]))
+            sketch.add("unit_settle", unit=str(self.paths.unit["name"]))
         if self.delegated:
             # Its cgroup namespace has begun: the limits' cgroup is the top of what it sees.
             field = 'annotations["run.oci.delegate-cgroup"]'
-            sketch.add("cgroup_delegate", _host_uid(sketch, 0) or 0, self.delegated, field=field)
+            sketch.add(
+                "cgroup_delegate", uid=_host_uid(sketch, 0) or 0, path=self.delegated, field=field
+            )
         lines = [f"{write.file} {write.value}" for write in self.resources.device_writes]
         if self.resources.device_program:
             lines.append(f"program of {len(self.resources.device_program) // 8} instructions")
         if lines and self.paths.mode != "none":
-            sketch.add("cgroup_devices", "; ".join(lines), field="linux.resources.devices")
+            sketch.add("cgroup_devices", rules="; ".join(lines), field="linux.resources.devices")
 
     def mount(self, sketch: Sketch, target: str, options: ParsedOptions, index: int) -> None:
         """`mounts[index]`, of type cgroup: one file system on v2, a directory of them on v1."""
@@ -108,13 +122,22 @@ class CgroupPlan:
                 _mount(sketch, "cgroup", place, attributes, data.split(","), field)
             elif host_dir:
                 lost = int(sketch.host.rootless)  # without privilege there may be none
-                sketch.add("bind_host", -1, attributes, 0, lost, host_dir, place, field=field)
+                sketch.add(
+                    "bind_host",
+                    slot=-1,
+                    attr_set=attributes,
+                    plain_target=0,
+                    missing=lost,
+                    source=host_dir,
+                    target=place,
+                    field=field,
+                )
             else:
-                sketch.add("mkdir", 0o755, place, field=field)
+                sketch.add("mkdir", mode=0o755, path=place, field=field)
             for link in links:
-                sketch.add("symlink", 0, name, f"{target}/{link}", field=field)
+                sketch.add("symlink", replace=0, target=name, path=f"{target}/{link}", field=field)
         if read_only:
-            sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
+            sketch.make_read_only(target, field)
 
     def mount_for_systemd(
         self, sketch: Sketch, target: str, options: ParsedOptions, index: int
@@ -169,5 +192,17 @@ def _mount(
     text = b"".join([part.encode() + b"\0" for part in data if part])
     source = source or fstype
     sketch.add(
-        "mount", 0, attributes, 0, 0, 0, or_bind, fstype, source, target, text, b"", field=field
+        "mount",
+        ms_flags=0,
+        attr_set=attributes,
+        plain_target=0,
+        copy_up=0,
+        keep_mode=0,
+        or_bind=or_bind,
+        fstype=fstype,
+        source=source,
+        target=target,
+        options=text,
+        sb_flags=b"",
+        field=field,
     )

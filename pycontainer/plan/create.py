@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pycontainer.base.settings import clean
 from pycontainer.plan import devices, hooks, namespaces, process
+from pycontainer.plan.bind_sources import open_sources
 from pycontainer.plan.builder import Plan, Sketch
 from pycontainer.plan.mounts import Mounts
 from pycontainer.plan.namespaces import Spaces
 from pycontainer.plan.ops import op
-from pycontainer.tables.mount_options import ATTR_RDONLY, PROPAGATION
+from pycontainer.tables.mount_options import PROPAGATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,17 +103,17 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     entrances = inputs.cgroup.prepare(sketch)
     gate = sketch.slot() if inputs.gated else -1
     if inputs.gated:
-        sketch.add("open_gate", gate)
+        sketch.add("open_gate", slot=gate)
     hooks.open_files(sketch)
     namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified)))
     inputs.cgroup.cloned(sketch)
     if inputs.resctrl:
-        sketch.add("resctrl", inputs.resctrl, field="linux.intelRdt")
+        sketch.add("resctrl", group=inputs.resctrl, field="linux.intelRdt")
     process.oom_score(sketch)
     process.raise_limits(sketch)
     root = Root(sketch, inputs.rootfs)
     if sketch.host.mounts and not sketch.spaces.user:
-        mounts.open_sources("open_tree", sketch.slot)
+        open_sources(mounts, "open_tree", sketch.slot)
         root.open("open_tree", sketch.slot)
     namespaces.open_for_children(sketch)
     joined = namespaces.open_joined(sketch)
@@ -131,7 +132,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     if not sketch.spaces.outside:
         sketch.add("setsid")
     if inputs.keyring:
-        sketch.add("keyring", 1, inputs.keyring)
+        sketch.add("keyring", fresh=1, name=inputs.keyring)
     namespaces.identity(sketch)
     _own_files(sketch, inputs)
     _rootfs(sketch, mounts, root)
@@ -152,14 +153,14 @@ def _own_files(sketch: Sketch, inputs: Inputs) -> None:
     hides = sketch.linux.get("maskedPaths") or inputs.no_pivot
     alone = sketch.spaces.user or sketch.host.rootless
     if (hides or alone) and all(item.kind != "own_files" for item in sketch.ops):
-        sketch.add("own_files", sketch.linux.get("mountLabel") or "")
+        sketch.add("own_files", label=sketch.linux.get("mountLabel") or "")
 
 
 def _enter(sketch: Sketch, mounts: Mounts, root: Root, joined: dict[str, int]) -> None:
     """The namespaces, opening what only the executor can open at the point where it can."""
 
     def open_inside() -> None:
-        mounts.open_sources("open_source", sketch.own_slot)
+        open_sources(mounts, "open_source", sketch.own_slot)
         root.open("open_source", sketch.own_slot)
 
     def open_joined() -> None:
@@ -188,7 +189,9 @@ class Root:
         """By an operation of this kind."""
         if self.sketch.spaces.user or mounts_on_host(self.sketch.config):
             self.slot = slot()
-            self.sketch.add(kind, self.slot, 1, 0, self.path, field="root.path")
+            self.sketch.add(
+                kind, slot=self.slot, recursive=1, nofollow=0, path=self.path, field="root.path"
+            )
 
 
 def mounts_on_host(config: dict[str, Any]) -> bool:
@@ -208,7 +211,7 @@ def _open_inside(sketch: Sketch, mounts: Mounts, root: Root) -> None:
     """The runtime opens what the container's root may not reach, but in the mount namespace of the
     user namespace: there the kernel locks the flags that the host's mounts have."""
     at, first = len(sketch.ops), sketch.slots + sketch.own_slots
-    mounts.open_sources("open_inside", sketch.own_slot)
+    open_sources(mounts, "open_inside", sketch.own_slot)
     root.open("open_inside", sketch.own_slot)
     count = sketch.slots + sketch.own_slots - first
     sketch.ops.insert(at, op("receive", first, count, "mount sources", field="linux.namespaces"))
@@ -223,14 +226,21 @@ def _rootfs(sketch: Sketch, mounts: Mounts, root: Root) -> None:
         if name.endswith("unbindable"):  # for the new root alone: we bind from the old one
             name = "rprivate"
         flags = PROPAGATION["r" + name.removeprefix("r")]
-        sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
+        sketch.add("propagation", flags=flags, path="/", field="linux.rootfsPropagation")
     if sketch.host.mounts and sketch.spaces.user:
         _open_inside(sketch, mounts, root)
     # What was opened so may lie where the way is closed now: it is put over the old root.
     over = own and root.slot >= 0
     # Bound from a mount that is private, the root would not get what the host mounts below it.
     parent = (_SLAVE if asked.endswith("slave") else _PRIVATE) if own else _HOSTS
-    sketch.add("rootfs", root.slot, parent, int(over), root.path, field="root.path")
+    sketch.add(
+        "rootfs",
+        slot=root.slot,
+        parent=parent,
+        over_root=int(over),
+        path=root.path,
+        field="root.path",
+    )
 
 
 def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Slots) -> None:
@@ -242,7 +252,7 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Sl
         process.control_terminal(sketch)
     namespaces.net_devices(sketch)
     if any(hooks.of_stage(sketch.config, s) for s in ("prestart", "createRuntime")):
-        sketch.add("sync", "hooks", field="hooks")
+        sketch.add("sync", what="hooks", field="hooks")
         hooks.runtime(sketch, "prestart", "createRuntime")
     namespaces.move_children(sketch, outside=True)
     hooks.container(sketch, "createContainer", dict(inputs.state, status="creating"))
@@ -251,13 +261,13 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Sl
     namespaces.names(sketch)
     _sysctls(sketch)
     for index, path in enumerate(sketch.linux.get("readonlyPaths") or ()):
-        sketch.add("readonly", clean(path), field=f"linux.readonlyPaths[{index}]")
+        sketch.add("readonly", path=clean(path), field=f"linux.readonlyPaths[{index}]")
     masked: set[str] = set()
     for index, path in enumerate(sketch.linux.get("maskedPaths") or ()):
         path = clean(path)
         if path not in masked:
             masked.add(path)
-            sketch.add("mask", path, field=f"linux.maskedPaths[{index}]")
+            sketch.add("mask", path=path, field=f"linux.maskedPaths[{index}]")
     _pivot(sketch, inputs)
 
 
@@ -271,13 +281,13 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
         propagation = sketch.linux.get("rootfsPropagation") or ""
         if propagation.endswith(("shared", "unbindable")):  # the others it is already
             flags = PROPAGATION[propagation]
-            sketch.add("propagation", flags, "/", field="linux.rootfsPropagation")
+            sketch.add("propagation", flags=flags, path="/", field="linux.rootfsPropagation")
     sketch.add("reopen_null")
     if (sketch.config.get("root") or {}).get("readonly"):
         cwd = clean(sketch.process.get("cwd") or "/")
         if cwd != "/":  # while it can be made
-            sketch.add("mkdir", 0o755, cwd, field="process.cwd")
-        sketch.add("mount_attr", 0, ATTR_RDONLY, 0, "/", field="root.readonly")
+            sketch.add("mkdir", mode=0o755, path=cwd, field="process.cwd")
+        sketch.make_read_only("/", "root.readonly")
 
 
 def _change_of_root(sketch: Sketch, inputs: Inputs) -> str:
@@ -290,7 +300,7 @@ def _change_of_root(sketch: Sketch, inputs: Inputs) -> str:
 
 def _sysctls(sketch: Sketch) -> None:
     for name, value in (sketch.linux.get("sysctl") or {}).items():
-        sketch.add("sysctl", sysctl_file(name), value, field=f"linux.sysctl.{name}")
+        sketch.add("sysctl", file=sysctl_file(name), value=value, field=f"linux.sysctl.{name}")
 
 
 def sysctl_file(name: str) -> str:
@@ -306,14 +316,16 @@ def _inside(sketch: Sketch) -> None:
     """The process itself, in its own root."""
     user = sketch.process.get("user") or {}
     mask = user.get("umask")
-    sketch.add("umask", process.DEFAULT_UMASK if mask is None else mask, field="process.user.umask")
+    sketch.add(
+        "umask", mask=process.DEFAULT_UMASK if mask is None else mask, field="process.user.umask"
+    )
     cwd = sketch.process.get("cwd") or "/"
-    sketch.add("enter_cwd", 1, cwd, field="process.cwd")
+    sketch.add("enter_cwd", make=1, path=cwd, field="process.cwd")
     process.scheduling(sketch)
     process.labels(sketch)
     env = process.environment(sketch)
     if process.needs_home(env):
-        sketch.add("home", user.get("uid", 0), field="process.user.uid")
+        sketch.add("home", uid=user.get("uid", 0), field="process.user.uid")
 
 
 def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
@@ -323,7 +335,7 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
     filter = inputs.filter
     keeps = process.kept(sketch, filter)
     sets = process.identity(sketch, keeps)
-    sketch.add("chdir", sketch.process.get("cwd") or "/", field="process.cwd")
+    sketch.add("chdir", path=sketch.process.get("cwd") or "/", field="process.cwd")
     env = process.environment(sketch)
     process.program(sketch, env)
     if sketch.spaces.outside:
@@ -334,12 +346,12 @@ def _hand_over(sketch: Sketch, inputs: Inputs) -> None:
                 " CAP_SYS_ADMIN until then, and a process of the joined pid namespace that has"
                 " CAP_SYS_PTRACE can take it; fix: set noNewPrivileges"
             )
-    sketch.add("sync", "ready")
+    sketch.add("sync", what="ready")
     inputs.cgroup.devices(sketch)
-    sketch.add("record", "created")
+    sketch.add("record", phase="created")
     if inputs.gated:
         gate = next(item.ints[0] for item in sketch.ops if item.kind == "open_gate")
-        sketch.add("await_start", gate)
+        sketch.add("await_start", slot=gate)
     # As with runc, these are the program's company: its environment is theirs, too.
     bare = [entry for entry in env if entry != "HOME="]
     hooks.container(sketch, "startContainer", dict(inputs.state, status="created"), bare)

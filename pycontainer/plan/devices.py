@@ -54,14 +54,24 @@ def compile_devices(sketch: Sketch, bound: set[str], slots: Slots) -> None:
         if path not in named:
             number = major << 32 | minor
             slot = slots.get(path, -1)
-            sketch.add("mknod", S_IFCHR | 0o666, number, 0, 0, bind, slot, path, path)
+            sketch.add(
+                "mknod",
+                mode=S_IFCHR | 0o666,
+                device=number,
+                uid=0,
+                gid=0,
+                bind=bind,
+                slot=slot,
+                path=path,
+                source=path,
+            )
     _listed(sketch, bind, bound, slots)
     for target, path, replace in SYMLINKS:
-        sketch.add("symlink", replace, target, path)
+        sketch.add("symlink", replace=replace, target=target, path=path)
     if sketch.host.kcore:
-        sketch.add("symlink", 0, "/proc/kcore", "/dev/core")
+        sketch.add("symlink", replace=0, target="/proc/kcore", path="/dev/core")
     if _PTMX not in bound:
-        sketch.add("symlink", 1, "pts/ptmx", _PTMX)
+        sketch.add("symlink", replace=1, target="pts/ptmx", path=_PTMX)
 
 
 def _listed(sketch: Sketch, bind: int, bound: set[str], slots: Slots) -> None:
@@ -76,14 +86,14 @@ def _listed(sketch: Sketch, bind: int, bound: set[str], slots: Slots) -> None:
         mode, number = node(device)
         sketch.add(
             "mknod",
-            mode,
-            number,
-            device.get("uid") or 0,
-            device.get("gid") or 0,
-            int(bind and not pipe),
-            slots.get(index, -1),
-            path,
-            "" if pipe else path,
+            mode=mode,
+            device=number,
+            uid=device.get("uid") or 0,
+            gid=device.get("gid") or 0,
+            bind=int(bind and not pipe),
+            slot=slots.get(index, -1),
+            path=path,
+            source="" if pipe else path,
             field=field,
         )
 

@@ -66,10 +66,10 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     slots = [(sketch.slot(), path) for path in inputs.entrances]
     affinity = any((sketch.process.get("execCPUAffinity") or {}).values())
     for slot, path in slots:
-        sketch.add("open_cgroup", slot, path)
+        sketch.add("open_cgroup", slot=slot, path=path)
     namespaces.clone(sketch, int(inputs.into_cgroup))
     if inputs.resctrl:
-        sketch.add("resctrl", inputs.resctrl, field="linux.intelRdt")
+        sketch.add("resctrl", group=inputs.resctrl, field="linux.intelRdt")
     process.oom_score(sketch)
     process.raise_limits(sketch)
     joined = namespaces.open_joined(sketch)
@@ -79,7 +79,7 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
 
         scheduling.affinity(sketch, "initial")
     for slot, path in slots:
-        sketch.add("cgroup_join", slot, path)
+        sketch.add("cgroup_join", slot=slot, path=path)
     if affinity:
         scheduling.affinity(sketch, "final")
     else:
@@ -91,7 +91,7 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     namespaces.enter(sketch, joined)
     respawns = namespaces.respawns(sketch)
     if inputs.keyring:
-        sketch.add("keyring", 0, inputs.keyring)
+        sketch.add("keyring", fresh=0, name=inputs.keyring)
     process.terminal(sketch, mount=False)
     _process(sketch, inputs, respawns)
     return Plan(sketch, bool(sketch.process.get("terminal")))
@@ -102,18 +102,20 @@ def _process(sketch: Sketch, inputs: EntryInputs, respawns: bool) -> None:
     user = sketch.process.get("user") or {}
     cwd = sketch.process.get("cwd") or "/"
     mask = user.get("umask")
-    sketch.add("umask", process.DEFAULT_UMASK if mask is None else mask, field="process.user.umask")
-    sketch.add("enter_cwd", 0, cwd, field="process.cwd")
+    sketch.add(
+        "umask", mask=process.DEFAULT_UMASK if mask is None else mask, field="process.user.umask"
+    )
+    sketch.add("enter_cwd", make=0, path=cwd, field="process.cwd")
     process.scheduling(sketch)
     env = process.environment(sketch)
     if process.needs_home(env):
-        sketch.add("home", user.get("uid", 0), field="process.user.uid")
+        sketch.add("home", uid=user.get("uid", 0), field="process.user.uid")
     filter = inputs.filter
     keeps = process.kept(sketch, filter)
     if sketch.process.get("noNewPrivileges"):
         sketch.add("no_new_privs", field="process.noNewPrivileges")
     sets = process.identity(sketch, keeps)
-    sketch.add("chdir", cwd, field="process.cwd")
+    sketch.add("chdir", path=cwd, field="process.cwd")
     process.program(sketch, env)
     if respawns:
         filter = process.appear(sketch, filter, sets, keeps, bool(filter and filter.lets_enter))

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from pycontainer.plan.details import CODES
-from pycontainer.plan.ops import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE
+from pycontainer.plan.ops import CONSTANTS, CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE
 from pycontainer.plan.serialize import MAGIC, checksum
 
 
@@ -24,24 +23,19 @@ def header() -> str:
         f"#define PLAN_TEXTS {MAX_TEXTS}",
         f"#define PLAN_KINDS {len(TABLE)}",
     ]
+    for name, value in CONSTANTS.items():
+        lines.append(f"#define {name} " + (f'"{value}"' if isinstance(value, str) else str(value)))
     for kind, (side, ints, texts) in TABLE.items():
         if side != CONTAINER:
             continue
         lines.append(f"#define OP_{kind.upper()} {NUMBERS[kind]}")
         lines += [f"#define {kind.upper()}_{name} {i}" for i, name in enumerate(ints)]
         lines += [f"#define {kind.upper()}_{name} {i}" for i, name in enumerate(texts)]
-    lines.append("enum detail {")
-    lines += [f"    DETAIL_{name(code)} = {i}," for i, code in enumerate(CODES) if code]
-    lines += ["};", "#define PLAN_HANDLERS(X) \\"]
+    lines.append("#define PLAN_HANDLERS(X) \\")
     container = [kind for kind, row in TABLE.items() if row[0] == CONTAINER]
     lines += [f"    X(OP_{kind.upper()}, do_{kind}) \\" for kind in container]
     lines += ["", "#endif", ""]
     return "\n".join(lines)
-
-
-def name(code: str) -> str:
-    """A code as C writes it."""
-    return code.upper().replace("-", "_")
 
 
 def python() -> str:

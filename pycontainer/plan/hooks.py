@@ -26,7 +26,7 @@ def runtime(sketch: Sketch, *stages: str) -> None:
     for stage in stages:
         hooks = of_stage(sketch.config, stage)
         if hooks:
-            sketch.add("run_hooks", len(hooks), stage, field=f"hooks.{stage}")
+            sketch.add("run_hooks", count=len(hooks), stage=stage, field=f"hooks.{stage}")
 
 
 def open_files(sketch: Sketch) -> None:
@@ -39,7 +39,7 @@ def open_files(sketch: Sketch) -> None:
         path, slot = annotations.get(name), -1
         if path:
             slot = sketch.slot()
-            sketch.add("open_output", slot, path, field=f'annotations["{name}"]')
+            sketch.add("open_output", slot=slot, path=path, field=f'annotations["{name}"]')
         slots.append(slot)
     sketch.hook_files = (slots[0], slots[1])
 
@@ -52,6 +52,7 @@ def container(
     hooks = of_stage(sketch.config, stage)
     if not hooks:
         return
+    out_slot, err_slot = sketch.hook_files
     head, _, tail = jsonfast.dumps(dict(state, pid=PID_MARK)).partition(str(PID_MARK))
     for index, hook in enumerate(hooks):
         field = f"hooks.{stage}[{index}]"
@@ -61,15 +62,17 @@ def container(
         own = hook.get("env")
         sketch.add(
             "hook",
-            index,
-            (timeout or 0) * 1000,
-            int(stage == "startContainer"),  # the others run in the root's directory, as with runc
-            int(not own and env is not None),
-            *sketch.hook_files,
-            hook["path"],
-            joined(hook.get("args") or [hook["path"]]),
-            joined(own or env or []),
-            head,
-            tail,
+            index=index,
+            timeout_ms=(timeout or 0) * 1000,
+            # The others run in the root's directory, as with runc.
+            as_program=int(stage == "startContainer"),
+            with_home=int(not own and env is not None),
+            out_slot=out_slot,
+            err_slot=err_slot,
+            path=hook["path"],
+            args=joined(hook.get("args") or [hook["path"]]),
+            env=joined(own or env or []),
+            state_head=head,
+            state_tail=tail,
             field=field,
         )

@@ -40,11 +40,13 @@ def _kind(sketch: Sketch) -> str:
 
 def after_mount(sketch: Sketch, target: str) -> None:
     """mqueue takes no option: its directory gets the label afterwards."""
-    sketch.add("label_file", target, sketch.linux["mountLabel"], field="linux.mountLabel")
+    sketch.add(
+        "label_file", path=target, label=sketch.linux["mountLabel"], field="linux.mountLabel"
+    )
 
 
 def of_keys(sketch: Sketch) -> None:
     """The session keyring that will be made is the program's; an exec ends this, keyctl(2)."""
     label = sketch.process.get("selinuxLabel")
     if label:
-        sketch.add("self_write", "attr/keycreate", label, field="process.selinuxLabel")
+        sketch.add("self_write", file="attr/keycreate", value=label, field="process.selinuxLabel")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.base.settings import clean
 from pycontainer.plan import namespaces
+from pycontainer.plan.bind_sources import open_sources
 from pycontainer.plan.builder import Plan, Sketch
 from pycontainer.plan.mounts import Mounts
 from pycontainer.plan.namespaces import Spaces
@@ -39,7 +40,7 @@ def compile_add(
         _check(mount, parsed[index], f"mounts[{index}]")
     namespaces.clone(sketch, 0)
     user, _ = sketch.spaces.joined.get("user", ("", ""))
-    mounts.open_sources("open_locked" if user else "open_tree", sketch.slot, True, user)
+    open_sources(mounts, "open_locked" if user else "open_tree", sketch.slot, True, user)
     _enter(sketch)
     for index, mount in enumerate(config["mounts"]):
         mounts.add_live(index, mount, clean(mount["destination"]), parsed[index])
@@ -56,7 +57,7 @@ def compile_remove(config: dict[str, Any], host: Host, spaces: list[dict[str, An
         target = clean(mount["destination"])
         if target == "/":
             raise ConfigError("is the root of the container", "wrong-path", field)
-        sketch.add("unmount", target, field=field)
+        sketch.add("unmount", target=target, field=field)
     return _ended(sketch)
 
 
@@ -94,10 +95,10 @@ def _check(mount: dict[str, Any], options: ParsedOptions, field: str) -> None:
 def _enter(sketch: Sketch) -> None:
     for kind, slot in namespaces.open_joined(sketch).items():
         path, _ = sketch.spaces.joined[kind]
-        sketch.add("setns", slot, FLAGS[kind], path)
+        sketch.add("setns", slot=slot, nstype=FLAGS[kind], path=path)
         if kind == "user":
-            sketch.add("become_root", 0, 0, 0, 0)
-    sketch.add("umask", 0o022)
+            sketch.add("become_root", setgroups=0, visible=0, uid=0, gid=0)
+    sketch.add("umask", mask=0o022)
 
 
 def _ended(sketch: Sketch) -> Plan:

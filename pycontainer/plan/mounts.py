@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pycontainer.base.errors import ConfigError, HostError
+from pycontainer.base.errors import ConfigError
 from pycontainer.base.settings import clean
 from pycontainer.plan import mount_checks
 from pycontainer.plan.builder import Sketch
+from pycontainer.plan.ops import (
+    COPY_UP,
+    COPY_UP_OWNER,
+    MISSING_FAILS,
+    MISSING_HIDDEN,
+    PIDNS_OF_CHILDREN,
+)
 from pycontainer.tables.mount_options import (
     ATTR_RDONLY,
-    COPY_SYMLINK,
     MS_RDONLY,
     MS_REMOUNT,
     RBIND,
-    SRC_NOFOLLOW,
     ParsedOptions,
     of_bind,
     parse,
@@ -21,13 +26,11 @@ from pycontainer.tables.namespaces import FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 CGROUPS = ("cgroup", "cgroup2")
-_HIDDEN = 2  # `missing` of bind_host, as csrc/executor/mount.c has it
 _PLAIN_DIRECTORY = ("proc", "sysfs")
-_OF_CHILDREN = "/proc/self/ns/pid_for_children"  # as in csrc/executor/mount.c
 # File systems that show a namespace, whose owner must be the mounter's user namespace; and where
 # the one that shows the host's is.
 OWNED = {
@@ -65,63 +68,6 @@ class Mounts:
         # Where crun's annotation wants a cgroup v1 for an old systemd.
         self.for_systemd = annotations.get("run.oci.systemd.force_cgroup_v1", "")
 
-    def open_sources(
-        self, kind: str, new_slot: Callable[[], int], every: bool = False, user: str = ""
-    ) -> None:
-        """Bind sources that the container's root cannot reach are opened before it is root, and
-        those whose ids are to be mapped, which takes privileges over their file system; or `every`
-        one. `user` is the user namespace of open_locked."""
-        for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
-            options = parse(mount.get("options") or ())
-            mapped = bool(options.idmap or mount.get("uidMappings"))
-            if not options.bind or options.remount:
-                continue
-            if not (mapped or every or self.sketch.spaces.user):
-                continue
-            if self._in_root(index, mount, options):
-                continue
-            slot = new_slot()
-            field = f"mounts[{index}]"
-            source = self._source(mount, field)
-            nofollow = int(bool(options.links & (SRC_NOFOLLOW | COPY_SYMLINK)))
-            recursive = int(options.bind == RBIND)
-            if kind != "open_source" and mapped and not recursive:
-                # As with runc: in a user namespace, what is mounted below would have to come along.
-                self.sketch.add("open_tree", slot, recursive, nofollow, source, field=field)
-                self.unlocked.add(index)
-            else:
-                texts = (source, user) if user else (source,)
-                self.sketch.add(kind, slot, recursive, nofollow, *texts, field=field)
-            self.opened[index] = slot
-            if mapped:
-                self._map_ids(slot, mount, options, source, field)
-
-    def _map_ids(
-        self, slot: int, mount: dict[str, Any], options: ParsedOptions, source: str, field: str
-    ) -> None:
-        """The mount's own mappings, or those of the container's user namespace."""
-        if not self.sketch.host.mounts:
-            raise HostError("id-mapped mounts take privileges over the host", field=field)
-        owner, path, own = mount, "", bool(mount.get("uidMappings"))
-        if not own and not options.mappings:
-            owner = self.sketch.linux
-            path = self.sketch.spaces.joined.get("user", ("", ""))[0]
-        uids, gids = map_lines(owner.get("uidMappings")), map_lines(owner.get("gidMappings"))
-        if not own and options.mappings:
-            from pycontainer.plan.bind_options import mapping_lines
-
-            uids, gids = mapping_lines(options.mappings, self.sketch.linux, f"{field}.options")
-        if not path and not (uids and gids):
-            raise ConfigError(
-                "idmap needs mappings, of the mount or of a user namespace",
-                "needs-mappings",
-                f"{field}.options",
-                "config.md#linux-mount-options",
-            )
-        recursive = int(options.idmap == "ridmap")
-        field = f"{field}.uidMappings" if own else f"{field}.options"
-        self.sketch.add("idmap_tree", slot, recursive, uids, gids, path, source, field=field)
-
     def compile(self) -> None:
         """All mounts, in order."""
         for index, mount in enumerate(self.sketch.config.get("mounts") or ()):
@@ -139,7 +85,7 @@ class Mounts:
             return
         self._file_system(mount, target, options, field)
         if self._is_late(mount, target, options):
-            self.sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
+            self.sketch.make_read_only(target, field)
         self._recursive(target, options, field)
 
     def finish(self) -> None:
@@ -149,7 +95,7 @@ class Mounts:
         for index, target, field in self.late:
             above = [m for m in mounts[index + 1 :] if "remount" not in (m.get("options") or ())]
             if all(clean(mount["destination"]) != target for mount in above):
-                self.sketch.add("mount_attr", 0, ATTR_RDONLY, 0, target, field=field)
+                self.sketch.make_read_only(target, field)
 
     def _is_late(self, mount: dict[str, Any], target: str, options: ParsedOptions) -> bool:
         """Whether read-only comes later; as with runc, then for the mount, not the file system."""
@@ -170,7 +116,8 @@ class Mounts:
         if options.remount:
             data = ",".join(options.data)
             flags = options.ms_set & ~(MS_RDONLY * late) | MS_REMOUNT
-            self.sketch.add("remount", flags, options.ms_clear, target, data, field=field)
+            changes = {"ms_flags": flags, "ms_clear": options.ms_clear}
+            self.sketch.add("remount", **changes, target=target, data=data, field=field)
         elif self.for_systemd and target == clean(self.for_systemd):
             self.cgroup.mount_for_systemd(self.sketch, target, options, index)
         elif options.links:
@@ -179,9 +126,7 @@ class Mounts:
         elif options.bind:
             self._bind(index, mount, target, options)
         elif index in self.opened:  # it shows a namespace of another owner's
-            plain = int(mount["type"] in _PLAIN_DIRECTORY)
-            values = (self.opened[index], 0, plain, 0, mount["type"], target)
-            self.sketch.add("bind_host", *values, field=field)
+            self._bind_host(self.opened[index], 0, mount["type"], mount["type"], target, field)
         elif self._is_cgroup(mount.get("type")):
             self.cgroup.mount(self.sketch, target, options, index)
         else:
@@ -189,14 +134,23 @@ class Mounts:
         if mount.get("type") == "mqueue" and not options.bind:
             self._label_after(target)
         for flags in options.propagation:
-            self.sketch.add("mount_propagation", flags, target, field=f"{field}.options")
+            self.sketch.add(
+                "mount_propagation", flags=flags, target=target, field=f"{field}.options"
+            )
         self._recursive(target, options, field)
 
     def _recursive(self, target: str, options: ParsedOptions, field: str) -> None:
         """Options like rro: for what is below, too."""
         if options.rec_attr_set or options.rec_attr_clr:
             rec_set, rec_clr = options.rec_attr_set, options.rec_attr_clr
-            self.sketch.add("mount_attr", 1, rec_set, rec_clr, target, field=f"{field}.options")
+            self.sketch.add(
+                "mount_attr",
+                recursive=1,
+                attr_set=rec_set,
+                attr_clear=rec_clr,
+                target=target,
+                field=f"{field}.options",
+            )
 
     def _label_after(self, target: str) -> None:
         if self.sketch.linux.get("mountLabel"):
@@ -204,7 +158,8 @@ class Mounts:
 
             labels.after_mount(self.sketch, target)
 
-    def _source(self, mount: dict[str, Any], field: str) -> str:
+    def source(self, mount: dict[str, Any], field: str) -> str:
+        """The path of a bind mount's source on the host."""
         source = mount.get("source") or ""
         if not source:
             raise ConfigError("a bind mount needs a source", "required", f"{field}.source")
@@ -214,25 +169,26 @@ class Mounts:
         field = f"mounts[{index}]"
         if target.startswith("/dev/"):
             self.on_dev.add(target)
-        inside = self._in_root(index, mount, options)
+        inside = self.in_root(index, mount, options)
         self.sketch.add(
             "bind",
-            self.opened.get(index, -1),
-            int(options.bind == RBIND),
-            *self._flags(index, options),
-            int(bool(inside)),
-            inside or self._source(mount, field),
-            target,
+            slot=self.opened.get(index, -1),
+            recursive=int(options.bind == RBIND),
+            **self._flags(index, options),
+            in_root=int(bool(inside)),
+            source=inside or self.source(mount, field),
+            target=target,
             field=field,
         )
 
-    def _flags(self, index: int, options: ParsedOptions) -> tuple[int, int, int]:
+    def _flags(self, index: int, options: ParsedOptions) -> dict[str, int]:
         """In a user namespace, what is not named stays as the host has it."""
         attr_set, attr_clear, soft = of_bind(options)
-        kept = self.sketch.spaces.user and index in self.unlocked
-        return attr_set, attr_clear, 0 if kept else soft
+        if self.sketch.spaces.user and index in self.unlocked:
+            soft = 0
+        return {"attr_set": attr_set, "attr_clear": attr_clear, "soft_clear": soft}
 
-    def _in_root(self, index: int, mount: dict[str, Any], options: ParsedOptions) -> str:
+    def in_root(self, index: int, mount: dict[str, Any], options: ParsedOptions) -> str:
         """The path, in the container's root, of a source on an earlier mount of the container. The
         host's path leads there only when the root lies where the host has it."""
         source, root = clean(mount.get("source") or ""), self.rootfs.rstrip("/")
@@ -259,13 +215,13 @@ class Mounts:
             bind_options.check(options, target, f"{field}.options")
         self.sketch.add(
             "bind_link",
-            self.opened.get(index, -1),
-            int(options.bind == RBIND),
-            *self._flags(index, options),
-            options.links,
-            self._source(mount, field),
-            target,
-            bind_options.changes(options),
+            slot=self.opened.get(index, -1),
+            recursive=int(options.bind == RBIND),
+            **self._flags(index, options),
+            links=options.links,
+            source=self.source(mount, field),
+            target=target,
+            changes=bind_options.changes(options),
             field=field,
         )
 
@@ -285,11 +241,8 @@ class Mounts:
     ) -> None:
         fstype = mount_checks.fstype(mount, field)
         space, path = OWNED.get(fstype, ("", ""))
-        plain = int(fstype in _PLAIN_DIRECTORY)
         if space and self.sketch.spaces.user and not self.sketch.spaces.has(space):
-            missing = _HIDDEN if fstype == "mqueue" else 0  # a host may have it nowhere
-            values = (-1, options.attr_set, plain, missing, path, target)
-            self.sketch.add("bind_host", *values, field=field)
+            self._bind_host(-1, options.attr_set, fstype, path, target, field)
             return
         attributes, sb_flags = options.attr_set, options.sb_set
         classic = options.ms_set if options.classic else 0
@@ -302,25 +255,42 @@ class Mounts:
         data = self.pidns(fstype, data)
         self.sketch.add(
             "mount",
-            classic,
-            attributes,
-            plain,
-            _copy_up(data) if options.tmpcopyup else 0,
-            int(fstype == "tmpfs" and not _has_mode(data)),
-            int(self._may_be_foreign(fstype, space)),
-            fstype,
-            mount.get("source") or "",
-            target,
-            listed(data),
-            listed(sb_flags),
+            ms_flags=classic,
+            attr_set=attributes,
+            plain_target=int(fstype in _PLAIN_DIRECTORY),
+            copy_up=_copy_up(data) if options.tmpcopyup else 0,
+            keep_mode=int(fstype == "tmpfs" and not _has_mode(data)),
+            or_bind=int(self._may_be_foreign(fstype, space)),
+            fstype=fstype,
+            source=mount.get("source") or "",
+            target=target,
+            options=listed(data),
+            sb_flags=listed(sb_flags),
             field=field,
         )
 
     def pidns(self, fstype: str, data: list[str]) -> list[str]:
         """The options of a procfs that is mounted from outside of its pid namespace."""
         if fstype == "proc" and self.sketch.spaces.outside:
-            return [*data, f"pidns={_OF_CHILDREN}"]
+            return [*data, f"pidns={PIDNS_OF_CHILDREN}"]
         return data
+
+    def _bind_host(
+        self, slot: int, attr_set: int, fstype: str, source: str, target: str, field: str
+    ) -> None:
+        """What the host shows, or one that has been opened, in place of a new file system."""
+        # A host may have a mqueue nowhere.
+        missing = MISSING_HIDDEN if fstype == "mqueue" and slot < 0 else MISSING_FAILS
+        self.sketch.add(
+            "bind_host",
+            slot=slot,
+            attr_set=attr_set,
+            plain_target=int(fstype in _PLAIN_DIRECTORY),
+            missing=missing,
+            source=source,
+            target=target,
+            field=field,
+        )
 
     def _may_be_foreign(self, fstype: str, space: str) -> bool:
         """A namespace that is joined may have another owner; an outer container may have covered
@@ -340,8 +310,9 @@ class Mounts:
 
 
 def _copy_up(data: list[str]) -> int:
-    """2 when the new root gets the owner of the directory too, 1 when the options name one."""
-    return 1 if any(option.startswith(("uid=", "gid=")) for option in data) else 2
+    """With the owner of the directory, unless the options name one."""
+    named = any(option.startswith(("uid=", "gid=")) for option in data)
+    return COPY_UP if named else COPY_UP_OWNER
 
 
 def _has_mode(data: list[str]) -> bool:
@@ -350,11 +321,6 @@ def _has_mode(data: list[str]) -> bool:
 
 def _is_mapped(gid: int, mappings: Sequence[dict[str, int]]) -> bool:
     return any(m["containerID"] <= gid < m["containerID"] + m["size"] for m in mappings)
-
-
-def map_lines(mappings: list[dict[str, int]] | None) -> str:
-    """Mappings as the lines of uid_map and gid_map, user_namespaces(7)."""
-    return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings or ())
 
 
 def split_data(options: tuple[str, ...]) -> list[str]:

@@ -79,8 +79,8 @@ def clone(sketch: Sketch, into_cgroup: int) -> None:
         pid_slot = _open(sketch, "pid")
     flags = 0 if spaces.staged else spaces.new & ~(CLONE_NEWCGROUP | CLONE_NEWTIME)
     field = "linux.namespaces" if flags else ""
-    sketch.add("clone", flags, into_cgroup, pid_slot, field=field)
-    sketch.add("record", "creating")
+    sketch.add("clone", flags=flags, into_cgroup=into_cgroup, pid_slot=pid_slot, field=field)
+    sketch.add("record", phase="creating")
 
 
 def open_joined(sketch: Sketch) -> dict[str, int]:
@@ -107,7 +107,13 @@ def open_for_children(sketch: Sketch) -> None:
         )
     else:
         own = sketch.slot()
-        sketch.add("open_namespace", own, CLONE_NEWPID, _OWN_PID, field="hooks.createContainer")
+        sketch.add(
+            "open_namespace",
+            slot=own,
+            nstype=CLONE_NEWPID,
+            path=_OWN_PID,
+            field="hooks.createContainer",
+        )
         spaces.pid_slots = (own, _open(sketch, "pid"))
 
 
@@ -117,7 +123,7 @@ def move_children(sketch: Sketch, outside: bool) -> None:
     if slots:
         path, field = sketch.spaces.joined["pid"]
         slot, path = (slots[0], _OWN_PID) if outside else (slots[1], path)
-        sketch.add("setns", slot, CLONE_NEWPID, path, field=field)
+        sketch.add("setns", slot=slot, nstype=CLONE_NEWPID, path=path, field=field)
 
 
 def enter(
@@ -146,7 +152,7 @@ def enter(
         if kind == "user" and open_joined:
             open_joined()
         path, field = spaces.joined[kind]
-        sketch.add("setns", slots[kind], FLAGS[kind], path, field=field)
+        sketch.add("setns", slot=slots[kind], nstype=FLAGS[kind], path=path, field=field)
         if kind == "user" and not (open_inside and spaces.staged):
             _become_root(sketch, field)
     if spaces.new & CLONE_NEWUSER and open_joined:
@@ -163,7 +169,7 @@ def _give_stdio(sketch: Sketch) -> None:
     for row in sketch.linux.get("uidMappings") or ():
         inside = uid - row["containerID"]
         if 0 <= inside < row["size"] and not sketch.process.get("terminal"):
-            sketch.add("chown_stdio", row["hostID"] + inside, field="process.user.uid")
+            sketch.add("chown_stdio", uid=row["hostID"] + inside, field="process.user.uid")
 
 
 def respawns(sketch: Sketch) -> bool:
@@ -200,7 +206,7 @@ def _is_root(host: Host) -> bool:
 
 def respawn(sketch: Sketch, late: bool) -> None:
     """Let the child go on; `late`, it has nothing that the program will not have."""
-    sketch.add("respawn", 0, int(late), field=sketch.spaces.joined["pid"][1])
+    sketch.add("respawn", flags=0, late=int(late), field=sketch.spaces.joined["pid"][1])
 
 
 def _become_root(sketch: Sketch, field: str) -> None:
@@ -218,7 +224,7 @@ def _become_root(sketch: Sketch, field: str) -> None:
     user, linux = sketch.process.get("user") or {}, sketch.linux
     uid = _acting(linux.get("uidMappings"), user.get("uid", 0))
     gid = _acting(linux.get("gidMappings"), user.get("gid", 0))
-    sketch.add("become_root", mode, visible, uid, gid, field=field)
+    sketch.add("become_root", setgroups=mode, visible=visible, uid=uid, gid=gid, field=field)
 
 
 def _acting(mappings: Sequence[dict[str, int]] | None, own: int) -> int:
@@ -230,11 +236,11 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None, time_s
     spaces: Spaces = sketch.spaces
     rest = spaces.new & ~(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP)
     if spaces.new & CLONE_NEWUSER:
-        sketch.add("unshare", CLONE_NEWUSER, field="linux.namespaces")
-        sketch.add("sync", "user namespace")
+        sketch.add("unshare", flags=CLONE_NEWUSER, field="linux.namespaces")
+        sketch.add("sync", what="user namespace")
         _write_maps(sketch)
     if open_inside and spaces.user and rest & CLONE_NEWNS:
-        sketch.add("unshare", CLONE_NEWNS, field="linux.namespaces")
+        sketch.add("unshare", flags=CLONE_NEWNS, field="linux.namespaces")
         open_inside()
         rest &= ~CLONE_NEWNS
     if spaces.new & CLONE_NEWUSER:
@@ -242,20 +248,20 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None, time_s
     elif open_inside and spaces.user:
         _become_root(sketch, spaces.joined["user"][1])
     if rest:
-        sketch.add("unshare", rest, field="linux.namespaces")
+        sketch.add("unshare", flags=rest, field="linux.namespaces")
     if time_slot >= 0:
         _time_offsets(sketch, time_slot)
     child = spaces.new & (CLONE_NEWPID | CLONE_NEWTIME) or (
         "pid" in spaces.joined and _respawned_pid(sketch)
     )
     if child and not spaces.outside:
-        sketch.add("respawn", spaces.new & CLONE_NEWPID, 0, field="linux.namespaces")
+        sketch.add("respawn", flags=spaces.new & CLONE_NEWPID, late=0, field="linux.namespaces")
 
 
 def late(sketch: Sketch) -> None:
     """What has to wait until the process is in its cgroup."""
     if sketch.spaces.new & CLONE_NEWCGROUP:
-        sketch.add("unshare", CLONE_NEWCGROUP, field="linux.namespaces")
+        sketch.add("unshare", flags=CLONE_NEWCGROUP, field="linux.namespaces")
 
 
 def identity(sketch: Sketch) -> None:
@@ -276,17 +282,17 @@ def net_devices(sketch: Sketch) -> None:
             "linux.netDevices",
             "config-linux.md#network-devices",
         )
-    sketch.add("sync", "network devices", field="linux.netDevices")
+    sketch.add("sync", what="network devices", field="linux.netDevices")
     for name, device in devices.items():
         new_name = device.get("name") or ""
-        sketch.add("net_device", name, new_name, field=f'linux.netDevices["{name}"]')
+        sketch.add("net_device", name=name, new_name=new_name, field=f'linux.netDevices["{name}"]')
 
 
 def names(sketch: Sketch) -> None:
     """hostname and domainname, config.md#hostname; validation has refused them without uts."""
     for kind in ("hostname", "domainname"):
         if sketch.config.get(kind):
-            sketch.add(kind, sketch.config[kind], field=kind)
+            sketch.add(kind, name=sketch.config[kind], field=kind)
 
 
 def _respawned_pid(sketch: Sketch) -> bool:
@@ -305,7 +311,7 @@ def _respawned_pid(sketch: Sketch) -> bool:
 def _open(sketch: Sketch, kind: str) -> int:
     path, field = sketch.spaces.joined[kind]
     slot = sketch.slot()
-    sketch.add("open_namespace", slot, FLAGS[kind], path, field=field)
+    sketch.add("open_namespace", slot=slot, nstype=FLAGS[kind], path=path, field=field)
     return slot
 
 
@@ -324,7 +330,7 @@ def _write_maps(sketch: Sketch) -> None:
             )
         helper = _needs_helper(sketch, file, mappings)
         lines = "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
-        sketch.add("id_map", int(helper), file, lines, field=f"linux.{field}")
+        sketch.add("id_map", helper=int(helper), file=file, lines=lines, field=f"linux.{field}")
 
 
 def check_maps(sketch: Sketch) -> None:
@@ -334,10 +340,10 @@ def check_maps(sketch: Sketch) -> None:
     named = [field for field in ("uidMappings", "gidMappings") if linux.get(field)]
     if "user" not in sketch.spaces.joined or not named:
         return
-    sketch.add("sync", "joined user namespace")
+    sketch.add("sync", what="joined user namespace")
     for field in named:
         lines = "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in linux[field])
-        sketch.add("check_map", f"{field[:3]}_map", lines, field=f"linux.{field}")
+        sketch.add("check_map", file=f"{field[:3]}_map", lines=lines, field=f"linux.{field}")
 
 
 def maps_only(mappings: Sequence[dict[str, int]], own: int) -> bool:
@@ -358,7 +364,7 @@ def _open_time_offsets(sketch: Sketch) -> int:
     if not sketch.spaces.new & CLONE_NEWTIME or not sketch.linux.get("timeOffsets"):
         return -1
     slot = sketch.own_slot()
-    sketch.add("open_time_offsets", slot, field="linux.timeOffsets")
+    sketch.add("open_time_offsets", slot=slot, field="linux.timeOffsets")
     return slot
 
 
@@ -367,7 +373,7 @@ def _time_offsets(sketch: Sketch, slot: int) -> None:
         f"{clock} {value.get('secs', 0)} {value.get('nanosecs', 0)}\n"
         for clock, value in sketch.linux["timeOffsets"].items()
     )
-    sketch.add("time_offsets", slot, lines, field="linux.timeOffsets")
+    sketch.add("time_offsets", slot=slot, lines=lines, field="linux.timeOffsets")
 
 
 def keeps_groups(config: dict[str, Any]) -> bool:

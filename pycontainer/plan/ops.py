@@ -10,6 +10,8 @@ becomes the container's init. Integers travel as 64 bits, texts as bytes with a 
 
 from __future__ import annotations
 
+from pycontainer.tables.mount_options import COPY_SYMLINK, DEST_NOFOLLOW, SRC_NOFOLLOW
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -140,6 +142,22 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "finish": (CONTAINER, (), ()),
 }
 
+# Values of arguments that both sides know by these names; texts are for paths.
+MISSING_FAILS, MISSING_SKIPPED, MISSING_HIDDEN = 0, 1, 2  # bind_host: the host has no such source
+COPY_UP, COPY_UP_OWNER = 1, 2  # mount: what the directory holds; its owner as well
+PIDNS_OF_CHILDREN = "/proc/self/ns/pid_for_children"  # mount: pidns= of a procfs
+CONSTANTS: dict[str, int | str] = {
+    "MISSING_FAILS": MISSING_FAILS,
+    "MISSING_SKIPPED": MISSING_SKIPPED,
+    "MISSING_HIDDEN": MISSING_HIDDEN,
+    "COPY_UP": COPY_UP,
+    "COPY_UP_OWNER": COPY_UP_OWNER,
+    "PIDNS_OF_CHILDREN": PIDNS_OF_CHILDREN,
+    "SRC_NOFOLLOW": SRC_NOFOLLOW,  # bind_link: links
+    "DEST_NOFOLLOW": DEST_NOFOLLOW,
+    "COPY_SYMLINK": COPY_SYMLINK,
+}
+
 NUMBERS = {kind: number for number, kind in enumerate(TABLE)}
 
 
@@ -194,6 +212,19 @@ def op(kind: str, *values: int | str | bytes, field: str = "") -> Op:
     if len(values) != count + len(texts):
         raise TypeError(f"{kind} takes {count} integers and {len(texts)} texts")
     return Op(kind, values[:count], tuple(map(_bytes, values[count:])), field)  # type: ignore[arg-type]
+
+
+def named(kind: str, arguments: dict[str, Any], field: str = "") -> Op:
+    """Make an operation from its arguments by their names in TABLE; TypeError for any others."""
+    _, ints, texts = TABLE[kind]
+    if len(arguments) != len(ints) + len(texts):
+        raise TypeError(f"{kind} takes {', '.join(ints + texts)}; not {', '.join(arguments)}")
+    try:
+        numbers = tuple([arguments[name] for name in ints])
+        strings = tuple([_bytes(arguments[name]) for name in texts])
+    except KeyError as error:
+        raise TypeError(f"{kind} needs {error}") from None
+    return Op(kind, numbers, strings, field)
 
 
 def joined(strings: list[str]) -> bytes:

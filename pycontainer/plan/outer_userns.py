@@ -35,12 +35,13 @@ def make_nodes(sketch: Sketch) -> Slots:
     if not host.mounts or not host.permitted & CAP_MKNOD:
         return slots
     uids, gids = linux.get("uidMappings"), linux.get("gidMappings")
-    sketch.add("own_files", linux.get("mountLabel") or "")
+    sketch.add("own_files", label=linux.get("mountLabel") or "")
     if dev_is_bound(sketch):
         return slots
     for path, major, minor in DEFAULT_DEVICES:
         slots[path] = slot = sketch.own_slot()
-        sketch.add("own_node", slot, S_IFCHR | 0o666, major << 32 | minor, 0, 0, path)
+        mode, number = S_IFCHR | 0o666, major << 32 | minor
+        sketch.add("own_node", slot=slot, mode=mode, device=number, uid=0, gid=0, path=path)
     for index, device in enumerate(linux.get("devices") or ()):
         uid, gid = _outside(device.get("uid") or 0, uids), _outside(device.get("gid") or 0, gids)
         path = clean(device["path"])
@@ -48,7 +49,9 @@ def make_nodes(sketch: Sketch) -> Slots:
             continue
         slots[index] = slot = sketch.own_slot()
         field = f"linux.devices[{index}]"
-        sketch.add("own_node", slot, *node(device), uid, gid, path, field=field)
+        mode, number = node(device)
+        ids = {"uid": uid, "gid": gid}
+        sketch.add("own_node", slot=slot, mode=mode, device=number, **ids, path=path, field=field)
     return slots
 
 
@@ -76,10 +79,10 @@ def open_joined(mounts: Mounts) -> None:
         mounts.opened[index] = slot = sketch.own_slot()
         sketch.add(
             "open_fs",
-            slot,
-            options.attr_set,
-            fstype,
-            mount.get("source") or "",
-            listed(data),
+            slot=slot,
+            attr_set=options.attr_set,
+            fstype=fstype,
+            source=mount.get("source") or "",
+            options=listed(data),
             field=f"mounts[{index}]",
         )

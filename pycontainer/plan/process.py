@@ -30,10 +30,10 @@ def terminal(sketch: Sketch, mount: bool) -> None:
         size = sketch.process.get("consoleSize") or {}
         sketch.add(
             "console",
-            size.get("height", 0),
-            size.get("width", 0),
-            (sketch.process.get("user") or {}).get("uid", 0),
-            int(mount),
+            rows=size.get("height", 0),
+            columns=size.get("width", 0),
+            uid=(sketch.process.get("user") or {}).get("uid", 0),
+            mount=int(mount),
             field="process.terminal",
         )
         sketch.add("deliver_console", field="process.terminal")
@@ -60,11 +60,13 @@ def labels(sketch: Sketch) -> None:
     if profile:
         _require(sketch.host.apparmor, "AppArmor", "process.apparmorProfile")
         value = f"exec {profile}"
-        sketch.add("self_write", "attr/apparmor/exec", value, field="process.apparmorProfile")
+        sketch.add(
+            "self_write", file="attr/apparmor/exec", value=value, field="process.apparmorProfile"
+        )
     label = sketch.process.get("selinuxLabel")
     if label:
         _require(sketch.host.selinux, "SELinux", "process.selinuxLabel")
-        sketch.add("self_write", "attr/exec", label, field="process.selinuxLabel")
+        sketch.add("self_write", file="attr/exec", value=label, field="process.selinuxLabel")
     if sketch.linux.get("mountLabel"):
         _require(sketch.host.selinux, "SELinux", "linux.mountLabel")
 
@@ -79,21 +81,21 @@ def _require(present: bool, name: str, field: str) -> None:
 def all_cpus(sketch: Sketch) -> None:
     """Which CPUs the caller happens to be bound to is not the container's business: its own are
     those of its cpuset. No CPUs named is all of them."""
-    sketch.add("cpu_affinity", b"")
+    sketch.add("cpu_affinity", cpus=b"")
 
 
 def oom_score(sketch: Sketch) -> None:
     """process.oomScoreAdj, by the runtime, which may lower it."""
     score = sketch.process.get("oomScoreAdj")
     if score is not None and not sketch.host.rootless:
-        sketch.add("oom_score_adj", score, field="process.oomScoreAdj")
+        sketch.add("oom_score_adj", value=score, field="process.oomScoreAdj")
 
 
 def own_oom_score(sketch: Sketch) -> None:
     """The same without privileges: as far as the kernel lets the process do it itself."""
     score = sketch.process.get("oomScoreAdj")
     if score is not None and sketch.host.rootless:
-        sketch.add("own_oom_score", score, field="process.oomScoreAdj")
+        sketch.add("own_oom_score", value=score, field="process.oomScoreAdj")
 
 
 def raise_limits(sketch: Sketch) -> None:
@@ -101,7 +103,12 @@ def raise_limits(sketch: Sketch) -> None:
     for index, limit in enumerate(sketch.process.get("rlimits") or ()):
         number, soft, hard = _limit(limit, f"process.rlimits[{index}].type")
         sketch.add(
-            "raise_rlimit", number, soft, hard, limit["type"], field=f"process.rlimits[{index}]"
+            "raise_rlimit",
+            resource=number,
+            soft=soft,
+            hard=hard,
+            type=limit["type"],
+            field=f"process.rlimits[{index}]",
         )
 
 
@@ -110,7 +117,14 @@ def limits(sketch: Sketch) -> None:
     descriptors of a hook, say) is limited by what is meant for the program."""
     for index, limit in enumerate(sketch.process.get("rlimits") or ()):
         number, soft, hard = _limit(limit, "")
-        sketch.add("rlimit", number, soft, hard, limit["type"], field=f"process.rlimits[{index}]")
+        sketch.add(
+            "rlimit",
+            resource=number,
+            soft=soft,
+            hard=hard,
+            type=limit["type"],
+            field=f"process.rlimits[{index}]",
+        )
 
 
 def _limit(limit: dict[str, Any], field: str) -> tuple[int, int, int]:
@@ -131,7 +145,7 @@ def scheduling(sketch: Sketch) -> None:
     """How the kernel is to run the program: rare, so most of it is loaded only when asked for."""
     domain = (sketch.linux.get("personality") or {}).get("domain")
     if domain:
-        sketch.add("personality", _PERSONALITIES[domain], field="linux.personality.domain")
+        sketch.add("personality", domain=_PERSONALITIES[domain], field="linux.personality.domain")
     process, linux = sketch.process, sketch.linux
     if process.get("scheduler") or process.get("ioPriority") or linux.get("memoryPolicy"):
         from pycontainer.plan import scheduling
@@ -167,7 +181,7 @@ def kept(sketch: Sketch, filter: Filter | None) -> int:
 
 def seccomp(sketch: Sketch, filter: Filter) -> None:
     """linux.seccomp, seccomp(2)."""
-    sketch.add("seccomp", filter.flags, filter.bpf, field="linux.seccomp")
+    sketch.add("seccomp", flags=filter.flags, filter=filter.bpf, field="linux.seccomp")
 
 
 def appear(
@@ -204,7 +218,7 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
     """
     sets = _capabilities(sketch)
     user = sketch.process.get("user") or {}
-    sketch.add("bounding", sets["bounding"], field="process.capabilities.bounding")
+    sketch.add("bounding", mask=sets["bounding"], field="process.capabilities.bounding")
     groups = [*dict.fromkeys(user.get("additionalGids") or ())]
     kept = int(not sketch.spaces.setgroups)
     if namespaces.keeps_groups(sketch.config):
@@ -220,9 +234,9 @@ def identity(sketch: Sketch, keeps: int) -> dict[str, int]:
             "process.user.additionalGids",
         )
     uid, gid = user.get("uid", 0), user.get("gid", 0)
-    sketch.add("chown_stdio", uid, field="process.user.uid")
+    sketch.add("chown_stdio", uid=uid, field="process.user.uid")
     packed = pack(f"<{len(groups)}I", *groups)
-    sketch.add("user", uid, gid, kept, packed, field="process.user")
+    sketch.add("user", uid=uid, gid=gid, groups_kept=kept, groups=packed, field="process.user")
     capabilities(sketch, sets, keeps)
     return sets
 
@@ -231,10 +245,10 @@ def capabilities(sketch: Sketch, sets: dict[str, int], keeps: int) -> None:
     """The sets that a process can set at any time, with `keeps` in those that count."""
     sketch.add(
         "capabilities",
-        sets["effective"] | keeps,
-        sets["permitted"] | keeps,
-        sets["inheritable"],
-        sets["ambient"],
+        effective=sets["effective"] | keeps,
+        permitted=sets["permitted"] | keeps,
+        inheritable=sets["inheritable"],
+        ambient=sets["ambient"],
         field="process.capabilities",
     )
 
@@ -298,7 +312,7 @@ def program(sketch: Sketch, env: list[str]) -> None:
         return  # no process: `start` will say so
     found = {entry.partition("=")[0]: entry.partition("=")[2] for entry in env}
     search = found.get("PATH", DEFAULT_PATH)
-    sketch.add("find_program", args[0], search, field="process.args[0]")
+    sketch.add("find_program", name=args[0], search=search, field="process.args[0]")
 
 
 def needs_home(env: list[str]) -> bool:
@@ -313,4 +327,6 @@ def execute(sketch: Sketch, env: list[str], listen_pid: bool) -> None:
     if needs_home(env):
         env = [entry for entry in env if not entry.startswith("HOME=")]
     args: list[Any] = sketch.process.get("args") or [""]
-    sketch.add("exec", int(listen_pid), joined(args), joined(env), field="process.args")
+    sketch.add(
+        "exec", listen_pid=int(listen_pid), args=joined(args), env=joined(env), field="process.args"
+    )

@@ -29,7 +29,7 @@ def compile_fields(sketch: Sketch, late: bool) -> None:
 
 def scheduler(sketch: Sketch) -> None:
     """process.scheduler, sched_setattr(2)."""
-    sketch.add("scheduler", attributes(sketch), field="process.scheduler")
+    sketch.add("scheduler", attr=attributes(sketch), field="process.scheduler")
 
 
 def attributes(sketch: Sketch) -> bytes:
@@ -54,7 +54,9 @@ def io_priority(sketch: Sketch) -> None:
     """process.ioPriority, ioprio_set(2)."""
     entry = sketch.process["ioPriority"]
     value = numbers.IO_CLASSES[entry["class"]] << numbers.IO_CLASS_SHIFT
-    sketch.add("io_priority", value | (entry.get("priority") or 0), field="process.ioPriority")
+    sketch.add(
+        "io_priority", value=value | (entry.get("priority") or 0), field="process.ioPriority"
+    )
 
 
 def memory_policy(sketch: Sketch) -> None:
@@ -64,7 +66,7 @@ def memory_policy(sketch: Sketch) -> None:
     for name in entry.get("flags") or ():
         mode |= numbers.MEMORY_FLAGS[name]
     nodes = bit_mask(entry.get("nodes") or "")
-    sketch.add("memory_policy", mode, nodes, field="linux.memoryPolicy")
+    sketch.add("memory_policy", mode=mode, nodes=nodes, field="linux.memoryPolicy")
 
 
 def affinity(sketch: Sketch, when: str) -> None:
@@ -72,7 +74,7 @@ def affinity(sketch: Sketch, when: str) -> None:
     cpus = (sketch.process.get("execCPUAffinity") or {}).get(when)
     if cpus:
         field = f"process.execCPUAffinity.{when}"
-        sketch.add("cpu_affinity", bit_mask(cpus), field=field)
+        sketch.add("cpu_affinity", cpus=bit_mask(cpus), field=field)
 
 
 def bit_mask(ranges: str) -> bytes:

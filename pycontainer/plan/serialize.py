@@ -14,7 +14,7 @@ from __future__ import annotations
 from _struct import Struct
 
 from pycontainer.base.errors import ConfigError
-from pycontainer.plan.ops import CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op
+from pycontainer.plan.ops import CONSTANTS, CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ LIMIT = 64 << 20  # bytes; far over any real plan, and no 32-bit length can over
 
 def checksum() -> int:
     """A number that changes with the tables: an executor of another build refuses the plan."""
-    from pycontainer.plan.details import CODES
-
     value = 0
-    for char in f"{TABLE}{CODES}":
+    rows = [
+        f"{kind}:{row[0]}:{','.join(row[1])}:{','.join(row[2])};" for kind, row in TABLE.items()
+    ]
+    for char in "".join(rows) + str(CONSTANTS):
         value = (value * 31 + ord(char)) & 0xFFFFFFFF
     return value
 

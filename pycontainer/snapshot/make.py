@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from pycontainer._shim import lib
+
 HERE = Path(__file__).resolve().parent
 PAGE = 4096
 ZEROS = 16  # pages in a row that are worth leaving out
@@ -268,6 +270,7 @@ def make(directory: str, paths: list[str]) -> None:
 
 def main(directory: str, paths: list[str]) -> int:
     """Make the snapshot of an installation, or say in one sentence why there is none."""
+    lib.shim_reset_signals()
     try:
         make(directory, paths)
     except (CannotBeMade, OSError, subprocess.SubprocessError) as error:

@@ -258,11 +258,13 @@ class Listener:
         return [topic for topic, event in self.events if event.get("container_id") == container]
 
     def close(self) -> None:
-        # A thread in accept() would keep the socket.
-        self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
-        for connection in self.connections:
-            connection.close()
+        # A thread that is in accept() or recv() would keep the socket.
+        for one in (self.server, *self.connections):
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the shim has gone already
+            one.close()
 
 
 class Shim:

@@ -86,7 +86,9 @@ def test_killed_shim_is_cleaned_up_after(shim: Shim):
     bundle = shim.box.bundle("/bin/sleep", "1000")
     container = shim.create(bundle, rootfs=[mount])
     init = shim.client("Start", id=container)["pid"]
-    os.kill(shim.pid, signal.SIGKILL)
+    pid = shim.pid
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not alive(pid), "the shim has ended")
     out = shim.command(bundle.path, container, "-bundle", str(bundle), "delete")
     found = decode(MESSAGES, "DeleteResponse", out)
     assert (found["pid"], found["exit_status"]) == (init, 137)
@@ -212,3 +214,31 @@ def test_running_containers_are_found_again(shim: Shim):
     shim.client.close()
     shim.connect((shim.home / "bundle1/address").read_text())
     assert shim.status(container) == RUNNING
+
+
+def test_systemd_talks_to_containerd_alone(shim: Shim, monkeypatch: pytest.MonkeyPatch):
+    for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+        monkeypatch.setenv(name, "1")
+    container = shim.running()
+    for pid in (shim.pid, shim.client("State", id=container)["pid"]):
+        names = [
+            entry.split("=")[0] for entry in Path(f"/proc/{pid}/environ").read_text().split("\0")
+        ]
+        assert not [name for name in names if name.startswith(("NOTIFY", "LISTEN"))]
+
+
+def test_debug(shim: Shim):
+    """As containerd asks for it when its own log has everything."""
+    bundle = shim.box.bundle("/bin/sleep", "1000")
+    container = shim.box.id("c")
+    os.mkfifo(bundle.path / "log")
+    reader = os.open(bundle.path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    address = shim.command(bundle.write().path, container, "-debug", "start")
+    shim.connect(address.decode().strip())
+    shim.create(bundle)
+    shim.client("State", id=container)
+    lines = os.read(reader, 65536).decode().splitlines()
+    assert f'msg="Create {container}: done" runtime=pycontainer' in lines[0]
+    assert [line for line in lines if f"State {container}: done" in line]
+    os.close(reader)
+    shim.client("State", id=container)  # nobody reads: nothing waits

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 
 import pytest
 
 from tests.rootless.person import Person
 from tests.support.leftovers import processes
-from tests.support.runtimes import eventually
+from tests.support.runtimes import PATIENCE, eventually
 
 
 def test_run(person: Person, mapping: str):
@@ -28,6 +29,13 @@ def test_run(person: Person, mapping: str):
 def test_setgroups_is_denied_only_where_it_must_be(person: Person, mapping: str):
     done = person("run", "-b", person.bundle(mapping, "cat /proc/self/setgroups"), person.id())
     assert done.ok().out.strip() == ("deny" if mapping == "own" else "allow")
+
+
+def test_a_caller_that_ignores_sigchld(person: Person):
+    """newuidmap(1) and newgidmap(1) are waited for."""
+    argv = person.argv("run", "-b", person.bundle("ranges", "exit 4"), person.id())
+    done = subprocess.run(["env", "--ignore-signal=CHLD", *argv], timeout=PATIENCE, check=False)
+    assert done.returncode == 4
 
 
 def test_life(person: Person, mapping: str):

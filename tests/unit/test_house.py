@@ -199,4 +199,17 @@ def test_wheel_works_in_an_environment_of_its_own(tmp_path):
     link.symlink_to(venv / "bin/pycontainer")
     assert pycontainer.__version__ in call(link, "--version", cwd="/")
     built = {"executor.bin", "_shim.abi3.so", "spec/_compiled_spec.py", "spec/schemas"}
+    built.add("lifecycle/waiter.bin")
     assert {name for name in built if not (packages / "pycontainer" / name).exists()} == set()
+
+
+def test_every_attack_in_the_documentation_is_one():
+    """docs/SECURITY.md names tests: files, and functions of the file that was named before."""
+    text, missing, file = (ROOT / "docs/SECURITY.md").read_text(), [], ""
+    for found in re.finditer(r"`(?:((?:\w+/)*test_\w+\.py)(?:::)?)?(test_\w+)?`", text):
+        if found[1]:
+            paths = [*(ROOT / "tests").rglob(found[1])] or [ROOT / found[1]]
+            file = paths[0].read_text() if paths[0].exists() else ""
+        if not file or (found[2] and f"\ndef {found[2]}(" not in file):
+            missing.append(found[0])
+    assert missing == []

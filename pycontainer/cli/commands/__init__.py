@@ -46,6 +46,7 @@ COMMANDS = (
     "stats",
     "top",
     "update",
+    "wait",
 )
 
 DEFAULTS = {"STOP": NO_LIMIT, "FAILURE": ("", 1), "STATE": True, "SHOWN_BY": ""}

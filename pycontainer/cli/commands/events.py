@@ -17,7 +17,8 @@ OPTIONS = (
     ("stats", "", FLAG, "", "print the statistics once, and exit"),
 )
 HELP = """\
-Prints one line of JSON for each event, until the container ends.
+Prints one line of JSON for each event, until the container ends: stats, oom (processes were killed
+for lack of memory), and exit with its status and time.
 
    pycontainer events --stats mybox
    pycontainer events --interval 1s mybox

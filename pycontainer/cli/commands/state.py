@@ -13,7 +13,9 @@ WORDS = (1, 1)
 OPTIONS = ()
 HELP = """\
 Prints JSON: ociVersion, id, pid (0 when stopped), status (creating, created, running, paused,
-stopped), bundle, rootfs, created, annotations, owner.
+stopped), bundle, rootfs, created, annotations, owner. Of a stopped container also: oom, when
+processes of it were killed for lack of memory; exit (status, signal, time), when that has been
+recorded: by "run --keep" in the foreground, or with --record-exit.
 """
 
 

@@ -199,6 +199,28 @@ assert runtime.list() == []
     )
 
 
+@pytest.mark.parametrize("stage", ["createRuntime", "poststart"])
+def test_hooks_where_statuses_are_lost(box: Box, stage: str):
+    """What is not known is no success."""
+    program(
+        box,
+        f"""
+import json
+config = json.load(open(BUNDLE + "/config.json"))
+config["hooks"] = {{"{stage}": [{{"path": "/bin/true"}}]}}
+json.dump(config, open(BUNDLE + "/config.json", "w"))
+life("a")
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+try:
+    life("b")
+except pycontainer.ContainerError as error:
+    assert "{stage} hook #0: exit status unknown" in str(error), error
+else:
+    sys.exit("it succeeded")
+""",
+    )
+
+
 def test_a_process_without_stdio(box: Box):
     program(
         box,

@@ -96,11 +96,18 @@ def test_a_function_that_fails(sandbox: pycontainer.Sandbox):
     def no_json() -> object:
         return object()
 
+    def deep() -> None:
+        import os
+
+        os.write(1, b"[" * 50000)
+        os._exit(0)
+
     for function, words in ((raises, "ValueError: wrong"), (leaves, "no answer")):
         with pytest.raises(pycontainer.SandboxError, match=words):
             sandbox.call(function)
-    with pytest.raises(pycontainer.SandboxError):
-        sandbox.call(no_json)
+    for function in (no_json, deep):
+        with pytest.raises(pycontainer.SandboxError):
+            sandbox.call(function)
     variable = 1
     with pytest.raises(pycontainer.UsageError, match="variables from around"):
         sandbox.call(lambda: variable)
