@@ -12,6 +12,7 @@
 #include "runtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,6 +89,7 @@ static void serve(void)
 
     if (getsockopt(LISTENER, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
         fail("descriptor 3 is no socket to listen on: this is started by `start`");
+    fcntl(LISTENER, F_SETFD, FD_CLOEXEC);
     loop_init();
     events_init(getenv("TTRPC_ADDRESS"), shim_namespace);
     ttrpc_serve(LISTENER);

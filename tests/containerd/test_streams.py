@@ -282,3 +282,27 @@ def test_descriptors_are_closed(shim: Shim):
     assert sorted(os.listdir(f"/proc/{shim.pid}/fd")) == before
     inside = shim.client("State", id=container)["pid"]
     assert alive(inside) and len(os.listdir(f"/proc/{inside}/fd")) == 3
+
+
+def test_programs_get_no_other_descriptors(shim: Shim):
+    """Neither a logger nor the runtime has the shim's sockets."""
+    found = shim.home / "found"
+    found.mkdir()
+    for name, rest in (("runtime", f'exec {COMMAND} "$@"'), ("logger", "exec 5>&-; cat <&3")):
+        # A shell has its script open, too: as 10 or 255.
+        list_them = f"for fd in /proc/$$/fd/?; do readlink $fd; done > {found}/{name}.$1"
+        (shim.home / name).write_text(f"#!/bin/sh\n{list_them}\n{rest}\n")
+        (shim.home / name).chmod(0o755)
+    value = message("options", binary_name=f"{shim.home}/runtime", root=str(shim.state))
+    container = shim.running(
+        stdout=f"binary://{shim.home}/logger?a=b",
+        options=wrap("containerd.runc.v1.Options", value),
+    )
+    shim.exec(container, "/bin/true")
+    shim.wait(container, "e")
+    files = {file.name: file.read_text().split() for file in found.iterdir()}
+    assert len(files) == 2
+    for name, names in files.items():
+        kinds = [text.partition(":")[0] for text in names if text != f"{found}/{name}"]
+        assert set(kinds) <= {"/dev/null", "pipe"}, files
+        assert len(kinds) <= (3 if "runtime" in name else 6), files
