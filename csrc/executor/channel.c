@@ -76,6 +76,19 @@ int channel_expect(uint32_t type)
     return head.type == type ? 0 : -EPROTO;
 }
 
+/* A timeline is not worth a failure: without room for it there is none. */
+static void share_timings(int fd)
+{
+    struct statx st;
+    if (xstatx(fd, "", AT_EMPTY_PATH, &st))
+        return;
+    long at = sys6(__NR_mmap, 0, (long)st.stx_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at < 0 && at > -4096)
+        return;
+    ex.timings = (struct timing *)at;
+    ex.timing_count = st.stx_size / sizeof(struct timing);
+}
+
 /* PLAN carries the plan's memfd, and after it the fds of the slots, in order. */
 int channel_receive_plan(int *plan_fd)
 {
@@ -88,6 +101,10 @@ int channel_receive_plan(int *plan_fd)
         return -EPROTO;
     int count = (int)((control.length - CONTROL_HEAD) / sizeof(int));
     *plan_fd = control.fds[0];
+    if (head.index && count > 1) {
+        SCOPED_FD timings = control.fds[--count];
+        share_timings(timings);
+    }
     ex.slot_count = count - 1;
     memcpy(ex.slots, control.fds + 1, (size_t)ex.slot_count * sizeof(int));
     for (int i = ex.slot_count; i < MAX_SLOTS; i++) /* for what we open ourselves */

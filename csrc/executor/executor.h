@@ -3,7 +3,8 @@
  * The executor is started by the shim with one SEQPACKET socket, the channel, to the runtime:
  *
  *      runtime                                executor
- *         | ---- PLAN + plan memfd, slots ---->  |   maps the plan, runs its operations
+ *         | ---- PLAN + plan memfd, slots ---->  |   maps the plan, runs its operations; with
+ *         |                                      |   index 1, the last fd is for their timings
  *         | <--- SYNC {operation} -------------  |   at each `sync`; waits
  *         |      runs its own operations         |
  *         | ---- GO --------------------------->  |
@@ -63,6 +64,13 @@ struct message_head {
     uint32_t length;
 };
 
+/* What --trace wants to know of an operation: CLOCK_REALTIME in ns, 0 for what has not come. */
+struct timing {
+    uint64_t begun;
+    uint64_t ended;
+    int64_t result;
+};
+
 struct state {
     const unsigned char *plan;
     const struct header *header;
@@ -73,6 +81,8 @@ struct state {
     int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
     int slots[MAX_SLOTS];     /* fds that came with the plan */
     int slot_count;
+    struct timing *timings; /* shared with the runtime, one for each operation; NULL: not traced */
+    uint64_t timing_count;
     int own_files;          /* a tmpfs of the container's own, until `rootfs` */
     int masked_file;        /* the file in it that hides every masked file */
     int has_masked_file;    /* it is mounted somewhere */

@@ -8,6 +8,8 @@
 
 #include <linux/prctl.h>
 #include <linux/signal.h>
+#include <linux/time.h>
+#include <linux/time_types.h>
 
 struct state ex = {.channel = -1,
                    .rootfs = -1,
@@ -144,12 +146,37 @@ const struct record *plan_end(void)
     return (const struct record *)(ex.header + 1) + ex.header->records;
 }
 
+static uint64_t now(void)
+{
+    struct __kernel_timespec time = {0, 0};
+    sys2(__NR_clock_gettime, CLOCK_REALTIME, &time); /* the one that no namespace shifts */
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static int run_timed(const struct record *r)
+{
+    struct timing *timing = &ex.timings[r->index];
+    timing->begun = now();
+    if (r->kind == OP_SECCOMP) /* the filter may refuse to tell the time */
+        ex.timings = NULL;
+    int error = HANDLERS[r->kind] ? HANDLERS[r->kind]() : -EPROTO;
+    if (ex.timings) {
+        timing->result = error;
+        timing->ended = now();
+    }
+    return error;
+}
+
 static int run_plan(void)
 {
     for (const struct record *r = (const struct record *)(ex.header + 1); r < plan_end(); r++) {
         ex.now = r;
         ex.detail[0] = 0; /* of an earlier failure that did not matter */
-        int error = HANDLERS[r->kind] ? HANDLERS[r->kind]() : -EPROTO;
+        int error = -EPROTO;
+        if (ex.timings && r->index < ex.timing_count)
+            error = run_timed(r);
+        else if (HANDLERS[r->kind])
+            error = HANDLERS[r->kind]();
         if (error)
             return error;
     }

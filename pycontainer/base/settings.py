@@ -11,6 +11,7 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 NAME = "pycontainer"
 SYSTEM_ROOT = "/run/" + NAME
@@ -42,6 +43,7 @@ class Settings:
         "no_cgroup",
         "root",
         "systemd_cgroup",
+        "timing",
         "trust_annotations",
     )
 
@@ -63,6 +65,7 @@ class Settings:
         self.log = log or Log()
         self.criu = "criu"
         self.no_cgroup = False
+        self.timing: Any = None  # a Timing (executor/timing.py), for --trace and --debug
 
     @property
     def rootless(self) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pycontainer.cli.trace import Trace
+    from pycontainer.executor.timing import Timing
     from pycontainer.lifecycle.container import Container
 
 # For engines that call us with options of their own.
@@ -40,13 +41,23 @@ _ROOTLESS = {
 class Session(Log):
     """What a failure needs to know to be reported: the log, the command, its prefix and status."""
 
-    __slots__ = ("command", "looked_for", "options", "path", "prefix", "status", "trace")
+    __slots__ = (
+        "command",
+        "looked_for",
+        "options",
+        "path",
+        "prefix",
+        "status",
+        "timing",
+        "trace",
+    )
 
     def __init__(self) -> None:
         self.options = Arguments(GLOBALS)
         self.path = ""  # absolute path of the log file, BACKEND:ID, or "" for stderr
         self.command = ""
         self.looked_for: tuple[str, ...] = ()  # the state directory, and a container's id
+        self.timing: Timing | None = None
         self.trace: Trace | None = None
         self.prefix = ""
         self.status = 1
@@ -71,8 +82,22 @@ class Session(Log):
             self.path = log.place(self.options["log"])
             log.create(self.path)
 
+    def follow(self, settings: Settings) -> None:
+        """From now on, time the operations of plans, for --trace and --debug."""
+        from pycontainer.executor.timing import Timing
+
+        settings.timing = self.timing = Timing()
+        if self.options["trace"]:
+            from pycontainer.cli.trace import Trace
+
+            self.trace = Trace(absolute(self.options["trace"]), self.timing)
+
     def traced(self, status: int) -> int:
-        """The exit status, when what --trace has seen is written; a failure is only a warning."""
+        """The exit status, when what --debug and --trace have seen is written; that a file cannot
+        be written is only a warning."""
+        if self.timing is not None and self.options["debug"]:
+            for line in self.timing.lines():
+                self.debug(line)
         try:
             if self.trace:
                 self.trace.finish()
@@ -137,11 +162,9 @@ def execute(argv: list[str], session: Session) -> int:
         return help.of_command(name)
     check_words(name, arguments.words, command.WORDS)
     session.open()
-    if options["trace"]:
-        from pycontainer.cli.trace import Trace
-
-        session.trace = Trace(absolute(options["trace"]))
     settings = _settings(session, trait(command, "STATE"))
+    if options["trace"] or options["debug"]:
+        session.follow(settings)
     # Not the options: --env may carry a secret.
     session.debug(f"{NAME} {name} {' '.join(arguments.words[:1])}".rstrip())
     session.prefix, session.status = trait(command, "FAILURE")

@@ -1,16 +1,17 @@
-"""--trace FILE: a timeline of one command, for Chrome's chrome://tracing or ui.perfetto.dev.
+"""--trace FILE: a timeline of one command, for ui.perfetto.dev or chrome://tracing; FILE.svg is a
+picture of it.
 
-The interpreter itself says when a function of ours begins and ends, and when one calls into the
-kernel or the shim: nothing of it is in the way of a command that isn't traced. Loading a module is
-the function of its name. While the executor works, the timeline shows who waits for it
-(shim_receive). Being watched takes time itself: compare parts with each other, not with a clock.
+It has the plan's operations, those of the runtime and those of the container, as they were carried
+out (executor/timing.py), and our own functions: the interpreter says when one begins and ends, and
+when it calls into the kernel or the shim. Nothing of it is in the way of a command that isn't
+traced. Being watched takes time itself: compare parts with each other, not with a clock.
 """
 
 from __future__ import annotations
 
 import posix
 import sys
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 
 from pycontainer.base import jsonfast
 
@@ -19,21 +20,33 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-_SHORTEST_NS = 20_000  # what is shorter would only be dust in the picture
+    from pycontainer.executor.timing import Entry, Timing
+
+_SHORTEST_NS = 20_000  # of functions: what is shorter would only be dust in the picture
 _OUTSIDE = ("posix", "fcntl", "select", "_socket", "marshal")
 _OPENING, _CLOSING = ("call", "c_call"), ("return", "c_return", "c_exception")
+# The rows of the timeline, by thread number.
+_FUNCTIONS, _RUNTIME, _CONTAINER = 1, 2, 3
+_ROWS = {
+    _FUNCTIONS: "functions of pycontainer",
+    _RUNTIME: "operations of the runtime",
+    _CONTAINER: "operations of the container",
+}
 
 
 class Trace:
     """From its making to `finish`, which writes the file."""
 
-    __slots__ = ("events", "path", "stack")
+    __slots__ = ("events", "offset", "path", "stack", "timing")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timing: Timing) -> None:
         self.path = path
+        self.timing = timing
         self.stack: list[tuple[str, int]] = []
         self.events: list[dict[str, Any]] = []
-        sys.setprofile(self._note)
+        self.offset = time_ns() - perf_counter_ns()
+        if not path.endswith(".svg"):  # which shows no functions
+            sys.setprofile(self._note)
 
     def _note(self, frame: FrameType, event: str, function: Any) -> None:
         now = perf_counter_ns()
@@ -50,9 +63,8 @@ class Trace:
 
     def _add(self, name: str, begun: int, now: int) -> None:
         if now - begun >= _SHORTEST_NS:
-            pid = posix.getpid()
-            times = {"ts": begun / 1000, "dur": (now - begun) / 1000}  # microseconds
-            self.events.append({"name": name, "ph": "X", **times, "pid": pid, "tid": pid})
+            times = {"begun": begun + self.offset, "ended": now + self.offset}
+            self.events.append(_event(name, "function", _FUNCTIONS, **times))
 
     def finish(self) -> None:
         """Stop, and write what was seen; OSError when that is not possible."""
@@ -60,15 +72,44 @@ class Trace:
         now = perf_counter_ns()
         while self.stack:
             self._add(*self.stack.pop(), now)
-        text = jsonfast.dumps({"traceEvents": self.events, "displayTimeUnit": "ms"})
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
         fd = posix.open(self.path, flags, 0o644)
         try:
-            rest = text.encode()
+            rest = self._text().encode("utf-8", "replace")
             while rest:
                 rest = rest[posix.write(fd, rest) :]
         finally:
             posix.close(fd)
+
+    def _text(self) -> str:
+        if self.path.endswith(".svg"):
+            from pycontainer.cli.timeline import draw
+
+            return draw(self.timing.entries)
+        operations = [_operation(entry) for entry in self.timing.entries]
+        events = [*map(_row, _ROWS), *self.events, *operations]
+        return jsonfast.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
+
+
+def _operation(entry: Entry) -> dict[str, Any]:
+    row = _CONTAINER if entry.side == "container" else _RUNTIME
+    event = _event(entry.words(), "operation", row, begun=entry.begun, ended=entry.ended)
+    arguments = {"operation": f"{entry.number} of {entry.total}", "result": entry.outcome()}
+    if entry.op.field:
+        arguments["field"] = entry.op.field
+    return event | {"args": arguments}
+
+
+def _event(name: str, category: str, row: int, *, begun: int, ended: int) -> dict[str, Any]:
+    times = {"ts": begun / 1000, "dur": (ended - begun) / 1000}  # microseconds
+    return {"name": name, "cat": category, "ph": "X", **times, "pid": posix.getpid(), "tid": row}
+
+
+def _row(number: int) -> dict[str, Any]:
+    arguments = {"name": _ROWS[number]}
+    return {"name": "thread_name", "ph": "M", "pid": posix.getpid(), "tid": number} | {
+        "args": arguments
+    }
 
 
 def _inside(frame: FrameType) -> str:

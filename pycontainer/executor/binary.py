@@ -11,6 +11,16 @@ _kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `kee
 _loaded = b""  # the executor, where `load` was called
 
 
+class Started:
+    """A process that runs a plan: the container's init's `pid` as we see it, its `pidfd`."""
+
+    __slots__ = ("pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+
+
 def keep() -> None:
     """Make the executor's memfd once for all containers of this process: it is sealed."""
     global _kept

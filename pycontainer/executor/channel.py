@@ -58,19 +58,21 @@ class Channel:
                 posix.close(fd)
         self.ours = self.root = -1
 
-    def hand_over(self, packed: bytes, slots: list[int]) -> None:
-        """Send the plan, and the descriptors that its operations call slots."""
+    def hand_over(self, packed: bytes, slots: list[int], timings: int = -1) -> None:
+        """Send the plan, and the descriptors that its operations call slots; the last one may be
+        a file for their `timings` (executor/timing.py)."""
         if len(slots) > MAX_FDS:
             raise HostError(f"the plan needs {len(slots)} descriptors, over {MAX_FDS}")
         memfd = check(lib.shim_memfd(b"pycontainer-plan", packed, len(packed), 0), "keep the plan")
         try:
-            self.send(MSG_PLAN, [memfd, *slots])
+            traced = timings >= 0 and len(slots) < MAX_FDS
+            self.send(MSG_PLAN, [memfd, *slots, *([timings] if traced else [])], index=traced)
         finally:
             posix.close(memfd)
 
-    def send(self, kind: int, fds: list[int] | None = None) -> None:
+    def send(self, kind: int, fds: list[int] | None = None, index: int = 0) -> None:
         """Send a message; what the executor said before it went is raised instead of EPIPE."""
-        data = HEAD.pack(kind, 0, 0, 0, 0)
+        data = HEAD.pack(kind, 0, index, 0, 0)
         result = lib.shim_send(self.ours, data, len(data), fds or ffi.NULL, len(fds or ()))
         if result == -EPIPE:
             self.receive()

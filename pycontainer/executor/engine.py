@@ -15,6 +15,7 @@ import posix
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import HostError, OperationError
 from pycontainer.executor import binary
+from pycontainer.executor.binary import Started as Started
 from pycontainer.executor.channel import (
     MSG_CONSOLE,
     MSG_GO,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.cgroups.resources.writes import ResourcePlan
+    from pycontainer.executor.timing import Timing
     from pycontainer.plan.builder import Plan
 
 CLONE_NEWPID = 0x20000000
@@ -92,19 +94,9 @@ class Context:
         self.rootless = rootless
 
 
-class Started:
-    """What came of it: the init's `pid` as we see it, its `pidfd`."""
-
-    __slots__ = ("pid", "pidfd")
-
-    def __init__(self, pid: int, pidfd: int) -> None:
-        self.pid = pid
-        self.pidfd = pidfd
-
-
-def execute(plan: Plan, context: Context) -> Started:
-    """Carry `plan` out; OperationError, HostError or ConfigError when it fails."""
-    run = _Run(plan, context)
+def execute(plan: Plan, context: Context, timing: Timing | None = None) -> Started:
+    """Carry `plan` out, timed if asked to; OperationError, HostError or ConfigError on failure."""
+    run = _Run(plan, context) if timing is None else timing.run(plan, context)
     try:
         try:
             run.walk()
@@ -124,6 +116,7 @@ def execute(plan: Plan, context: Context) -> Started:
 class _Run:
     """One walk over one plan."""
 
+    handlers: dict[str, Any]  # of the runtime's operations
     __slots__ = (
         "context",
         "channel",
@@ -164,7 +157,7 @@ class _Run:
                 if self.op.kind in _MEETINGS:
                     _MEETINGS[self.op.kind](self)
             else:
-                _HANDLERS[self.op.kind](self, self.op)
+                self.handlers[self.op.kind](self, self.op)
         self._release()
         self._wait_for_exec()
 
@@ -385,7 +378,7 @@ class _Run:
             self.context.console(self.master)
 
 
-_HANDLERS: dict[str, Any] = {
+_Run.handlers = {
     kind: getattr(_Run, f"_{kind}", _Run._rare)
     for kind, row in TABLE.items()
     if row[0] != CONTAINER

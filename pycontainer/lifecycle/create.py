@@ -218,7 +218,7 @@ class Creation:
                 preserve=self.attachment.preserve,
                 rootless=self.settings.rootless,
             )
-            started = engine.execute(self.plan, context)
+            started = engine.execute(self.plan, context, self.settings.timing)
             self._announce(started)
             self.entry.unlock()
         except BaseException as error:

@@ -154,7 +154,7 @@ def _start(
             preserve=attachment.preserve,
         )
         attachment.prepare()  # signals are blocked from here on: nothing is computed any more
-        return engine.execute(plan, context)
+        return engine.execute(plan, context, container.settings.timing)
     finally:
         posix.close(init)
 
