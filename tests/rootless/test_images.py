@@ -47,7 +47,10 @@ def test_shared_layers(person: Person):
         done = person("run", "--image", source, person.id(name)).ok()
         assert [row[:2] for row in lines(done.out)] == [["1000", "50"], ["1000", "0"]]
     store = person.home / ".local/share/pycontainer"
-    assert len(os.listdir(store / "layers")) == 3 and os.listdir(store / "containers") == []
+    # Before Linux 6.8 a mount option has no room for three paths of this length.
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    assert len(os.listdir(store / "layers")) == (3 if release >= (6, 8) else 1)
+    assert os.listdir(store / "containers") == []
 
 
 def test_as_somebody_in_the_image(person: Person):
