@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef MFD_EXEC
@@ -38,6 +39,7 @@ struct spawn {
     int channel;
     int last;  /* the channel's number in the child */
     int given; /* how many of `fds` are to become 0, 1, 2 ...; 0: the parent's own stay */
+    volatile int crowded; /* the child reports: RLIMIT_NOFILE leaves no room for all of them */
     int fds[MAX_FDS];
     char number[12];
 };
@@ -117,6 +119,8 @@ static __attribute__((noreturn, noinline)) void become_executor(struct spawn *s)
     if (good && dup3(channel, s->last, 0) >= 0 && dup3(exe, s->last + 1, O_CLOEXEC) >= 0) {
         if (close_from(s->last + 2))
             syscall(SYS_execveat, s->last + 1, "", argv, env, AT_EMPTY_PATH);
+    } else {
+        s->crowded = 1;
     }
     for (;;)
         _exit(126);
@@ -134,6 +138,7 @@ static int spawn(struct spawn *s, unsigned long flags, int cgroup, int *pidfd)
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)cgroup;
     }
+    s->crowded = 0;
     snprintf(s->number, sizeof(s->number), "%d", s->last);
     /* A signal handler must not run in the child while it shares our memory. */
     sigfillset(&all);
@@ -142,6 +147,11 @@ static int spawn(struct spawn *s, unsigned long flags, int cgroup, int *pidfd)
     if (pid == 0)
         become_executor(s);
     sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid > 0 && s->crowded) {
+        waitpid((pid_t)pid, NULL, 0);
+        close(*pidfd);
+        pid = -EMFILE;
+    }
     if (pid < 0)
         *pidfd = -1; /* the kernel may have written one that it took back */
     return (int)pid;

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TRUST = b"PYCONTAINER_TRUST_ANNOTATIONS"
 MANAGERS = ("cgroupfs", "systemd", "disabled")
 LEVELS = ("error", "warning", "debug")
+_NULL_DEVICE = posix.makedev(1, 3)
 _ROOTLESS = {
     **dict.fromkeys(("", "auto")),
     **dict.fromkeys(("true", "t", "1"), True),
@@ -263,16 +264,34 @@ def _claim(root: str) -> None:
 
 
 def fill_standard_descriptors() -> None:
-    """Open /dev/null where the caller closed 0, 1 or 2, or our first files would land there."""
+    """Open /dev/null where the caller closed 0, 1 or 2, or our first files would land there; where
+    the host has none, a pipe whose other end is closed."""
     for fd in range(3):
         try:
             posix.fstat(fd)
         except OSError:
-            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
+            opened = _open_null()
+            if opened < 0:
+                reading, writing = posix.pipe()  # `reading` gets the number that is free: fd
+                opened = reading if fd == 0 else posix.dup2(writing, fd)
+                posix.close(writing)
+            posix.set_inheritable(opened, True)
             if fd == 1:
                 from pycontainer.cli import output
 
                 output.note_closed()
+
+
+def _open_null() -> int:
+    """The null device, -1 when it is absent, or something else has its name."""
+    try:
+        fd = posix.open("/dev/null", posix.O_RDWR)
+    except OSError:
+        return -1
+    if posix.fstat(fd).st_rdev == _NULL_DEVICE:
+        return fd
+    posix.close(fd)
+    return -1
 
 
 def _leave(status: int) -> NoReturn:

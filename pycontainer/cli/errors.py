@@ -6,6 +6,8 @@ itself. A traceback is never printed; with --debug its locations go to the log.
 
 from __future__ import annotations
 
+from errno import EMFILE
+
 from pycontainer.base.errors import ContainerError, OperationError, StateError, cut, os_reason
 from pycontainer.base.settings import NAME
 from pycontainer.cli import log, runc_errors
@@ -114,3 +116,5 @@ def _add_advice(error: BaseException, session: Session) -> None:
         from pycontainer.diagnose import hints
 
         error.hint = hints.unanswered(error.errno)
+    elif isinstance(error, ContainerError) and getattr(error, "errno", 0) == EMFILE:
+        error.hint = error.hint or "raise the limit of the caller: ulimit -n"

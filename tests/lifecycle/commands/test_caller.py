@@ -99,3 +99,60 @@ def test_numbers_beyond_any_machine(box: Box, field: str, value: dict[str, str])
     owner, name, _ = field.split(".")
     bundle.config[owner][name] = value
     box.run(bundle, timeout=10).fails(f"{field}: is", "must be below")
+
+
+# In a mount namespace of its own: /dev/null is a plain file, or not there.
+WITHOUT_NULL = {
+    "plain": "mount --bind $1/plain /dev/null",
+    "absent": """
+        mkdir $1/dev && mount -t tmpfs dev $1/dev && cd /dev
+        for node in zero full random urandom tty; do
+            touch $1/dev/$node && mount --bind $node $1/dev/$node
+        done
+        mount --move $1/dev /dev && cd /""",
+}
+
+
+@pytest.mark.parametrize("command", [FAST, SCRIPT], ids=["fast", "script"])
+@pytest.mark.parametrize("null", WITHOUT_NULL)
+def test_a_host_without_the_null_device(box: Box, null: str, command: Path):
+    """Also where descriptors are closed, which /dev/null takes the place of."""
+    box.needs_root("mounts")
+    plain = box.directory / "plain"
+    plain.write_text("host's")
+    bundle = box.bundle().script("cat; echo out; echo err >&2; test -c /dev/null && sleep 1000")
+    root, name = box.pycontainer.root, box.id()
+    script = f"""
+        set -e; {WITHOUT_NULL[null]}
+        pyc="{command} --root {root}"; bundle={bundle.write()}
+        $pyc run -d -b $bundle {name} <&- >&- 2>&-
+        $pyc exec {name} sh -c 'cat; exit 7' <&- && exit 1 || test $? = 7
+        $pyc exec {name} true <&- >&- 2>&-
+        $pyc state {name}
+        $pyc delete --force {name} <&- >&-
+    """
+    argv = ["unshare", "-m", "sh", "-c", script, "sh", str(box.directory)]
+    done = subprocess.run(argv, stdin=subprocess.PIPE, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0 and b'"running"' in done.stdout, done
+    assert plain.read_text() == "host's"
+
+
+@pytest.mark.parametrize("command", [FAST, SCRIPT], ids=["fast", "script"])
+@pytest.mark.parametrize("limit", ["-s 32", "-f 1", "-Sn 20"])
+def test_a_small_limit(box: Box, command: Path, limit: str):
+    """It works, or the reason is told; no signal ends the command."""
+    argv = [command, "--root", box.pycontainer.root, "run", "-b", box.bundle(), box.id()]
+    # A quarter of the stack's limit is the kernel's for arguments and environment, execve(2).
+    script = ["env", "-i", "sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *map(str, argv)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        words = {"-f 1": "file too large", "-Sn 20": "too many open files"}[limit]
+        assert done.returncode == 1 and words in done.stderr, done
+
+
+@pytest.mark.parametrize("command", [FAST, SCRIPT], ids=["fast", "script"])
+def test_an_answer_that_the_file_size_limit_forbids(box: Box, command: Path):
+    argv = [command, "--root", box.pycontainer.root, "state", box.running()]
+    script = ["sh", "-c", f'ulimit -f 0; exec "$@" > {box.directory}/state', "sh", *map(str, argv)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "file too large" in done.stderr, done
