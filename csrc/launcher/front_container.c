@@ -101,7 +101,10 @@ int container_alive(void)
         return 0;
     memcpy(put_number(name + 6, container.record->pid), "/stat", 6);
     SCOPED_FD fd = xopenat(AT_FDCWD, name, O_RDONLY, 0);
-    long size = fd < 0 ? 0 : xread(fd, data, sizeof(data) - 1);
+    long size = fd < 0 ? fd : xread(fd, data, sizeof(data) - 1);
+    /* Any other error says nothing about the process. */
+    if (size < 0 && size != -ENOENT && size != -ESRCH)
+        hand_over();
     data[size > 0 ? size : 0] = 0;
     /* The second field is the program's name in parentheses, and may hold any byte. */
     for (const char *c = data; c < data + size; c++)

@@ -17,7 +17,7 @@ from pycontainer.api.models import Operation, Plan, State
 from pycontainer.api.process import Completed, Process
 from pycontainer.api.streams import Ends, StreamArguments
 from pycontainer.base import jsonfast
-from pycontainer.base.errors import ConfigError, DamagedState, NotFound
+from pycontainer.base.errors import ConfigError
 from pycontainer.base.settings import Log, Settings, absolute, default_root
 from pycontainer.executor import binary
 from pycontainer.lifecycle import annotations as crun_annotations
@@ -146,19 +146,12 @@ class Runtime:
     def delete(self, container_id: str, *, force: bool = False) -> None:
         """Delete by id, see Container.delete; `force` also removes one whose state is damaged, and
         does nothing when there is none."""
-        from pycontainer.lifecycle import delete_damaged
-        from pycontainer.state.store import Store
+        from pycontainer.lifecycle import delete
 
-        try:
+        def loaded() -> None:
             self.load(container_id).delete(force=force)
-        except DamagedState:
-            if not force:
-                raise
-            delete_damaged.remove(self.settings, container_id)
-        except NotFound:
-            swept = Store(self.settings.root).discard(container_id)
-            if not (force or swept):
-                raise
+
+        delete.delete(self.settings, container_id, force, loaded)
 
     def explain(
         self, bundle: Bundle = ".", *, config: Config | None = None, container_id: str = "container"

@@ -78,11 +78,15 @@ class Cgroup:
 
     def undo(self) -> None:
         """Remove the directories that `create` made, and only those, deepest first."""
+        from pycontainer.base.steps import attempt_each
         from pycontainer.cgroups import processes as members
 
-        for directory in reversed(self.made):
-            members.remove_directory(directory, deadline_s=1.0, recursive=False)
-        self.made = []
+        def remove(directory: str) -> None:
+            members.remove_directory(directory, 1.0, recursive=False)
+            self.made.remove(directory)
+
+        if failures := attempt_each(remove, self.made[::-1]):
+            raise failures[0]
 
     def hang_up(self) -> None:
         """Keep no connection to a manager: the caller may keep the error, and us with it."""

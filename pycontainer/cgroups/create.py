@@ -41,7 +41,9 @@ def create(
         cgroup.paths, warnings = go_without(cgroup.paths, plan, rootless, lost)
         return warnings
     except BaseException:
-        cgroup.undo()
+        from pycontainer.base.steps import attempt
+
+        attempt([cgroup.undo])  # what stays is tried once more, and is in the state for `delete`
         raise
 
 
@@ -65,6 +67,11 @@ def _make_all(cgroup: Cgroup, plan: ResourcePlan | None, started: bool) -> dict[
             if number not in NO_PRIVILEGE:
                 raise _failed(directory, number) from None
             lost[directory] = number
+            if directory in cgroup.made:  # nobody will know of it
+                from pycontainer.cgroups.processes import remove_directory
+
+                remove_directory(directory, 0, recursive=False)
+                cgroup.made.remove(directory)
     return lost
 
 

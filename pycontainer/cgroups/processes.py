@@ -12,7 +12,8 @@ import posix
 from errno import EBUSY, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP, EPERM, ESRCH
 from time import monotonic, sleep
 
-from pycontainer.base.errors import OperationError, os_reason
+from pycontainer.base.errors import ContainerError, OperationError, os_reason
+from pycontainer.base.steps import attempt, attempt_each
 from pycontainer.cgroups.files import processes, subdirectories
 from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.linux.files import read_text, write_text
@@ -148,7 +149,9 @@ def signal_all(paths: CgroupPaths, signal: int) -> int:
     """Send the signal to every process once; how many were there."""
     pids = members(paths)
     if signal == SIGKILL:
-        _kill_everything(paths, pids)
+        _, failures = _kill_everything(paths, pids)
+        if failures:
+            raise failures[0]
         return len(pids)
     thaw_after = False
     if len(pids) > 1 and not frozen(paths):
@@ -163,25 +166,28 @@ def signal_all(paths: CgroupPaths, signal: int) -> int:
     return len(pids)
 
 
-def _kill_everything(paths: CgroupPaths, pids: list[int]) -> bool:
-    """SIGKILL; True when the kernel did it for the whole v2 directory at once."""
+def _kill_everything(paths: CgroupPaths, pids: list[int]) -> tuple[bool, list[ContainerError]]:
+    """SIGKILL; whether the kernel did it for the whole v2 directory at once, and what failed.
+
+    Nothing here depends on what was refused before: there are several ways to the same end.
+    """
     at_once = False
+    failures: list[ContainerError] = []
     if paths.unified:
         try:
             write_text(paths.unified + "/cgroup.kill", "1")
             at_once = True
         except OSError as error:
             if error.errno not in (*GONE, EOPNOTSUPP):  # before kernel 5.14; a threaded one
-                raise _failed("kill", error) from None
+                failures.append(_failed("kill", error))
     if not at_once and len(pids) > 1 and _try_freeze(paths):
         pids = members(paths)
-    try:
-        # What v1 lists beyond the v2 directory was moved there by someone; it is ours to end too.
-        if not at_once or paths.mode != "v2":
-            _signal(pids, SIGKILL)
-    finally:
-        thaw(paths)  # a process that the v1 freezer holds does not even die
-    return at_once
+    # What v1 lists beyond the v2 directory was moved there by someone; it is ours to end too.
+    if not at_once or paths.mode != "v2":
+        failures += attempt([lambda: _signal(pids, SIGKILL)])
+    # A process that the v1 freezer holds does not even die.
+    failures += attempt([lambda: thaw(paths)])
+    return at_once, failures
 
 
 def _try_freeze(paths: CgroupPaths) -> bool:
@@ -194,45 +200,59 @@ def _try_freeze(paths: CgroupPaths) -> bool:
 
 
 def _signal(pids: list[int], signal: int) -> None:
-    for pid in pids:
-        try:
-            posix.kill(pid, signal)
-        except OSError as error:
-            if error.errno != ESRCH:
-                hint = "it belongs to another user" if error.errno == EPERM else ""
-                raise OperationError(
-                    f"signal process {pid}: {os_reason(error.errno or 0)}",
-                    errno=error.errno,
-                    operation="cgroup_kill",
-                    hint=hint,
-                ) from None
+    """To each; the first refusal is raised once all have been tried."""
+    if failures := attempt_each(lambda pid: _signal_one(pid, signal), pids):
+        raise failures[0]
+
+
+def _signal_one(pid: int, signal: int) -> None:
+    try:
+        posix.kill(pid, signal)
+    except OSError as error:
+        if error.errno != ESRCH:
+            hint = "it belongs to another user" if error.errno == EPERM else ""
+            raise OperationError(
+                f"signal process {pid}: {os_reason(error.errno or 0)}",
+                errno=error.errno,
+                operation="cgroup_kill",
+                hint=hint,
+            ) from None
 
 
 def kill(paths: CgroupPaths, signal: int, deadline_s: float) -> list[int]:
     """Signal all and wait for an empty cgroup; SIGKILL is repeated for processes that appear.
 
-    Returns the pids that are still there at the deadline.
+    Returns the pids that are still there at the deadline; raises what was refused, if anything was.
     """
     end = monotonic() + deadline_s
     delay = FIRST_DELAY_S
+    failures: list[ContainerError] = []
     if signal != SIGKILL:
         signal_all(paths, signal)
-    elif _kill_everything(paths, members(paths)):
-        try:
-            _wait_event(paths.unified, "populated 0", deadline_s)
-        except OSError as error:
-            if error.errno not in GONE:
-                raise _failed("kill", error) from None
+    else:
+        at_once, failures = _kill_everything(paths, members(paths))
+        if at_once:
+            failures += attempt([lambda: _wait_until_empty(paths.unified, deadline_s)])
     while pids := members(paths):
         left = end - monotonic()
         if left <= 0:
+            if failures:
+                raise failures[0]
             return pids
         if not _wait_exits(pids, min(left, 0.5)):
             sleep(delay)  # gone as processes, and about to leave the cgroup
             delay = min(delay * 2, LAST_DELAY_S)
         if signal == SIGKILL:
-            _kill_everything(paths, members(paths))
+            _, failures = _kill_everything(paths, members(paths))
     return []
+
+
+def _wait_until_empty(directory: str, deadline_s: float) -> None:
+    try:
+        _wait_event(directory, "populated 0", deadline_s)
+    except OSError as error:
+        if error.errno not in GONE:
+            raise _failed("kill", error) from None
 
 
 def _wait_exits(pids: list[int], timeout_s: float) -> bool:
@@ -266,21 +286,15 @@ def _wait_exits(pids: list[int], timeout_s: float) -> bool:
 
 
 def delete(paths: CgroupPaths, deadline_s: float) -> None:
-    """Remove every directory; the first failure is raised after all were tried."""
-    failure: OperationError | None = None
-    end = 0.0
-    for directory in paths.all_directories():
-        left = deadline_s
-        if failure is not None:
-            left = max(0.0, end - monotonic())
-        else:
-            end = monotonic() + deadline_s
-        try:
-            remove_directory(directory, left, recursive=True)
-        except OperationError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
+    """Remove every directory, within the deadline for all; the first failure is raised after all
+    were tried."""
+    end = monotonic() + deadline_s
+    failures = attempt_each(
+        lambda directory: remove_directory(directory, max(0.0, end - monotonic()), recursive=True),
+        paths.all_directories(),
+    )
+    if failures:
+        raise failures[0]
 
 
 def remove_directory(directory: str, deadline_s: float, recursive: bool) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pycontainer.base.settings import Settings
+    from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.lifecycle.options import CreateOptions
 
 _LOG = "restore.log"
@@ -48,92 +49,87 @@ def restore(
     criu.require(OLDEST, "restore")
     if options.lsm_profile or options.lsm_mount_context:
         criu.require(_LSM_SINCE, "restore with another LSM label")
-    restoration = _Restoration(settings, container_id, create)
-    attachment = restoration.attachment
-    if attachment.stays and not create.no_subreaper:
-        from pycontainer.lifecycle.foreground import become_subreaper
-
-        become_subreaper()
-    started = restoration.restore(criu, options)
-    try:
-        posix.close(started.pidfd)
-        if not attachment.stays:
-            return 0
-        status = attachment.wait(started.pid, reap_all=not create.no_subreaper)
-    finally:
-        attachment.close()
     from pycontainer.lifecycle.container import Container
 
-    Container(settings, restoration.entry, restoration.facts).delete(force=True)
-    return status
+    return Container.attend(_Restoration(settings, container_id, create, criu, options))
 
 
 class _Restoration(Creation):
     """A creation whose process comes from images."""
 
-    __slots__ = ("extra_fds", "started")
+    __slots__ = ("bound", "criu", "criu_options", "extra_fds")
+    starts = False  # it goes on; it has started long ago
 
-    def __init__(self, settings: Settings, container_id: str, create: CreateOptions) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        container_id: str,
+        create: CreateOptions,
+        criu: Criu,
+        options: CriuOptions,
+    ) -> None:
         super().__init__(settings, container_id, create, gated=False)
+        self.criu = criu
+        self.criu_options = options
         self.extra_fds: list[int] = []
-        self.started: Started | None = None
+        self.bound = True  # the root, from the moment when it may be
 
-    def restore(self, criu: Criu, options: CriuOptions) -> Started:
-        """Make the container, and give up its lock; after a failure nothing of it is left."""
-        from pycontainer.state.store import Store
-
-        self.entry = Store(self.settings.root).reserve(self.id)
-        cgroup = None
+    def carry_out(self) -> Started:
+        """Make the container; after a failure nothing of it is left."""
         try:
-            self.compile()
-            cgroup = self.cgroup = self._cgroup()
-            self._first_facts()
-            if self.proxied:
-                self._prepare_notify()
-            self.attachment.prepare()
-            self._make_cgroup()
-            criu_mounts.make_places(self.config, self.bundle, self.rootfs)
-            self._ask(criu, options)
-            if self.started is None:
-                raise CriuError("criu restore: no process has come back")
-            self.cgroup.settle(self.cgroup_plan.resources)
-            self.attachment.announce(self.started)
-            self.entry.unlock()
-        except BaseException as error:
-            self._take_back(cgroup, self.started)
-            if isinstance(error, CriuError):
-                raise explained(error, f"{options.log_directory}/{_LOG}") from None
-            raise
+            return super().carry_out()
+        except CriuError as error:
+            raise explained(error, f"{self.criu_options.log_directory}/{_LOG}") from None
+
+    def _make(self) -> Started:
+        cgroup = self._make_cgroup()
+        criu_mounts.make_places(self.config, self.bundle, self.rootfs)
+        self._ask(cgroup)
+        if self.started is None:
+            raise CriuError("criu restore: no process has come back")
+        cgroup.settle(self.cgroup_plan.resources)
+        self.bound = False
+        self.facts = self.facts.replace(extra=self._extra())
+        self.entry.write_facts(self.facts)
         return self.started
 
-    def _make_cgroup(self) -> None:
+    def _extra(self) -> dict[str, Any]:
+        extra = super()._extra()
+        return extra | {"bound": self.entry.path(_ROOT)} if self.bound else extra
+
+    def _warn(self) -> None:
+        """The plan has not been carried out: what it warns of has not come up."""
+
+    def _make_cgroup(self) -> Cgroup:
         from pycontainer.executor.cgroup_handlers import Placeholder
 
-        resources = self.cgroup_plan.resources
-        self.cgroup.start(resources, Placeholder)
-        warnings = self.cgroup.create(resources, self.settings.rootless)
-        warnings += self.cgroup.apply(resources.writes)
-        warnings += self.cgroup.apply_devices(resources, self.settings.rootless)
+        resources, cgroup = self.cgroup_plan.resources, self.cgroup
+        assert cgroup is not None
+        cgroup.start(resources, Placeholder)
+        warnings = cgroup.create(resources, self.settings.rootless)
+        warnings += cgroup.apply(resources.writes)
+        warnings += cgroup.apply_devices(resources, self.settings.rootless)
         for warning in warnings:
             self.settings.log.warning(warning)
+        return cgroup
 
-    def _ask(self, criu: Criu, options: CriuOptions) -> None:
+    def _ask(self, cgroup: Cgroup) -> None:
         """The request, with the root where CRIU wants it: a mount point below no other mount."""
-        root = self.entry.path(_ROOT)
+        root, options = self.entry.path(_ROOT), self.criu_options
         posix.mkdir(root, 0o700)
         opened = [open_directory(options.images)]
         if options.work:
             opened.append(open_directory(options.work, create=True))
         check(lib.shim_bind(self.rootfs.encode(), root.encode()), f"bind {self.rootfs} to {root}")
         try:
-            request = self._request(options)
+            request = self._request(options, cgroup)
             request["images_dir_fd"] = opened[0]
             if options.work:
                 request["work_dir_fd"] = opened[1]
             request["root"] = root
             request["inherit_fd"] += self._inherited_stdio(opened[0])
-            service = Service(criu, self.extra_fds)
-            self.cgroup.attach(service.pid)
+            service = Service(self.criu, self.extra_fds)
+            cgroup.attach(service.pid)
             request["cg_root"] = _cgroup_roots(service.pid)
             service.ask({"type": wire.RESTORE, "opts": request}, self._hear)
         finally:
@@ -142,14 +138,12 @@ class _Restoration(Creation):
             for fd in (*opened, *self.extra_fds):
                 posix.close(fd)
 
-    def _request(self, options: CriuOptions) -> dict[str, Any]:
+    def _request(self, options: CriuOptions, cgroup: Cgroup) -> dict[str, Any]:
         request = {
             **common(options, self.config, _LOG),
             "evasive_devices": True,
             "rst_sibling": True,
-            "ext_mnt": criu_mounts.restored(
-                self.config, self.bundle, self.rootfs, self.cgroup.paths
-            ),
+            "ext_mnt": criu_mounts.restored(self.config, self.bundle, self.rootfs, cgroup.paths),
             "inherit_fd": [],
             "join_ns": [],
         }

@@ -146,5 +146,5 @@ def names(node: Node) -> list[str]:
 
 
 def _mount_id(fd: int) -> str:
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
         return next((line for line in file if line.startswith("mnt_id:")), "")

@@ -17,7 +17,7 @@ import posix
 from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, NotRunning, StateError
 from pycontainer.lifecycle.options import CreateOptions as CreateOptions
 from pycontainer.lifecycle.options import ExecOptions as ExecOptions
-from pycontainer.linux.process import alive, reap, signal_process, wait_gone
+from pycontainer.linux.process import alive, reap, signal_process
 from pycontainer.state.store import CONFIG, GATE, Store, status
 
 TYPE_CHECKING = False
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from pycontainer.base.settings import Settings
     from pycontainer.cgroups.cgroup import Cgroup
     from pycontainer.executor.engine import Started
+    from pycontainer.lifecycle.create import Creation
     from pycontainer.lifecycle.sd_notify import Proxy
     from pycontainer.plan.builder import Plan
     from pycontainer.state.state import Facts
     from pycontainer.state.store import Entry
 
 SIGKILL = 9
-PATIENCE_MS = 10_000  # for a killed process to go
 
 
 def plan_of(settings: Settings, options: CreateOptions, container_id: str = "container") -> Plan:
@@ -74,8 +74,7 @@ class Container:
         from pycontainer.lifecycle.create import Creation
 
         creation = Creation(settings, container_id, options, gated=gated)
-        started = creation.carry_out()
-        container = cls(settings, creation.entry, creation.facts)
+        container, started = cls._carried_out(creation)
         if not gated:
             try:
                 container._started(creation.config)
@@ -94,25 +93,33 @@ class Container:
         """
         from pycontainer.lifecycle.create import Creation
 
-        creation = Creation(settings, container_id, options, gated=False)
-        attachment = creation.attachment
+        return cls.attend(Creation(settings, container_id, options, gated=False))
+
+    @classmethod
+    def attend(cls, creation: Creation) -> int:
+        """The same for a creation, of whatever kind."""
+        attachment, options = creation.attachment, creation.options
         if attachment.stays and not options.no_subreaper:
             from pycontainer.lifecycle.foreground import become_subreaper
 
             become_subreaper()
-        started = creation.carry_out()
-        container = cls(settings, creation.entry, creation.facts)
+        container, started = cls._carried_out(creation)
         try:
             posix.close(started.pidfd)
-            container._started(creation.config)
-            if creation.notify is not None:
-                serve = creation.notify
-                (serve.serve_in_background if attachment.stays else serve.serve)(started.pid)
+            if creation.starts:
+                container._started(creation.config)
+                if creation.notify is not None:
+                    serve = creation.notify
+                    (serve.serve_in_background if attachment.stays else serve.serve)(started.pid)
             if not attachment.stays:
                 return 0
             exit_status = attachment.wait(started.pid, reap_all=not options.no_subreaper)
             if exit_status == 128 + SIGKILL:
                 container.tell_oom(0)
+        except BaseException:
+            if attachment.stays and not options.keep:
+                container._give_up()
+            raise
         finally:
             attachment.close()
         if not options.keep:
@@ -122,6 +129,11 @@ class Container:
 
             record(container.entry, exit_status)
         return exit_status
+
+    @classmethod
+    def _carried_out(cls, creation: Creation) -> tuple[Container, Started]:
+        started = creation.carry_out()
+        return cls(creation.settings, creation.entry, creation.facts), started
 
     @classmethod
     def load(cls, settings: Settings, container_id: str) -> Container:
@@ -214,7 +226,7 @@ class Container:
                     connection = open_gate(self.entry.dir_fd, GATE)
                 hear(connection, self._listener(), self.config)
             except ContainerError:
-                self._destroy(force=True)
+                self._give_up()
                 raise
             posix.unlink(GATE, dir_fd=self.entry.dir_fd)
             if b'"poststart"' in config:
@@ -236,8 +248,8 @@ class Container:
         """What hands a seccomp listener on, if the container has one."""
         if not self.facts.extra.get("notifies"):
             return None
-        from pycontainer.lifecycle.create import state_document
         from pycontainer.seccomp.agent import messenger
+        from pycontainer.state.state import state_document
 
         facts = self.facts
         tell = messenger(
@@ -258,7 +270,7 @@ class Container:
             annotations = config.get("annotations")
             run_hooks("poststart", hooks, state, cwd=facts.bundle, annotations=annotations)
         except ContainerError:
-            self._destroy(force=True)
+            self._give_up()
             raise
 
     def kill(self, signal: int, all: bool = False) -> None:
@@ -269,7 +281,7 @@ class Container:
         elif signal == SIGKILL and self._is_scattered():
             reached = self._signal_without_cgroup(signal)
         else:
-            reached = self._signal_init(signal)
+            reached = self.signal_init(signal)
             if signal == SIGKILL and not self._own_pids():  # nobody else ends what init leaves
                 reached = self.cgroup.signal_all(signal) > 0 or reached
         if not reached:
@@ -277,8 +289,14 @@ class Container:
         if signal == SIGKILL and facts.cgroup and self._frozen():
             self.cgroup.thaw()  # on v1 a frozen process does not even die
 
-    def _signal_init(self, signal: int) -> bool:
+    def signal_init(self, signal: int) -> bool:
+        """Send a signal to init; False when it has ended."""
         return signal_process(self.facts.pid, self.facts.start_time, signal)
+
+    def signal_scattered(self, signal: int) -> None:
+        """Send a signal to processes that nobody else will end."""
+        if self._is_scattered():
+            self._signal_without_cgroup(signal)
 
     def _signal_without_cgroup(self, signal: int) -> bool:
         """All processes that init's namespaces tell; False when it runs no more."""
@@ -324,7 +342,9 @@ class Container:
                 hint = "kill it first, or use --force"
                 message = f"cannot delete container {self.id} that is not stopped: {now}"
                 raise StateError(message, "not-stopped", hint=hint)
-            self._destroy(now != "stopped", meanwhile)
+            from pycontainer.lifecycle.delete import destroy
+
+            destroy(self, now != "stopped", meanwhile)
         finally:
             self.entry.close()
 
@@ -336,58 +356,31 @@ class Container:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _destroy(self, force: bool, meanwhile: Callable[[], None] | None = None) -> None:
-        facts = self.facts
-        if force and self._is_scattered():
-            self._signal_without_cgroup(SIGKILL)
-        if force and self._signal_init(SIGKILL):
-            if facts.cgroup and self._frozen():
-                self.cgroup.thaw()
-            if not wait_gone(facts.pid, facts.start_time, PATIENCE_MS, meanwhile):
-                raise self._still_there([facts.pid])
-        if facts.cgroup:
-            if self.cgroup.exists() and (stay := self.cgroup.kill()):
-                raise self._still_there(stay)
-            self.cgroup.delete()
-        if "resctrl" in facts.extra or "mounted" in facts.extra or "layer" in facts.extra:
-            from pycontainer.lifecycle import host_cleanup
+    def _give_up(self) -> None:
+        """Remove it after a failure, which is the one to be reported."""
+        from pycontainer.base.steps import attempt
+        from pycontainer.lifecycle.delete import after_failure, destroy
 
-            host_cleanup.remove(facts.extra, facts.rootfs)
-        self._stopped()
-        self.entry.remove()
+        def end() -> None:
+            self.entry.lock()
+            destroy(self, force=True)
 
-    def _stopped(self) -> None:
-        """poststop hooks, when their config can still be read."""
-        try:
-            if b'"poststop"' not in self.entry.read_config():
-                return
-            config = self.config()
-        except ContainerError as error:
-            self.settings.log.warning(f"no poststop hooks: {error}")
-            return
-        from pycontainer.lifecycle.create import state_document
-        from pycontainer.lifecycle.hooks import run_poststop
-
-        facts = self.facts
-        state = state_document(self.id, "stopped", 0, facts.bundle, facts.annotations)
-        run_poststop(config, state, facts.bundle, self.settings)
-
-    def _still_there(self, pids: list[int]) -> StateError:
-        """Which processes do not die, and why; init may just wait for those of its namespace."""
-        from pycontainer.cgroups.processes import describe
-
-        others = self.cgroup.pids() if self.facts.cgroup else []
-        words = "; ".join(describe(pid) for pid in sorted({*pids, *others})[:4])
-        return StateError(f"{CLIENT_TEXTS['still_running']}: {words}", "still-running")
+        for failure in attempt([end]):
+            self.settings.log.warning(after_failure(failure, self.id))
 
     # -- helpers --------------------------------------------------------------------------------
+
+    def thaw_if_frozen(self) -> None:
+        """Let its processes run, if that is what keeps them from dying."""
+        if self._frozen():
+            self.cgroup.thaw()
 
     def _frozen(self) -> bool:
         return bool(self.facts.cgroup) and self.cgroup.frozen()
 
     def _hook_state(self, now: str) -> bytes:
         from pycontainer.base.jsonfast import dumps
-        from pycontainer.lifecycle.create import state_document
+        from pycontainer.state.state import state_document
 
         facts = self.facts
         document = state_document(self.id, now, facts.pid, facts.bundle, facts.annotations)

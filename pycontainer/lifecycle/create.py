@@ -10,7 +10,7 @@ import posix
 
 from pycontainer import cgroups, spec
 from pycontainer.base import jsonfast
-from pycontainer.base.errors import ConfigError, ContainerError
+from pycontainer.base.errors import ConfigError
 from pycontainer.base.settings import absolute
 from pycontainer.executor import engine
 from pycontainer.lifecycle.stdio import Attachment
@@ -19,7 +19,7 @@ from pycontainer.linux.process import end_child, start_time
 from pycontainer.plan.cgroup import CgroupPlan
 from pycontainer.plan.create import Inputs, compile_create, mounts_on_host
 from pycontainer.seccomp import seccomp_filter
-from pycontainer.state.state import OCI_VERSION, Facts, rfc3339_nano
+from pycontainer.state.state import Facts, rfc3339_nano, state_document
 from pycontainer.state.store import Store
 
 TYPE_CHECKING = False
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 class Creation:
     """One container on its way into being."""
+
+    starts = True  # the program; restore.py goes on with one that has started
 
     __slots__ = (
         "annotated",
@@ -64,6 +66,7 @@ class Creation:
         "raw",
         "rdt",
         "settings",
+        "started",
     )
 
     def __init__(
@@ -81,6 +84,8 @@ class Creation:
         self.gated = gated
         self.dry = dry
         self.hooks_ran = self.notifies = False  # notifies: a seccomp agent
+        self.cgroup: Cgroup | None = None
+        self.started: Started | None = None
         self.keyring = self._keyring()
         self.rdt: resctrl_group.Group | None = None
         self.bundle = absolute(options.bundle)
@@ -196,37 +201,21 @@ class Creation:
     def carry_out(self) -> Started:
         """Make the container, and give up its lock; after a failure nothing of it is left."""
         self.entry = Store(self.settings.root).reserve(self.id)
-        cgroup: Cgroup | None = None
-        started: Started | None = None
         try:
             self.compile()
-            cgroup = self.cgroup = self._cgroup()
+            self.cgroup = self._cgroup()
             self._first_facts()
             if self.proxied:
                 self._prepare_notify()
             self.attachment.prepare()
-            context = engine.Context(
-                self._record,
-                cgroup=cgroup,
-                resources=self.cgroup_plan.resources,
-                hooks=self._run_hooks,
-                console=self.attachment.take_console,
-                listener=self._listener(),
-                resctrl=self.rdt.enter if self.rdt else None,
-                gate_dir=self.entry.dir_fd,
-                fds=self.attachment.fds,
-                preserve=self.attachment.preserve,
-                rootless=self.settings.rootless,
-            )
-            started = engine.execute(self.plan, context, self.settings.timing)
+            self.started = started = self._make()
             self._announce(started)
             self.entry.unlock()
         except BaseException as error:
-            self._note_hooks(getattr(error, "step", -1), started)
-            self._take_back(cgroup, started)
+            self._note_hooks(getattr(error, "step", -1))
+            self._take_back()
             raise
-        for warning in self.plan.warnings:
-            self.settings.log.warning(warning)
+        self._warn()
         return started
 
     def _announce(self, started: Started) -> None:
@@ -242,6 +231,27 @@ class Creation:
             crun_annotations.announce(self.config, started)
 
     # -- steps -------------------------------------------------------------------------------
+
+    def _make(self) -> Started:
+        """Everything that is in the plan."""
+        context = engine.Context(
+            self._record,
+            cgroup=self.cgroup,
+            resources=self.cgroup_plan.resources,
+            hooks=self._run_hooks,
+            console=self.attachment.take_console,
+            listener=self._listener(),
+            resctrl=self.rdt.enter if self.rdt else None,
+            gate_dir=self.entry.dir_fd,
+            fds=self.attachment.fds,
+            preserve=self.attachment.preserve,
+            rootless=self.settings.rootless,
+        )
+        return engine.execute(self.plan, context, self.settings.timing)
+
+    def _warn(self) -> None:
+        for warning in self.plan.warnings:
+            self.settings.log.warning(warning)
 
     def _cgroup(self) -> Cgroup:
         cgroup = self.driver.cgroup(self.cgroup_plan.paths)
@@ -298,6 +308,7 @@ class Creation:
     def _record(self, phase: str, pid: int) -> None:
         started = start_time(pid) or 0
         # What could be had of the cgroup is known only now.
+        assert self.cgroup is not None
         cgroup = self.cgroup.paths.to_dict()
         self.facts = self.facts.replace(phase=phase, pid=pid, start_time=started, cgroup=cgroup)
         self.entry.write_facts(self.facts)
@@ -325,10 +336,10 @@ class Creation:
 
         return messenger(self.config, lambda pid: self._state("created", pid))
 
-    def _note_hooks(self, step: int, started: Started | None) -> None:
+    def _note_hooks(self, step: int) -> None:
         """After a failure at `step` of the plan: has a hook of the container been reached?"""
-        if not self.hooks_ran and (step > 0 or started is not None):
-            reached = self.plan.ops[: step if started is None else None]
+        if not self.hooks_ran and (step > 0 or self.started is not None):
+            reached = self.plan.ops[: step if self.started is None else None]
             self.hooks_ran = any(op.kind == "hook" for op in reached)
 
     def _add_environment(self) -> None:
@@ -338,34 +349,35 @@ class Creation:
             process = {**process, "env": [*(process.get("env") or ()), *added]}
             self.config = {**self.config, "process": process}
 
-    def _take_back(self, cgroup: Cgroup | None, started: Started | None) -> None:
-        """Undo what was done; the first failure is the one to be reported."""
+    def _take_back(self) -> None:
+        """Undo what was done; the first failure is the one to be reported.
+
+        The state goes last, and stays if something else does: `delete --force` finds it then.
+        """
+        from pycontainer.base.steps import attempt
+        from pycontainer.lifecycle.delete import after_failure, remove_from_host
+
+        cgroup, started = self.cgroup, self.started
         self.attachment.close()
+        steps: list[Callable[[], object]] = []
         if started is not None:
             posix.close(started.pidfd)
-            end_child(started.pid)
+            steps.append(lambda: end_child(started.pid))
         if cgroup is not None and cgroup.made:
-            try:
-                cgroup.kill()
-                cgroup.undo()
-            except ContainerError as error:
-                self.settings.log.warning(f"after the failure: {error}")
+            steps += [cgroup.kill, cgroup.undo]
+        failures = attempt(steps)
         for connected in (cgroup, getattr(self, "driver", None)):
             if connected is not None:
                 connected.hang_up()
-        extra = self._extra()
-        if "resctrl" in extra or "mounted" in extra or "layer" in extra:
-            from pycontainer.lifecycle import host_cleanup
+        failures += remove_from_host(self._extra(), self.rootfs)
+        if not failures:
+            if self.hooks_ran:
+                from pycontainer.lifecycle.hooks import run_poststop
 
-            try:
-                host_cleanup.remove(extra, self.rootfs)
-            except ContainerError as error:
-                self.settings.log.warning(f"after the failure: {error}")
-        if self.hooks_ran:
-            from pycontainer.lifecycle.hooks import run_poststop
-
-            run_poststop(self.config, self._state("stopped"), self.bundle, self.settings)
-        self.entry.remove()
+                run_poststop(self.config, self._state("stopped"), self.bundle, self.settings)
+            failures += attempt([self.entry.remove])
+        for failure in failures:
+            self.settings.log.warning(after_failure(failure, self.id))
         self.entry.close()
 
 
@@ -374,16 +386,3 @@ def _for_crun(config: dict[str, Any]) -> bool:
     annotations = config.get("annotations")
     prefixes = ("run.oci.", "org.criu.")
     return type(annotations) is dict and any(n.startswith(prefixes) for n in annotations)
-
-
-def state_document(
-    container_id: str, status: str, pid: int, bundle: str, annotations: dict[str, str]
-) -> dict[str, Any]:
-    """The state of runtime.md#state, as hooks and `state` give it; no pid when there is none."""
-    document: dict[str, Any] = {"ociVersion": OCI_VERSION, "id": container_id, "status": status}
-    if pid:
-        document["pid"] = pid
-    document["bundle"] = bundle
-    if annotations:
-        document["annotations"] = annotations
-    return document

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pycontainer import cgroups
 from pycontainer.base.errors import ContainerError, HostError
+from pycontainer.base.steps import attempt
 from pycontainer.linux.process import signal_process
 from pycontainer.state.store import FACTS, Store
 
@@ -26,11 +27,19 @@ def remove(settings: Settings, container_id: str) -> None:
     with Store(settings.root).open(container_id) as entry:
         entry.lock()
         facts = _salvaged(entry, FACTS)
-        pid, started = facts.get("pid"), facts.get("start_time")
-        if type(pid) is int and type(started) is int and pid > 1:
-            signal_process(pid, started, _SIGKILL)
-        _remove_cgroup(_salvaged(entry, "config.json"), settings, container_id)
+        config = _salvaged(entry, "config.json")
+        steps = (
+            lambda: _end(facts.get("pid"), facts.get("start_time")),
+            lambda: _remove_cgroup(config, settings, container_id),
+        )
+        for failure in attempt(steps):
+            raise failure
         entry.remove()
+
+
+def _end(pid: object, started: object) -> None:
+    if type(pid) is int and type(started) is int and pid > 1:
+        signal_process(pid, started, _SIGKILL)
 
 
 def _salvaged(entry: Entry, name: str) -> dict[str, Any]:
@@ -54,10 +63,11 @@ def _remove_cgroup(config: dict[str, Any], settings: Settings, container_id: str
     except ContainerError as error:
         settings.log.warning(f"the cgroup of {container_id} stays: {error}")
         return
-    if cgroup.exists():
-        if cgroup.frozen():
-            cgroup.thaw()
-        left = cgroup.kill()
-        if left:
-            raise HostError(f"kill container {container_id}: processes {left} do not die")
-        cgroup.delete()
+    if not cgroup.exists():
+        return
+    left: list[int] = []
+    failures = attempt([lambda: left.extend(cgroup.kill()), cgroup.delete])
+    if left:
+        raise HostError(f"kill container {container_id}: processes {left} do not die")
+    for failure in failures:
+        raise failure

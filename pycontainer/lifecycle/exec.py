@@ -185,8 +185,8 @@ def _resctrl(group: dict[str, Any] | None) -> Callable[[int], None] | None:
 
 def _listener(container: Container, config: dict[str, Any]) -> Callable[[int, int], None]:
     """What hands a seccomp listener on: with the new process's pid, and the container's state."""
-    from pycontainer.lifecycle.create import state_document
     from pycontainer.seccomp.agent import messenger
+    from pycontainer.state.state import state_document
 
     facts = container.facts
     state = state_document(
@@ -211,6 +211,10 @@ class ExecCgroup:
     def fd_for_clone(self) -> int:
         """The v2 directory for clone3, or -1."""
         return self._placement.clone_fd()
+
+    def exists(self) -> bool:
+        """Whether it is still there, for an error that says so."""
+        return self._container.cgroup.exists()
 
     def attach(self, pid: int) -> None:
         """Move in a process that could not be born there."""

@@ -1,7 +1,8 @@
 """What few containers leave outside of their namespaces and cgroup, and how it is removed.
 
 `Facts.extra` says what there is: `resctrl`, a resource group; `mounted`, that its mounts are in the
-host's mount namespace; `layer`, its directory in the layer store. Loaded for such containers only.
+host's mount namespace; `bound`, where a restore binds the root meanwhile; `layer`, its directory in
+the layer store. Loaded for such containers only.
 """
 
 from __future__ import annotations
@@ -10,23 +11,17 @@ from errno import EINVAL, ENOENT
 
 from pycontainer._shim import lib
 from pycontainer.base.errors import ContainerError, check
+from pycontainer.base.steps import attempt_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-def remove(extra: dict[str, Any], rootfs: str) -> None:
-    """Remove all of it; the first ContainerError is raised once everything has been tried."""
-    failure: ContainerError | None = None
-    for name, remover in _REMOVERS:
-        if extra.get(name):
-            try:
-                remover(extra[name], rootfs)
-            except ContainerError as error:
-                failure = failure or error
-    if failure is not None:
-        raise failure
+def remove(extra: dict[str, Any], rootfs: str) -> list[ContainerError]:
+    """Remove all of it; returns what failed."""
+    present = [(remover, extra[name]) for name, remover in _REMOVERS if extra.get(name)]
+    return attempt_each(lambda pair: pair[0](pair[1], rootfs), present)
 
 
 def _leave_group(group: dict[str, Any], rootfs: str) -> None:
@@ -37,9 +32,13 @@ def _leave_group(group: dict[str, Any], rootfs: str) -> None:
 
 def _unmount(_: bool, rootfs: str) -> None:
     """The root was bound on itself: with that mount goes everything below it."""
-    result = lib.shim_detach(rootfs.encode())
+    _detach(rootfs, rootfs)
+
+
+def _detach(path: str, rootfs: str) -> None:
+    result = lib.shim_detach(path.encode())
     if result not in (-EINVAL, -ENOENT):  # no mount point: it never came to it
-        check(result, f"unmount {rootfs}")
+        check(result, f"unmount {path}")
 
 
 def _remove_layer(path: str, rootfs: str) -> None:
@@ -49,4 +48,9 @@ def _remove_layer(path: str, rootfs: str) -> None:
     trees.remove(path, namespace_child.ids_of_caller())
 
 
-_REMOVERS = (("resctrl", _leave_group), ("mounted", _unmount), ("layer", _remove_layer))
+_REMOVERS = (
+    ("resctrl", _leave_group),
+    ("mounted", _unmount),
+    ("bound", _detach),
+    ("layer", _remove_layer),
+)

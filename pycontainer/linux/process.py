@@ -14,6 +14,7 @@ from errno import ESRCH
 from time import monotonic, sleep
 
 from pycontainer._shim import lib
+from pycontainer.base.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def _stat_fields(pid: int) -> list[bytes]:
         return []
     try:
         fd = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        data = posix.read(fd, 4096)
-    except OSError:  # ESRCH: it died between open and read
-        return []
-    finally:
-        posix.close(fd)
+        try:
+            data = posix.read(fd, 4096)
+        finally:
+            posix.close(fd)
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # ESRCH: it died between open and read
+    except OSError as error:  # says nothing about the process
+        raise HostError.of("read", f"/proc/{pid}/stat", error) from None
     # The second field is the program's name in parentheses, and may hold any byte, ")" too.
     return data[data.rfind(b")") + 2 :].split(b" ", _START_TIME + 1)
 

@@ -11,6 +11,7 @@ import errno
 import posix
 
 from pycontainer.base.errors import ConfigError, HostError, OperationError, StateError, os_reason
+from pycontainer.base.steps import attempt_each
 from pycontainer.linux.files import read_text
 
 TYPE_CHECKING = False
@@ -124,13 +125,17 @@ def join(facts: dict[str, Any], pid: int) -> None:
 
 def remove(facts: dict[str, Any]) -> None:
     """Remove what was made: counters before the group that they are in. OperationError."""
-    for directory in reversed(facts["made"]):
-        try:
-            posix.rmdir(directory)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise _failed("remove", directory, error, "", "closID") from None
+    if failures := attempt_each(_remove, reversed(facts["made"])):
+        raise failures[0]
+
+
+def _remove(directory: str) -> None:
+    try:
+        posix.rmdir(directory)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _failed("remove", directory, error, "", "closID") from None
 
 
 _FEATURES = {

@@ -135,6 +135,19 @@ def document(facts: Facts, status: str, pid: int) -> dict[str, Any]:
     return members
 
 
+def state_document(
+    container_id: str, status: str, pid: int, bundle: str, annotations: dict[str, str]
+) -> dict[str, Any]:
+    """The state of runtime.md#state, as hooks and `state` give it; no pid when there is none."""
+    document: dict[str, Any] = {"ociVersion": OCI_VERSION, "id": container_id, "status": status}
+    if pid:
+        document["pid"] = pid
+    document["bundle"] = bundle
+    if annotations:
+        document["annotations"] = annotations
+    return document
+
+
 _NAMESPACES = (
     ("NEWCGROUP", "cgroup"),
     ("NEWIPC", "ipc"),

@@ -195,7 +195,10 @@ class Entry:
         """Give up the directory, and the lock with it."""
         fd, self.dir_fd, self.held = self.dir_fd, -1, False
         if fd >= 0:
-            posix.close(fd)
+            try:
+                posix.close(fd)
+            except OSError:
+                pass  # it is closed all the same, and the lock is given up
 
     def path(self, name: str) -> str:
         """The full path of a file in the directory (may be longer than a socket's 108 bytes)."""

@@ -32,7 +32,7 @@ FORBIDDEN = set(
     ctypes threading traceback""".split()
 )
 # The most of ours that a command may load, on cgroup v2, which takes one more: device_bpf.
-MODULES = {"create": 72, "run": 77, "exec": 62, "start": 29, "state": 28, "kill": 28, "delete": 26}
+MODULES = {"create": 72, "run": 79, "exec": 62, "start": 30, "state": 28, "kill": 29, "delete": 28}
 
 LOADED = """
 import posix, sys

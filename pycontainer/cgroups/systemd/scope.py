@@ -14,7 +14,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer.base.errors import ContainerError, HostError
-from pycontainer.base.steps import attempt_each
+from pycontainer.base.steps import attempt, attempt_each
 from pycontainer.cgroups.cgroup import Cgroup
 from pycontainer.cgroups.paths import CgroupPaths
 from pycontainer.linux.files import read_text, write_text
@@ -130,8 +130,8 @@ class UnitCgroup(Cgroup):
         """Stop the unit that `start` started, and remove what is left of it."""
         self._drop()
         if self.made:
-            self.made = []
             self.delete()
+            self.made = []
 
     def hang_up(self) -> None:
         if self._manager is not None:
@@ -198,15 +198,13 @@ class UnitCgroup(Cgroup):
 
     def delete(self, deadline_s: float = 10.0) -> None:
         """Stop the unit, clear a failure, and remove cgroups that systemd does not know."""
-        try:
-            self.manager.stop(self.unit["name"])
-        except HostError:
-            # The user's manager may have ended, and its units with it.
-            if self.exists() and self.pids():
-                raise
-        super().delete(deadline_s)
-        self._remove_slices()
+        failures = attempt([lambda: self.manager.stop(self.unit["name"])])
+        if failures and type(failures[0]) is HostError and not (self.exists() and self.pids()):
+            failures = []  # the user's manager may have ended, and its units with it
+        failures += attempt([lambda: Cgroup.delete(self, deadline_s), self._remove_slices])
         self.hang_up()
+        if failures:
+            raise failures[0]
 
     def _remove_slices(self) -> None:
         """Empty ones where systemd makes none, and so will never remove what we made there."""

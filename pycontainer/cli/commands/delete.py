@@ -33,23 +33,8 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
 
 def _delete(settings: Settings, arguments: Arguments) -> None:
-    from pycontainer.base.errors import DamagedState, NotFound
     from pycontainer.cli import find, named
+    from pycontainer.lifecycle.delete import delete
 
     force = arguments["force"]
-    try:
-        find(settings, arguments).delete(force=force)
-    except DamagedState as error:
-        if not force:
-            raise
-        from pycontainer.lifecycle import delete_damaged
-
-        settings.log.warning(f"{error.message}: removing what can be found")
-        delete_damaged.remove(settings, named(arguments))
-    except NotFound:
-        from pycontainer.state.store import Store
-
-        # A create or delete that was killed may have left a directory without a container.
-        swept = Store(settings.root).discard(named(arguments))
-        if not (force or swept):
-            raise
+    delete(settings, named(arguments), force, lambda: find(settings, arguments).delete(force))
