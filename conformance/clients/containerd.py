@@ -20,7 +20,7 @@ from conformance.clients.engine import (
     terminate,
     unmount_below,
 )
-from tests.support.leftovers import CGROUPS, processes
+from tests.support.leftovers import CGROUPS
 from tests.support.runtimes import SHIM as SHIM_PATH
 from tests.support.runtimes import Done, eventually
 
@@ -65,14 +65,6 @@ class Containerd(Engine):
                 env={**os.environ, "PATH": self.path},
             )
         eventually(lambda: self("version").status == 0, "containerd answers", 60)
-
-    def shim(self, container: str) -> int:
-        """The pid of a container's shim."""
-        for pid in processes(self.token):
-            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            if "containerd-shim" in words[0] and container in words:
-                return pid
-        raise AssertionError(f"{container} has no shim")
 
     def argv(self) -> list[str]:
         return ["ctr", f"--address={self.home}/c.sock", f"--namespace={self.token}"]

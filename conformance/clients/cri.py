@@ -140,15 +140,15 @@ class Pods(Engine):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, "PATH": f"{os.environ['PATH']}:{SHIM_PATH.parent}"},
             )
 
-    def documented(self, heading: str) -> str:
-        """The configuration of docs/engines.md, for the runtime and the machine here."""
+    def documented(self, heading: str, number: int = 1) -> str:
+        """A configuration file of docs/engines.md, for the runtime and the machine here."""
         text = (CHECKOUT / "docs" / "engines.md").read_text()
         section = text.split(f"\n## {heading}\n", 1)[1]
-        block = section.split("```toml\n", 1)[1].split("```", 1)[0]
+        block = section.split("```toml\n")[number].split("```", 1)[0]
         block = block.replace("/usr/local/bin/pycontainer", self.runtime_path)
-        block = block.replace(f"/usr/local/bin/{SHIM_PATH.name}", str(SHIM_PATH))
         return block.replace("SystemdCgroup = true", f"SystemdCgroup = {str(SYSTEMD).lower()}")
 
     def call(self, method: str, /, **members: Any) -> dict[str, Any]:
@@ -249,8 +249,15 @@ class Cri(Pods):
 
     def start(self) -> None:
         home = self.home
-        own_shim = " with pycontainer's shim" if self.runtime == SHIM else ""
-        version, _, rest = self.documented(f"containerd{own_shim}").partition("\n")
+        root = f'Root = "{home}/state"\n'
+        if self.runtime == SHIM:
+            heading, file = "containerd with pycontainer's shim", home / "pycontainer.toml"
+            documented = self.documented(heading)
+            documented = documented.replace("/etc/containerd/pycontainer.toml", str(file))
+            file.write_text(self.documented(heading, 2) + root)
+        else:
+            documented = self.documented("containerd") + root
+        version, _, rest = documented.partition("\n")
         (home / "config.toml").write_text(
             f"{version}\n"
             f'root = "{home}/root"\n'
@@ -263,7 +270,6 @@ class Cri(Pods):
             "restrict_oom_score_adj = true\n"
             f'[plugins."io.containerd.grpc.v1.cri".cni]\nconf_dir = "{home}/cni"\n'
             f"{rest}"
-            f'Root = "{home}/state"\n'
         )
         self.serve("containerd", f"--config={home}/config.toml")
         self.answers_at(home / "c.sock", "containerd")

@@ -26,6 +26,7 @@ from typing import Any
 from tests.support.bundles import busybox_bundle
 from tests.support.leftovers import CGROUPS, leftovers, processes
 from tests.support.runtimes import COMMAND, SLOWNESS, Done, eventually
+from tests.support.runtimes import SHIM as CONTAINERD_SHIM
 
 IMAGE = "localhost/box"
 PATIENCE = 60 * SLOWNESS  # seconds for one command
@@ -289,6 +290,21 @@ def root_archive(directory: Path) -> Path:
     subprocess.run(["tar", "-C", rootfs, "--numeric-owner", "-cf", archive, "."], check=True)
     shutil.rmtree(directory / "image")
     return archive
+
+
+def shim_of(token: str, container: str) -> int:
+    """The pid of a container's shim: one of containerd's of this token."""
+    for pid in processes(token):
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if "containerd-shim" in words[0] and container in words:
+            return pid
+    raise AssertionError(f"{container} has no shim")
+
+
+def shim_is_right(runtime: str, pid: int) -> bool:
+    """Whether a shim is the one that the checks of this runtime are about."""
+    ours = os.readlink(f"/proc/{pid}/exe") == str(CONTAINERD_SHIM)
+    return ours == (runtime == SHIM)
 
 
 def terminate(process: subprocess.Popen[bytes], seconds: float = 20 * SLOWNESS) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conformance.clients.cri import EXITED, NODE, POD, RUNNING, Pods
+from conformance.clients.engine import shim_is_right, shim_of
 from conformance.clients.grpc import Refused
 from tests.support.leftovers import CGROUPS
 from tests.support.runtimes import eventually
@@ -169,3 +170,14 @@ def test_processes_end_with_their_pod(engine: Pods):
     engine.sweep()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not place.exists()
+
+
+@pytest.mark.quick
+def test_pod_has_one_shim(engine: Pods):
+    if engine.name != "cri":
+        pytest.skip("containerd's")
+    pod = engine.pod()
+    box = engine.box(pod)
+    assert shim_is_right(engine.runtime, shim_of(engine.token, pod))
+    with pytest.raises(AssertionError, match="has no shim"):
+        shim_of(engine.token, box)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conformance.clients.containerd import Containerd
-from conformance.clients.engine import terminate
+from conformance.clients.engine import shim_is_right, shim_of, terminate
 from tests.support.bundles import busybox_bundle
 from tests.support.leftovers import CGROUPS
 from tests.support.runtimes import eventually
@@ -327,9 +327,14 @@ def test_container_ends_while_containerd_is_away(engine: Containerd):
 def test_shim_is_killed(engine: Containerd):
     box = engine.running()
     pid, place = engine.pid(box), cgroup(engine, "memory")
-    os.kill(engine.shim(box), signal.SIGKILL)
+    os.kill(shim_of(engine.token, box), signal.SIGKILL)
     eventually(lambda: engine.status(box) == "gone", "its end")
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its process has ended")
     assert engine.states() == []
     assert not place.exists()
     assert box not in Path("/proc/mounts").read_text()
+
+
+@pytest.mark.quick
+def test_shim(engine: Containerd):
+    assert shim_is_right(engine.runtime, shim_of(engine.token, engine.running()))

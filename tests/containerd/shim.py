@@ -251,7 +251,10 @@ class Listener:
             kind = envelope["event"]["type_url"].removeprefix("containerd.events.")
             event = decode(MESSAGES, kind, envelope["event"].get("value", b""))
             self.events.append((envelope["topic"], event))
-            connection.sendall(struct.pack(">IIBB", 0, stream, RESPONSE, 0))
+            try:
+                connection.sendall(struct.pack(">IIBB", 0, stream, RESPONSE, 0))
+            except OSError:
+                return
 
     def topics(self, container: str) -> list[str]:
         """What has been heard of a container, in order."""
