@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.cli.options import Arguments
     from pycontainer.lifecycle.container import CreateOptions
+    from pycontainer.seccomp.report import Watch
 
 OPTIONS = (
     ("bundle", "b", TEXT, "DIR", "the bundle (default: the current directory)"),
@@ -43,6 +44,19 @@ IMAGE_OPTIONS = (
     ("max-size", "", TEXT, "SIZE", "refuse an image that unpacks to more (default 32G)"),
 )
 LAYERS = ("layers", "", TEXT, "DIR", "where shared layers are kept (default: /var/lib/pycontainer)")
+
+
+def seccomp_watch(arguments: Arguments) -> Watch:
+    """What writes the report, the patch, or both."""
+    from pycontainer.seccomp.report import Watch
+
+    report, patch = arguments["seccomp-report"], arguments["seccomp-patch"]
+    if arguments["detach"]:
+        from pycontainer.base.errors import UsageError
+
+        name = "--seccomp-report" if report else "--seccomp-patch"
+        raise UsageError(f"{name} needs a process in the foreground, without --detach")
+    return Watch(report or "-", patch)
 
 
 def create_options(arguments: Arguments) -> CreateOptions:

@@ -43,6 +43,12 @@ GLOBALS: Table = (
     HELP,
 )
 
+# Of `run` and `exec`.
+SECCOMP: Table = (
+    ("seccomp-report", "", TEXT, "FILE", "report what its seccomp refuses (- is stderr)"),
+    ("seccomp-patch", "", TEXT, "FILE", "a JSON Patch of config.json that allows it"),
+)
+
 _DEFAULTS = {FLAG: False, TEXT: "", NUMBER: 0}
 # As Go's strconv.ParseBool.
 _BOOLEANS = {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pycontainer.executor.engine import Started
     from pycontainer.lifecycle.container import Container
     from pycontainer.lifecycle.options import ExecOptions
+    from pycontainer.seccomp.cache import Filter
 
 
 # What a process document that does not say it has from the container, as with runc.
@@ -129,7 +130,7 @@ def _start(
         placement = _placement(container, options)
         later = _enters_later(facts.cgroup, config["process"])
         spaces = _spaces(config, init)
-        filter = seccomp_filter(config, container.settings)
+        filter = _filter(container, config, options)
         inputs = EntryInputs(
             probe(container.settings.rootless),
             spaces,
@@ -149,7 +150,7 @@ def _start(
             cgroup=ExecCgroup(container, placement),  # type: ignore[arg-type]
             console=attachment.take_console,
             resctrl=_resctrl(facts.extra.get("resctrl")),
-            listener=_listener(container, config) if filter and filter.notify else None,
+            listener=_listener(container, config, options) if filter and filter.notify else None,
             fds=attachment.fds,
             preserve=attachment.preserve,
         )
@@ -183,8 +184,17 @@ def _resctrl(group: dict[str, Any] | None) -> Callable[[int], None] | None:
     return lambda pid: resctrl_group.join(group, pid)
 
 
-def _listener(container: Container, config: dict[str, Any]) -> Callable[[int, int], None]:
+def _filter(container: Container, config: dict[str, Any], options: ExecOptions) -> Filter | None:
+    filter = seccomp_filter(config, container.settings)
+    return filter if options.watch is None else options.watch.filter(filter, config)
+
+
+def _listener(
+    container: Container, config: dict[str, Any], options: ExecOptions
+) -> Callable[[int, int], None]:
     """What hands a seccomp listener on: with the new process's pid, and the container's state."""
+    if options.watch is not None:
+        return options.watch.take
     from pycontainer.seccomp.agent import messenger
     from pycontainer.state.state import state_document
 

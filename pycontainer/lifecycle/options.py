@@ -111,6 +111,7 @@ class ExecOptions:
         "streams",
         "tty",
         "user",
+        "watch",
     )
 
     def __init__(self, **options: Any) -> None:
@@ -133,5 +134,6 @@ class ExecOptions:
         self.streams: Streams | None = options.pop("streams", None)
         self.tty: bool = options.pop("tty", False)
         self.user: str = options.pop("user", "")
+        self.watch: Watch | None = None
         if options:
             raise TypeError(f"no such option: {', '.join(options)}")

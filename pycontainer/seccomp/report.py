@@ -1,9 +1,10 @@
-"""What a container's seccomp profile refuses, written down: `run --seccomp-report FILE`.
+"""What a container's seccomp profile refuses, written down: `--seccomp-report FILE` of run, exec.
 
 Enters: the filter of the profile. Wherever that refuses a call, the watched filter asks us instead
 (SECCOMP_RET_USER_NOTIF, Linux 5.0), and we answer what the profile says, after a note of it. So the
 program sees the same answers, somewhat later; but what the profile kills is killed by SIGKILL, not
-SIGSYS. A thread of the waiting `run` does it. Processes of `exec` have the profile's own filter.
+SIGSYS. A thread of the waiting `run` or `exec` does it; for what outlives an `exec`, nobody does,
+and the kernel says ENOSYS.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pycontainer.base.errors import ConfigError, OperationError, os_reason
 from pycontainer.base.jsonfast import dumps
 from pycontainer.seccomp.cache import Filter
 from pycontainer.seccomp.simulate import data_of, is_let_through, verdict
+from pycontainer.seccomp.strings import of_call
 from pycontainer.tables import seccomp_names as words
 
 TYPE_CHECKING = False
@@ -37,6 +39,7 @@ _ACTION, _DATA = 0xFFFF0000, 0xFFFF
 _KILLS = (0x80000000, 0x00000000)  # SECCOMP_RET_KILL_PROCESS and _THREAD
 _TRAP, _ERRNO = 0x00030000, 0x00050000
 _SIGKILL, _SIGSYS = 9, 31
+_EXAMPLES = 4  # strings of one argument that are kept
 _PATIENCE_S = 5.0  # for what has the filter still, when the container has been deleted
 
 # SCMP_CMP_*: does the argument meet the condition?
@@ -52,15 +55,17 @@ _MEETS = {
 
 
 class Watch:
-    """From before the container is made until it is gone; `file` gets JSON, "-" is text on stderr.
+    """From before the process is made until it is gone; `file` gets JSON, "-" is text on stderr.
 
+    `patch` is a file for a JSON Patch (RFC 6902) of config.json, which allows what is refused.
     OperationError when the file cannot be written, ConfigError for a profile with an agent of its
     own: a process has one listener.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, patch: str = "") -> None:
         self.file = file
-        self._fd = -1
+        self._patch = patch
+        self._fd = self._patch_fd = -1
         self._bpf = b""
         self._profile: dict[str, Any] = {}
         self._found: dict[tuple[int, int, int], dict[str, Any]] = {}
@@ -68,14 +73,9 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if self.file != "-":
-            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
-            try:
-                self._fd = posix.open(self.file, flags, 0o644)
-            except OSError as error:
-                reason = os_reason(error.errno or 0)
-                raise OperationError(
-                    f"open {self.file}: {reason} (from --seccomp-report)", errno=error.errno or 0
-                ) from None
+            self._fd = _create(self.file, "--seccomp-report")
+        if self._patch:
+            self._patch_fd = _create(self._patch, "--seccomp-patch")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,10 +84,11 @@ class Watch:
             busy.acquire(True, max(0, deadline - monotonic()))
         document = self.document()
         if self._fd >= 0:
-            posix.write(self._fd, f"{dumps(document)}\n".encode())
-            posix.close(self._fd)
+            _finish(self._fd, dumps(document))
         else:
             posix.write(2, "".join(f"{line}\n" for line in _text(document)).encode())
+        if self._patch_fd >= 0:
+            _finish(self._patch_fd, dumps(self.patch(document), 2))
 
     def filter(self, given: Filter | None, config: dict[str, Any]) -> Filter:
         """The filter to load instead of that of the profile."""
@@ -148,9 +149,14 @@ class Watch:
                 "answer": answer,
                 "arguments": arguments,
                 "programs": [],
+                "strings": {},
             },
         )
         found["times"] += 1
+        for place, text in of_call(pid, _name(arch, number), arguments).items():
+            seen = found["strings"].setdefault(place, [])
+            if text not in seen and len(seen) < _EXAMPLES:
+                seen.append(text)
         name = _command(pid)
         if name not in found["programs"]:
             found["programs"].append(name)
@@ -185,7 +191,32 @@ class Watch:
             "field": _field(self._profile, name, row["arguments"]),
             "programs": row["programs"],
             "arguments": [hex(value) for value in row["arguments"]],
+            "strings": {str(place): texts for place, texts in sorted(row["strings"].items())},
         }
+
+    def patch(self, document: dict[str, Any]) -> list[dict[str, Any]]:
+        """The operations that add the rule of `document` to the profile."""
+        rule = document.get("toAllow")
+        if not rule:
+            return []
+        if self._profile.get("syscalls"):
+            return [{"op": "add", "path": "/linux/seccomp/syscalls/-", "value": rule}]
+        return [{"op": "add", "path": "/linux/seccomp/syscalls", "value": [rule]}]
+
+
+def _create(path: str, option: str) -> int:
+    try:
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
+        return posix.open(path, flags, 0o644)
+    except OSError as error:
+        reason = os_reason(error.errno or 0)
+        message = f"open {path}: {reason} (from {option})"
+        raise OperationError(message, errno=error.errno or 0) from None
+
+
+def _finish(fd: int, text: str) -> None:
+    posix.write(fd, f"{text}\n".encode("utf-8", "replace"))
+    posix.close(fd)
 
 
 def answer_to(profile: dict[str, Any], syscall: str) -> tuple[str, int]:
@@ -261,6 +292,14 @@ def _signal(pid: int, number: int) -> None:
         pass
 
 
+def _shown(row: dict[str, Any]) -> list[str]:
+    """The arguments, strings in quotes: the first of each."""
+    values = list(row["arguments"])
+    for place, texts in row["strings"].items():
+        values[int(place)] = dumps(texts[0])
+    return values
+
+
 def _text(document: dict[str, Any]) -> list[str]:
     """For stderr."""
     refused = document["refused"]
@@ -270,7 +309,7 @@ def _text(document: dict[str, Any]) -> list[str]:
     for row in refused:
         times = "once" if row["times"] == 1 else f"{row['times']} times"
         by = ", ".join(row["programs"])
-        arguments = ", ".join(row["arguments"][:4])
+        arguments = ", ".join(_shown(row)[:4])
         lines.append(
             f"  {row['syscall']}({arguments}, ...) {times}, to {by}: {row['answer']}, "
             f"from {row['field']}"

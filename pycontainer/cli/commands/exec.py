@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.cli.options import FLAG, NO_LIMIT, NUMBER, NUMBERS, TEXT, TEXTS
+from pycontainer.cli.options import FLAG, NO_LIMIT, NUMBER, NUMBERS, SECCOMP, TEXT, TEXTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ OPTIONS = (
     ("console-socket", "", TEXT, "PATH", "unix socket that receives the terminal's master end"),
     ("pidfd-socket", "", TEXT, "PATH", "unix socket that receives a pidfd of the process"),
     ("preserve-fds", "", NUMBER, "N", "pass N more descriptors, from 3 (after $LISTEN_FDS) on"),
+    *SECCOMP,
 )
 _FIELDS = (
     ("process.cwd", "cwd"),
@@ -51,6 +52,7 @@ The process gets the container's own settings (user, environment, capabilities .
 option says otherwise.
 
    pycontainer exec -t mybox sh
+   pycontainer exec --seccomp-report - mybox /bin/app
 """
 
 
@@ -65,7 +67,12 @@ def run(settings: Settings, arguments: Arguments) -> int:
         hint = "name a command after the container, like: exec mybox ls -l"
         raise UsageError("exec args cannot be empty", hint=hint)
     try:
-        return target.exec(options)
+        if not (arguments["seccomp-report"] or arguments["seccomp-patch"]):
+            return target.exec(options)
+        from pycontainer.cli.create_options import seccomp_watch
+
+        with seccomp_watch(arguments) as options.watch:
+            return target.exec(options)
     except ContainerError as error:
         error.source = _option(error.field, arguments)
         raise

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pycontainer.base.errors import UsageError
-from pycontainer.cli.create_options import IMAGE_OPTIONS, LAYERS, create_options
+from pycontainer.cli.create_options import IMAGE_OPTIONS, LAYERS, create_options, seccomp_watch
 from pycontainer.cli.create_options import OPTIONS as _CREATE_OPTIONS
-from pycontainer.cli.options import FLAG, NO_LIMIT, TEXT, check_words
+from pycontainer.cli.options import FLAG, NO_LIMIT, SECCOMP, TEXT, check_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ OPTIONS = (
     ("detach", "d", FLAG, "", "run in the background: do not wait"),
     ("keep", "", FLAG, "", "do not delete the container when it ends"),
     ("no-subreaper", "", FLAG, "", "do not adopt the container's orphaned processes"),
-    ("seccomp-report", "", TEXT, "FILE", "write to FILE (- is stderr) what its seccomp refuses"),
+    *SECCOMP,
     ("image", "", TEXT, "IMAGE", "a container of this image (see bundle), with a layer of its own"),
     ("overlay", "", FLAG, "", "write to a layer of its own, not to the bundle's root"),
     ("keep-layer", "", TEXT, "DIR", "keep that layer in DIR, and go on with what is there"),
@@ -55,14 +54,9 @@ def run(settings: Settings, arguments: Arguments) -> int:
     options.no_subreaper = arguments["no-subreaper"]
     if arguments.values.keys() & _LAYERED:
         _prepare(settings, arguments, options)
-    report = arguments["seccomp-report"]
-    if not report:
+    if not (arguments["seccomp-report"] or arguments["seccomp-patch"]):
         return Container.run(settings, named(arguments), options)
-    if options.detach:
-        raise UsageError("--seccomp-report needs a run in the foreground, without --detach")
-    from pycontainer.seccomp.report import Watch
-
-    with Watch(report) as options.watch:
+    with seccomp_watch(arguments) as options.watch:
         return Container.run(settings, named(arguments), options)
 
 

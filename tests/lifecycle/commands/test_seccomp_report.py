@@ -149,3 +149,67 @@ def test_what_a_hook_of_the_image_is_refused(box: Box) -> None:
     assert box.run(bundle, "--seccomp-report", file).status == 1
     answer = ("mkdir", 3, "ENOSPC", "linux.seccomp.syscalls[1]", ["mkdir"])
     assert calls(json.loads(file.read_text())) == [answer]
+
+
+def test_strings_behind_pointers(box: Box) -> None:
+    script = "mkdir /tmp/one; mkdir /tmp/two; mkdir /tmp/two; chmod 4755 /tmp"
+    _, document = report(box, FORBIDDEN, script)
+    strings = {row["syscall"]: row["strings"] for row in document["refused"]}
+    assert strings == {"mkdir": {"0": ["/tmp/one", "/tmp/two"]}, "chmod": {"0": ["/tmp"]}}
+
+
+def test_strings_are_bounded(box: Box) -> None:
+    script = f"mkdir /{'x' * 3000}; for i in 1 2 3 4 5 6; do mkdir /tmp/$i; done"
+    _, document = report(box, FORBIDDEN, script)
+    (row,) = document["refused"]
+    assert row["times"] == 7
+    assert row["strings"]["0"] == ["/" + "x" * 255 + "...", "/tmp/1", "/tmp/2", "/tmp/3"]
+
+
+def test_a_string_that_would_move_the_cursor(box: Box) -> None:
+    bundle = box.bundle().script("mkdir $(printf '/\\033[2J')")
+    bundle.linux["seccomp"] = FORBIDDEN
+    err = box.run(bundle, "--seccomp-report", "-").err.partition("seccomp has refused")[2]
+    assert "mkdir(" in err and "\x1b" not in err
+
+
+def test_a_patch_of_the_config(box: Box) -> None:
+    """With the patch carried out, nothing is refused any more."""
+    file = box.directory / "patch.json"
+    bundle = box.bundle().script("mkdir /tmp/a; sync; ls /tmp")
+    bundle.linux["seccomp"] = {**A_LIST, "syscalls": [*A_LIST["syscalls"]]}
+    box.run(bundle, "--seccomp-patch", file)
+    (operation,) = json.loads(file.read_text())
+    assert (operation["op"], operation["path"]) == ("add", "/linux/seccomp/syscalls/-")
+    bundle.linux["seccomp"]["syscalls"].append(operation["value"])
+    done = box.run(bundle, "--seccomp-report", "-", "--seccomp-patch", file)
+    assert (done.status, done.out) == (0, "a\n")
+    assert "seccomp has refused nothing" in done.err
+    assert json.loads(file.read_text()) == []
+
+
+def test_exec(box: Box) -> None:
+    """The process of exec alone; the container goes on with its own filter."""
+    bundle, name, file = box.bundle("/bin/sleep", "1000"), box.id(), box.directory / "report"
+    bundle.linux["seccomp"] = FORBIDDEN
+    box.pycontainer("run", "-d", "-b", bundle, name).ok()
+    script = "mkdir /tmp/a; mkdir /tmp/b; exit 7"
+    done = box.pycontainer("exec", "--seccomp-report", file, name, "sh", "-c", script)
+    assert done.status == 7 and done.err.count("No space left on device") == 2
+    document = json.loads(file.read_text())
+    assert calls(document) == [("mkdir", 2, "ENOSPC", "linux.seccomp.syscalls[1]", ["mkdir"])]
+    assert document["refused"][0]["strings"] == {"0": ["/tmp/a", "/tmp/b"]}
+    quiet = box.pycontainer("exec", "--seccomp-report", "-", name, "true").ok()
+    assert quiet.err == "seccomp has refused nothing\n"
+
+
+@pytest.mark.parametrize("option", ["--seccomp-report", "--seccomp-patch"])
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_it_needs_the_foreground(box: Box, command: str, option: str) -> None:
+    file = box.directory / "file"
+    if command == "run":
+        argv = ["run", "-d", option, file, "-b", box.bundle("true"), box.id()]
+    else:
+        argv = ["exec", "-d", option, file, box.running(), "true"]
+    status = 255 if command == "exec" else 1
+    box.pycontainer(*argv).fails(option, "foreground", status=status)
