@@ -32,7 +32,8 @@ int channel_send(uint32_t type, int error, const char *text, size_t length, int 
         .kind = ex.now ? (uint16_t)ex.now->kind : 0,
         .index = ex.now ? (uint16_t)ex.now->index : 0,
         .error = -error,
-        .length = (uint32_t)length,
+        .length = (uint16_t)length,
+        .detail = type == MSG_FAILED ? (uint16_t)ex.why : 0,
     };
     struct iovec parts[2] = {{&head, sizeof(head)}, {(void *)text, length}};
     struct control control = {CONTROL_HEAD + sizeof(int), SOL_SOCKET, SCM_RIGHTS, {fd}};
@@ -56,7 +57,7 @@ static int receive(struct message_head *head, struct control *control)
     message.control_length = sizeof(*control);
     long got = RETRY(sys3(__NR_recvmsg, ex.channel, &message, MSG_CMSG_CLOEXEC));
     if (got == 0)
-        return because(-EPIPE, "the runtime is gone", NULL);
+        return because(-EPIPE, DETAIL_RUNTIME_GONE, NULL);
     if (got < 0)
         return (int)got;
     if (got != sizeof(*head) || (message.flags & MSG_CTRUNC))

@@ -146,7 +146,7 @@ static int copy_entries(int from, int to, int depth)
 {
     char names[NAMES_SIZE] __attribute__((aligned(8)));
     if (depth > DEPTH_MAX)
-        return because(-ELOOP, "directories deeper than 256 levels", NULL);
+        return because(-ELOOP, DETAIL_TOO_DEEP, NULL);
     for (;;) {
         long length = sys3(__NR_getdents64, from, names, sizeof(names));
         if (length <= 0)
@@ -158,7 +158,7 @@ static int copy_entries(int from, int to, int depth)
                 continue;
             int error = copy_entry(from, to, e->name, depth);
             if (error)
-                return because(error, "copy up", e->name);
+                return because(error, DETAIL_COPY_UP, e->name);
         }
     }
 }

@@ -30,7 +30,7 @@ static int same_device(int dir, const char *name, int64_t mode, int64_t device)
     int64_t has = ((int64_t)st.stx_rdev_major << 32) | st.stx_rdev_minor;
     int64_t type = mode & S_IFMT;
     if ((st.stx_mode & S_IFMT) != type || (type != S_IFIFO && has != device))
-        return because(-EEXIST, "another file is there already:", name);
+        return because(-EEXIST, DETAIL_FILE_THERE, name);
     return 0;
 }
 
@@ -47,7 +47,7 @@ int clone_device(const char *path)
 {
     SCOPED_FD tree = clone_tree(AT_FDCWD, path, 0);
     if (tree < 0)
-        return because(tree, "open the host's", path);
+        return because(tree, DETAIL_OPEN_HOST, path);
     int error = set_private(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0);
     return error ? error : keep(&tree);
 }
@@ -141,9 +141,9 @@ static int open_master(void)
 {
     SCOPED_FD dir = path_open("/dev/pts", O_PATH | O_DIRECTORY);
     if (dir < 0)
-        return because(dir, "a terminal needs a devpts at", "/dev/pts");
+        return because(dir, DETAIL_NEEDS_DEVPTS, "/dev/pts");
     int fd = xopenat(dir, "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW, 0);
-    return fd < 0 ? because(fd, "open", "/dev/pts/ptmx") : fd;
+    return fd < 0 ? because(fd, DETAIL_OPEN, "/dev/pts/ptmx") : fd;
 }
 
 int do_console(void)
@@ -193,7 +193,7 @@ int do_reopen_null(void)
         if (look < 0)
             return look;
         if (!is_null(look))
-            return because(-ENODEV, "/dev/null is not the null device", NULL);
+            return because(-ENODEV, DETAIL_NOT_NULL, NULL);
         SCOPED_FD null = reopen(look, O_RDWR);
         if (null < 0)
             return null;

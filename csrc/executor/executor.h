@@ -35,7 +35,7 @@ enum message {
     MSG_LISTENER,
 };
 
-#define DETAIL_MAX 1024
+#define FACTS_MAX 1024
 #define MAX_SLOTS 252 /* SCM_MAX_FD, less the plan itself */
 
 struct record {
@@ -61,7 +61,8 @@ struct message_head {
     uint16_t kind; /* of the operation, and its number in the whole plan */
     uint16_t index;
     int32_t error;
-    uint32_t length;
+    uint16_t length; /* of the facts that follow */
+    uint16_t detail; /* of FAILED: DETAIL_*, or 0 */
 };
 
 /* What --trace wants to know of an operation: CLOCK_REALTIME in ns, 0 for what has not come. */
@@ -91,10 +92,12 @@ struct state {
     int proc;               /* a procfs of our own that nobody else can touch */
     int made_dir;           /* path_make_dir has made the last directory, it was not there */
     int cwd_entered;
-    int groups_kept;     /* the user namespace denies setgroups */
-    char *home;          /* "HOME=..." from passwd, or NULL */
-    const char *program; /* what find_program found, or NULL */
-    char detail[DETAIL_MAX];
+    int groups_kept;       /* the user namespace denies setgroups */
+    char *home;            /* "HOME=..." from passwd, or NULL */
+    const char *program;   /* what find_program found, or NULL */
+    int why;               /* it failed beyond the errno: DETAIL_*, or 0 */
+    char facts[FACTS_MAX]; /* about that, with a NUL between them */
+    size_t fact_length;
 };
 
 extern struct state ex;
@@ -108,8 +111,11 @@ const struct record *plan_end(void);
 const char *text_of(int number);
 int slot_fd(int64_t number);
 void *take_memory(size_t size);
-/* Explain a failure beyond its errno: `words` and, unless NULL, the path or name concerned. */
-int because(int error, const char *words, const char *what);
+/* Explain a failure beyond its errno: DETAIL_* of plan/details.py and, unless NULL, the path or name
+ * that it is about. Returns `error`. */
+int because(int error, enum detail why, const char *what);
+/* One more fact about it; what does not fit is cut off. */
+void add_fact(const char *fact);
 void say_failed(int error);
 int on_signal(int number, void (*handler)(int));
 

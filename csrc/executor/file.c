@@ -33,7 +33,7 @@ int reopen(int look, int flags)
     if (xstatx(look, "", AT_EMPTY_PATH, &before) || xstatx(fd, "", AT_EMPTY_PATH, &after) ||
         before.stx_ino != after.stx_ino || before.stx_dev_major != after.stx_dev_major ||
         before.stx_dev_minor != after.stx_dev_minor)
-        return because(-EXDEV, "/proc/self/fd is not ours", NULL);
+        return because(-EXDEV, DETAIL_FDS_NOT_OURS, NULL);
     return keep(&fd);
 }
 

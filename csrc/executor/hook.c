@@ -42,16 +42,19 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void append(size_t *at, const char *s);
-static void append_number(size_t *at, int value);
-
-static int cannot_execute(int error, const char *path)
+static void add_number(int value)
 {
-    size_t at = 0;
-    append(&at, "#");
-    append_number(&at, (int)INT(HOOK, index));
-    append(&at, ": fork/exec ");
-    append(&at, path);
+    char text[24];
+    put_number(text, value);
+    add_fact(text);
+}
+
+/* DETAIL_HOOK_* with the hook's path and number; other facts follow. */
+static int hook_failed(int error, enum detail why, const char *path)
+{
+    ex.why = 0;
+    because(error, why, path);
+    add_number((int)INT(HOOK, index));
     return error;
 }
 
@@ -125,7 +128,7 @@ static int spawn(struct hook_run *run, const int *stdio)
         return (int)run->pid;
     if (hook.error) {
         sys4(__NR_wait4, run->pid, NULL, 0, NULL);
-        return cannot_execute(hook.error, hook.path);
+        return hook_failed(hook.error, DETAIL_HOOK_NOT_EXECUTED, hook.path);
     }
     return 0;
 }
@@ -202,46 +205,28 @@ static int attend(struct hook_run *run)
     return 0;
 }
 
-static void append(size_t *at, const char *s)
+static int judge(const struct hook_run *run, int status, int timed_out)
 {
-    while (*s && *at < DETAIL_MAX - 1)
-        ex.detail[(*at)++] = *s++;
-    ex.detail[*at] = 0;
-}
-
-static void append_number(size_t *at, int value)
-{
-    char text[24];
-    put_number(text, value);
-    append(at, text);
-}
-
-/* "#0: exit status 1, stdout: ..., stderr: ..." */
-static int judge(struct hook_run *run, int status, int timed_out)
-{
-    size_t at = 0;
-    if (!timed_out && status == 0)
-        return 0;
-    append(&at, "#");
-    append_number(&at, (int)INT(HOOK, index));
-    append(&at, ": ");
+    const char *path = TEXT(HOOK, path);
+    char seconds[24];
     if (timed_out) {
-        append(&at, "hook ran past specified timeout of ");
-        append_number(&at, (int)(INT(HOOK, timeout_ms) / 1000));
-        append(&at, ".");
-        append_number(&at, (int)(INT(HOOK, timeout_ms) % 1000 / 100));
-        append(&at, "s");
+        int64_t limit = INT(HOOK, timeout_ms);
+        char *end = put_number(seconds, (int)(limit / 1000));
+        *end++ = '.';
+        put_number(end, (int)(limit % 1000 / 100));
+        hook_failed(-ECANCELED, DETAIL_HOOK_TIMEOUT, path);
+        add_fact(seconds);
     } else if (status & 0x7f) {
-        append(&at, "signal: ");
-        append_number(&at, status & 0x7f);
+        hook_failed(-ECANCELED, DETAIL_HOOK_SIGNAL, path);
+        add_number(status & 0x7f);
+    } else if (status) {
+        hook_failed(-ECANCELED, DETAIL_HOOK_EXIT, path);
+        add_number(status >> 8 & 0xff);
     } else {
-        append(&at, "exit status ");
-        append_number(&at, status >> 8 & 0xff);
+        return 0;
     }
-    append(&at, ", stdout: ");
-    append(&at, run->out.text);
-    append(&at, ", stderr: ");
-    append(&at, run->err.text);
+    add_fact(run->out.text);
+    add_fact(run->err.text);
     return -ECANCELED;
 }
 

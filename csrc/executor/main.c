@@ -40,24 +40,22 @@ void *take_memory(size_t size)
     return at < 0 && at > -4096 ? NULL : (void *)at;
 }
 
-static void add_detail(size_t *at, const char *s)
+int because(int error, enum detail why, const char *what)
 {
-    while (*s && *at < DETAIL_MAX - 1)
-        ex.detail[(*at)++] = *s++;
-    ex.detail[*at] = 0;
+    if (ex.why) /* the first explanation is the closest to the failure */
+        return error;
+    ex.why = (int)why;
+    ex.fact_length = 0;
+    add_fact(what ? what : "");
+    return error;
 }
 
-int because(int error, const char *words, const char *what)
+void add_fact(const char *fact)
 {
-    size_t at = 0;
-    if (ex.detail[0]) /* the first explanation is the closest to the failure */
-        return error;
-    add_detail(&at, words);
-    if (what) {
-        add_detail(&at, " ");
-        add_detail(&at, what);
-    }
-    return error;
+    if (ex.fact_length && ex.fact_length < FACTS_MAX)
+        ex.facts[ex.fact_length++] = 0;
+    while (*fact && ex.fact_length < FACTS_MAX)
+        ex.facts[ex.fact_length++] = *fact++;
 }
 
 /* Why a program was not found or executed is looked up by the runtime, in the container: it gets
@@ -83,9 +81,8 @@ static void wait_for_end_of_channel(void)
 /* Its system calls are those that lets_reports_through (seccomp.c) asks the filter about. */
 void say_failed(int error)
 {
-    size_t length = text_length(ex.detail);
     SCOPED_FD root = root_to_look_at();
-    int sent = channel_send(MSG_FAILED, error, ex.detail, length, root < 0 ? -1 : root);
+    int sent = channel_send(MSG_FAILED, error, ex.facts, ex.fact_length, root < 0 ? -1 : root);
     if (!sent && root >= 0)
         wait_for_end_of_channel();
 }
@@ -95,7 +92,7 @@ static int check_plan(uint64_t size)
 {
     const struct header *h = ex.header;
     if (size < sizeof(*h) || h->magic != PLAN_MAGIC || h->version != PLAN_VERSION)
-        return because(-EPROTO, "plan and executor are of different builds", NULL);
+        return because(-EPROTO, DETAIL_OTHER_BUILD, NULL);
     if (h->total != size || h->records > size / sizeof(struct record))
         return -EPROTO;
     if (h->arena != sizeof(*h) + h->records * sizeof(struct record) || h->arena > size)
@@ -171,7 +168,7 @@ static int run_plan(void)
 {
     for (const struct record *r = (const struct record *)(ex.header + 1); r < plan_end(); r++) {
         ex.now = r;
-        ex.detail[0] = 0; /* of an earlier failure that did not matter */
+        ex.why = 0, ex.fact_length = 0; /* of an earlier failure that did not matter */
         int error = -EPROTO;
         if (ex.timings && r->index < ex.timing_count)
             error = run_timed(r);

@@ -166,7 +166,7 @@ static int fs_failed(int fs, int error)
         while (length && line[length - 1] == '\n')
             length--;
         line[length] = 0;
-        return because(error, line + 2, NULL);
+        return because(error, DETAIL_KERNEL, line + 2);
     }
     return error;
 }
@@ -237,7 +237,7 @@ static int new_file_system(int target)
     const char *source = TEXT(MOUNT, source);
     SCOPED_FD fs = (int)sys2(__NR_fsopen, TEXT(MOUNT, fstype), FSOPEN_CLOEXEC);
     if (fs < 0)
-        return fs == -ENODEV ? because(fs, "the kernel has no such file system", NULL) : fs;
+        return fs == -ENODEV ? because(fs, DETAIL_NO_FILESYSTEM, NULL) : fs;
     int error = 0;
     if (source[0])
         error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
@@ -289,14 +289,14 @@ static int open_target_dir(const char *target, int plain)
         return path_make_dir(target, 0755);
     SCOPED_FD fd = path_plain_dir(target, 0755);
     if (fd == -ELOOP)
-        return because(-ELOOP, "must be mounted on ordinary directory:", target);
+        return because(-ELOOP, DETAIL_NO_PLAIN_DIRECTORY, target);
     if (fd < 0)
         return fd;
     int error = xstatx(fd, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
     if ((st.stx_mode & S_IFMT) != S_IFDIR)
-        return because(-ENOTDIR, "must be mounted on ordinary directory:", target);
+        return because(-ENOTDIR, DETAIL_NO_PLAIN_DIRECTORY, target);
     return keep(&fd);
 }
 
@@ -355,7 +355,7 @@ static int clone_shown(const char *fstype)
                                                       : "/dev/mqueue";
     int tree = clone_host(path, INT(MOUNT, attr_set));
     if (tree < 0)
-        return because(-EPERM, "no new one is possible, and there is none to bind at", path);
+        return because(-EPERM, DETAIL_NOTHING_TO_BIND, path);
     return tree;
 }
 
@@ -368,7 +368,7 @@ int do_mount(void)
     if (INT(MOUNT, ms_flags)) {
         int error = classic_options(target, options, sizeof(options));
         if (same_text(TEXT(MOUNT, target), "/")) /* nothing would lead to what lies there */
-            error = because(-EINVAL, "options iversion and silent are not for the root", NULL);
+            error = because(-EINVAL, DETAIL_ROOT_OPTIONS, NULL);
         if (error)
             return error;
         return classic_mount(TEXT(MOUNT, source), target, TEXT(MOUNT, fstype), INT(MOUNT, ms_flags),
@@ -420,12 +420,9 @@ static int check_locked(int tree, int64_t set, int64_t clear)
         return error;
     for (size_t i = 0; i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++)
         if (clear & ~ACCESS_TIME & LOCKABLE[i].attr && found.flags & LOCKABLE[i].told)
-            return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
+            return because(-EPERM, DETAIL_LOCKED_FLAG, LOCKABLE[i].name);
     if (clear & MOUNT_ATTR__ATIME && (set & ACCESS_TIME) != access_time(found.flags))
-        return because(-EPERM,
-                       "cannot change locked atime flags: leave out noatime, nodiratime, "
-                       "strictatime or relatime",
-                       NULL);
+        return because(-EPERM, DETAIL_LOCKED_ATIME, NULL);
     return 0;
 }
 
@@ -449,14 +446,12 @@ static int open_like(const char *target, int tree)
     int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
     int fd = directory ? path_make_dir(target, 0755) : path_make_file(target, 0755);
     if (fd == -ENOTDIR && directory)
-        return because(fd, "the source is a directory, the target is a file:", target);
+        return because(fd, DETAIL_TARGET_IS_FILE, target);
     if (fd < 0)
-        return because(fd, "prepare the mount point", target);
+        return because(fd, DETAIL_MOUNT_POINT, target);
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);
     if (!error && directory != ((st.stx_mode & S_IFMT) == S_IFDIR))
-        error = because(-ENOTDIR,
-                        directory ? "the source is a directory, the target is a file:"
-                                  : "the source is a file, the target is a directory:",
+        error = because(-ENOTDIR, directory ? DETAIL_TARGET_IS_FILE : DETAIL_TARGET_IS_DIRECTORY,
                         target);
     if (error) {
         xclose(fd);
@@ -474,7 +469,7 @@ static int check_proc(int tree, const char *source, const char *target)
     int error = xfstatfs(tree, &found);
     if (error || found.type == PROC_SUPER_MAGIC)
         return error;
-    return because(-ECANCELED, "cannot be mounted because it is not of type proc:", source);
+    return because(-ECANCELED, DETAIL_NOT_PROC, source);
 }
 
 /* A source in the container's root, on what has been mounted there. */
@@ -493,13 +488,13 @@ int do_bind(void)
                      : INT(BIND, in_root) ? clone_own(source, recursive)
                                           : clone_tree(AT_FDCWD, source, recursive);
     if (tree < 0)
-        return because(tree, "open the source", source);
+        return because(tree, DETAIL_OPEN_SOURCE, source);
     int error = check_proc(tree, source, where);
     if (error)
         return error;
     error = bind_attributes(tree);
     if (error)
-        return because(error, "set the mount's attributes of", source);
+        return because(error, DETAIL_ATTRIBUTES, source);
     SCOPED_FD target = open_like(where, tree);
     return target < 0 ? target : attach_at(&tree, target, where);
 }
@@ -514,7 +509,7 @@ int do_bind_host(void)
     if (tree == -ENOENT && missing == MISSING_SKIPPED)
         return 0;
     if (tree < 0 && !(tree == -ENOENT && missing == MISSING_HIDDEN))
-        return because(tree, "open the source", source);
+        return because(tree, DETAIL_OPEN_SOURCE, source);
     int error = tree < 0 || slot >= 0 ? 0 : check_proc(tree, source, where);
     if (error)
         return error;
@@ -546,9 +541,7 @@ static int copy_link(int source, const char *target)
         return error;
     length = sys4(__NR_readlinkat, dir, name, there, sizeof(there) - 1);
     there[length > 0 ? length : 0] = 0;
-    return length > 0 && same_text(there, text)
-               ? 0
-               : because(-EEXIST, "there is something else than that symbolic link at", target);
+    return length > 0 && same_text(there, text) ? 0 : because(-EEXIST, DETAIL_NO_SUCH_LINK, target);
 }
 
 /* The target itself, symlink or not; never one of the kernel's own (/proc/self/exe and its like). */
@@ -558,17 +551,17 @@ static int open_unfollowed(const char *target, int directory)
     struct statx st;
     SCOPED_FD fd = path_open_link(target);
     if (fd < 0)
-        return because(fd, "open what dest-nofollow takes as it is,", target);
+        return because(fd, DETAIL_OPEN_NOFOLLOW, target);
     int error = xfstatfs(fd, &on);
     if (error)
         return error;
     if (on.type == PROC_SUPER_MAGIC || on.type == SYSFS_MAGIC || on.type == DEVPTS_SUPER_MAGIC)
-        return because(-EPERM, "it must not lie in a file system of the kernel's:", target);
+        return because(-EPERM, DETAIL_KERNEL_FILESYSTEM, target);
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
     if (directory != ((st.stx_mode & S_IFMT) == S_IFDIR))
-        return because(-ENOTDIR, "only one of source and target is a directory:", target);
+        return because(-ENOTDIR, DETAIL_ONE_IS_DIRECTORY, target);
     return keep(&fd);
 }
 
@@ -584,7 +577,7 @@ static int change(int tree, const char *list, size_t length)
         int error = (int)sys5(__NR_mount_setattr, tree, "", AT_EMPTY_PATH | (unsigned)one.flags,
                               &one.attr, sizeof(one.attr));
         if (error)
-            return error == -EPERM ? because(error, "cannot change locked flags", NULL) : error;
+            return error == -EPERM ? because(error, DETAIL_LOCKED_FLAGS, NULL) : error;
     }
     return 0;
 }
@@ -598,7 +591,7 @@ int do_bind_link(void)
                                : clone_source(source, (int)INT(BIND_LINK, recursive),
                                               (links & (SRC_NOFOLLOW | COPY_SYMLINK)) != 0);
     if (tree < 0)
-        return because(tree, "open the source", source);
+        return because(tree, DETAIL_OPEN_SOURCE, source);
     int error = xstatx(tree, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
@@ -606,7 +599,7 @@ int do_bind_link(void)
         return copy_link(tree, where);
     error = bind_attributes(tree);
     if (error)
-        return because(error, "set the mount's attributes of", source);
+        return because(error, DETAIL_ATTRIBUTES, source);
     SCOPED_FD target = links & DEST_NOFOLLOW
                            ? open_unfollowed(where, (st.stx_mode & S_IFMT) == S_IFDIR)
                            : open_like(where, tree);
@@ -635,7 +628,7 @@ int do_unmount(void)
     int error = (int)sys1(__NR_fchdir, dir);
     if (!error)
         error = (int)sys2(__NR_umount2, name, MNT_DETACH | UMOUNT_NOFOLLOW);
-    return error == -EINVAL ? because(-ECANCELED, "nothing is mounted there", NULL) : error;
+    return error == -EINVAL ? because(-ECANCELED, DETAIL_NOT_A_MOUNT, NULL) : error;
 }
 
 /* The mount that is on top at `path`, as an fd; -EINVAL when `path` is no mount point. */
@@ -646,7 +639,7 @@ int do_mount_attr(void)
         return fd;
     int error = set_attr(fd, (int)INT(MOUNT_ATTR, recursive), INT(MOUNT_ATTR, attr_set),
                          INT(MOUNT_ATTR, attr_clear));
-    return error == -EPERM ? because(error, "cannot change locked flags", NULL) : error;
+    return error == -EPERM ? because(error, DETAIL_LOCKED_FLAGS, NULL) : error;
 }
 
 int do_mount_propagation(void)
@@ -671,7 +664,7 @@ int do_remount(void)
         return error;
     for (size_t i = 0; i < sizeof(LOCKABLE) / sizeof(*LOCKABLE); i++) {
         if (found.flags & LOCKABLE[i].told & INT(REMOUNT, ms_clear))
-            return because(-EPERM, "cannot clear locked flags:", LOCKABLE[i].name);
+            return because(-EPERM, DETAIL_LOCKED_FLAG, LOCKABLE[i].name);
         flags |= found.flags & LOCKABLE[i].told; /* statfs(2) and mount(2) have the same numbers */
     }
     return classic_mount(NULL, fd, NULL, flags, data);

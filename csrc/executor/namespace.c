@@ -145,7 +145,7 @@ int do_keyring(void)
     if (ring < 0)
         return (int)ring;
     if (INT(KEYRING, fresh) && !is_fresh(ring))
-        return because(-EEXIST, "somebody has made it before", NULL);
+        return because(-EEXIST, DETAIL_KEYRING_EXISTS, NULL);
     /* possessor: everything; user: view, read, search, link: what a shell inside expects */
     sys3(__NR_keyctl, KEYCTL_SETPERM, ring, 0x3f1b0000);
     return 0;

@@ -80,10 +80,10 @@ static int read_mounts(struct mount **mounts, size_t *count)
     SCOPED_FD fd = xopenat(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY, 0);
     char *text = take_memory(ROOM);
     if (fd < 0 || !text)
-        return fd < 0 ? because(fd, "open", "/proc/self/mountinfo") : -ENOMEM;
+        return fd < 0 ? because(fd, DETAIL_OPEN, "/proc/self/mountinfo") : -ENOMEM;
     for (long got = 1; got > 0; used += (size_t)got) {
         if (used == ROOM - 1)
-            return because(-E2BIG, "too many mounts on this host", NULL);
+            return because(-E2BIG, DETAIL_TOO_MANY_MOUNTS, NULL);
         got = xread(fd, text + used, ROOM - 1 - used);
         if (got < 0)
             return (int)got;
@@ -96,7 +96,7 @@ static int read_mounts(struct mount **mounts, size_t *count)
     for (char *at = text; *count < lines; (*count)++) {
         char *end = (char *)find_char(at, '\n');
         if (!end)
-            return because(-EINVAL, "cannot read", "/proc/self/mountinfo");
+            return because(-EINVAL, DETAIL_NO_MOUNTINFO, "/proc/self/mountinfo");
         *end = 0;
         parse(at, *mounts + *count);
         at = end + 1;

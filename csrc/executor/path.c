@@ -89,7 +89,7 @@ static int expand_link(int dir, const char *name, char *path, size_t at, const c
 static int step_into(int dir, const char *name, int mode)
 {
     if (same_text(name, ".."))
-        return because(-EINVAL, "the path climbs out of a directory that does not exist:", name);
+        return because(-EINVAL, DETAIL_CLIMBS, name);
     int error = (int)sys3(__NR_mkdirat, dir, name, mode);
     if (error && error != -EEXIST)
         return error;
@@ -148,8 +148,7 @@ static int make_dir(const char *path, size_t length, int mode)
  * believes it (CVE-2019-16884). What config.json names itself has been looked at before. */
 static int check_place(int fd, const char *path)
 {
-    return is_proc(fd) ? because(-ECANCELED, "cannot be mounted because it is inside /proc:", path)
-                       : 0;
+    return is_proc(fd) ? because(-ECANCELED, DETAIL_INSIDE_PROC, path) : 0;
 }
 
 static int is_root(int fd)
@@ -168,7 +167,7 @@ static int open_place(const char *path, int flags)
     fd = path_open(path, flags);
     int error = fd < 0 ? fd : check_place(fd, path);
     if (!error && is_root(fd))
-        error = because(-ECANCELED, "is a symlink to the root itself:", path);
+        error = because(-ECANCELED, DETAIL_LINK_TO_ROOT, path);
     return error ? error : keep(&fd);
 }
 
@@ -205,7 +204,7 @@ int path_parent(const char *path, const char **name)
         start--;
     *name = path + start;
     if (start == end || path[end] || same_text(*name, "..") || same_text(*name, "."))
-        return because(-EINVAL, "no file name in", path);
+        return because(-EINVAL, DETAIL_NO_FILE_NAME, path);
     return make_dir(path, start, 0755);
 }
 
@@ -266,13 +265,13 @@ int proc_handle(void)
         return fd;
     int error = xfstatfs(fd, &on);
     if (error || on.type != PROC_SUPER_MAGIC)
-        return error ? error : because(-EXDEV, "/proc is no procfs", NULL);
+        return error ? error : because(-EXDEV, DETAIL_NO_PROCFS, NULL);
     /* Another pid namespace's would call somebody else by our number. */
     long length = sys4(__NR_readlinkat, fd, "self", self, sizeof(self) - 1);
     self[length > 0 ? length : 0] = 0;
     put_number(number, sys0(__NR_getpid));
     if (!same_text(self, number))
-        return because(-EXDEV, "/proc is that of another pid namespace", NULL);
+        return because(-EXDEV, DETAIL_OTHER_PROCFS, NULL);
     return ex.proc = keep(&fd);
 }
 
@@ -294,7 +293,7 @@ int write_file_at(int dir, const char *path, const char *value, size_t length)
     if (dir < 0)
         return dir;
     if (has_dots(path))
-        return because(-EINVAL, "a file name must not climb:", path);
+        return because(-EINVAL, DETAIL_NAME_CLIMBS, path);
     SCOPED_FD fd = xopenat2(dir, path, O_WRONLY, resolve);
     if (fd < 0)
         return fd;

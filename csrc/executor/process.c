@@ -82,7 +82,7 @@ int do_user(void)
         error = (int)sys2(__NR_setgroups, TEXT_LENGTH(USER, groups) / sizeof(uint32_t),
                           TEXT(USER, groups));
     if (error)
-        return because(error, "set the additional groups", NULL);
+        return because(error, DETAIL_GROUPS, NULL);
     /* The capabilities that follow are set by `capabilities`, which needs them permitted. */
     error = (int)sys5(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
     if (!error)
@@ -148,8 +148,7 @@ int do_chdir(void)
     if (length < 0 && length != -ENOENT)
         return (int)length;
     if (length < 0 || where[0] != '/')
-        return because(
-            -EXDEV, "current working directory is outside of container mount namespace root", NULL);
+        return because(-EXDEV, DETAIL_CWD_OUTSIDE, NULL);
     return 0;
 }
 
@@ -411,7 +410,7 @@ int do_seccomp_prepare(void)
     if (!error)
         return prepare_filter();
     ex.now = plan_end() - 1;
-    return because(error, "exec", ex.program);
+    return because(error, DETAIL_EXEC, ex.program);
 }
 
 int do_exec(void)
@@ -419,5 +418,5 @@ int do_exec(void)
     int error = program_args ? 0 : prepare_program();
     if (!error)
         error = (int)sys3(__NR_execve, ex.program, program_args, program_env);
-    return because(error ? error : -EPERM, "exec", ex.program); /* a filter may answer 0 */
+    return because(error ? error : -EPERM, DETAIL_EXEC, ex.program); /* a filter may answer 0 */
 }

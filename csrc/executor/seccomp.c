@@ -92,8 +92,7 @@ static int start_helper(void)
     helper.fd = NOTHING;
     long thread = run_in_clone(flags, NULL, &stack, help, NULL);
     helper.runs = thread > 0;
-    return thread < 0 ? because((int)thread, "make a thread that the filter does not concern", NULL)
-                      : 0;
+    return thread < 0 ? because((int)thread, DETAIL_FILTER_THREAD, NULL) : 0;
 }
 
 /* In the memory of whoever shares it, after the process that had the thread. */

@@ -1,12 +1,13 @@
 """Why the host did not let an operation be done, and the command that fixes it.
 
-Loaded after a failure. Enters: the plan, the operation, its errno and details. Leaves: a sentence
-for the error, or "" when the host is not to blame. Each cause is looked up on the host, never
-guessed from the errno alone: a wrong advice costs more than none.
+Loaded after a failure. Enters: the plan, the operation, its errno and the detail's code. Leaves: a
+sentence for the error, or "" when the host is not to blame. Each cause is looked up on the host,
+never guessed from the errno alone: a wrong advice costs more than none.
 """
 
 from __future__ import annotations
 
+import sys
 from errno import (
     EACCES,
     ECANCELED,
@@ -24,131 +25,58 @@ from errno import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pycontainer.plan.ops import Op
 
-    Ops = Sequence[Op]
-    Finder = Callable[[Ops, Op, int, str], str]
 
-
-def cause(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    """One sentence with the command that fixes it, or ""."""
-    for kinds, numbers, find in _FINDERS:
+def cause(ops: Sequence[Op], op: Op, errno: int, code: str) -> str:
+    """One sentence with the command that fixes it, or ""; `code` is the detail's."""
+    known = {"ops": ops, "op": op, "errno": errno, "code": code}
+    for kinds, numbers, name, wanted in _FINDERS:
         if op.kind in kinds and errno in numbers:
+            module, _, function = f"{__name__}.{name}".rpartition(".")
+            __import__(module)
             try:
-                found = find(ops, op, errno, detail)
+                found = getattr(sys.modules[module], function)(*[known[key] for key in wanted])
             except OSError:
                 continue  # what cannot be looked at explains nothing
             if found:
-                return found
+                return str(found)
     return ""
 
 
-def _user_namespace(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import namespaces as diagnose_namespaces
-
-    return diagnose_namespaces.refused(op, errno)
-
-
-def _restricted(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    """AppArmor lets the namespace be made, and then forbids all that it is for."""
-    from pycontainer.diagnose import namespaces as diagnose_namespaces
-
-    if not any(other.kind == "unshare" and other.ints[0] & NEWUSER for other in ops):
-        return ""
-    return str(diagnose_namespaces.apparmor() or "")
-
-
-def _id_map(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import id_maps as diagnose_id_maps
-
-    return diagnose_id_maps.refused(op, errno)
-
-
-def _covered(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import mounts as diagnose_mounts
-
-    return diagnose_mounts.refused(op["fstype"].decode())
-
-
-def _locked(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import mounts as diagnose_mounts
-
-    if "locked" in detail or "attributes" in detail:  # which says it all
-        return ""
-    return diagnose_mounts.locked(op["path" if op.kind.startswith("open") else "source"].decode())
-
-
-def _way(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import paths as diagnose_paths
-
-    return diagnose_paths.closed(ops, op)
-
-
-def _root(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import paths as diagnose_paths
-
-    return diagnose_paths.root(op)
-
-
-def _source(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import paths as diagnose_paths
-
-    return diagnose_paths.source(op)
-
-
-def _target(ops: Ops, op: Op, errno: int, detail: str) -> str:
-    from pycontainer.diagnose import paths as diagnose_paths
-
-    return diagnose_paths.target(ops, op)
-
-
-def _value(name: str) -> Finder:
-    """A function of values.py."""
-
-    def find(ops: Ops, op: Op, errno: int, detail: str) -> str:
-        from pycontainer.diagnose import values
-
-        found: str = getattr(values, name)(op, errno)
-        return found
-
-    return find
-
-
-NEWUSER = 0x10000000
+_OP = ("op", "errno")
 _PLACES = ("mount", "bind", "bind_host", "bind_link", "mkdir", "mknod", "symlink")
 _NO = (EPERM, EACCES)
 _OPENERS = ("open_source", "open_tree", "open_inside", "open_locked")
-_FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], Finder], ...] = (
-    (("clone", "unshare", "respawn"), (EPERM, ENOSPC, EUSERS, EINVAL), _user_namespace),
-    (("id_map",), (EPERM, EINVAL, ECANCELED), _id_map),
-    (("id_map", "setgroups_deny", "become_root", "propagation", "rootfs"), _NO, _restricted),
+_RESTRICTED = (
+    *("id_map", "setgroups_deny", "become_root", "propagation", "rootfs"),
+    *("mount", "open_source", "bind", "bind_host", "mknod", "loopback_up", "hostname"),
+)
+_WAYS = (*_OPENERS, "rootfs", "mount", "bind", "bind_host", "mkdir", "mknod", "symlink")
+# Operations, errnos, a function of this package that looks, and what it is told.
+_FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], str, tuple[str, ...]], ...] = (
+    (("clone", "unshare", "respawn"), (EPERM, ENOSPC, EUSERS, EINVAL), "namespaces.refused", _OP),
+    (("id_map",), (EPERM, EINVAL, ECANCELED), "id_maps.refused", _OP),
+    (_RESTRICTED, _NO, "namespaces.restricted", ("ops",)),
+    (("mount",), (EPERM,), "mounts.refused", ("op",)),
+    ((*_OPENERS, "bind", "bind_host"), (EINVAL, EPERM), "mounts.locked", ("op", "code")),
+    (_WAYS, (EACCES, EOVERFLOW), "paths.closed", ("ops", "op")),
+    (("rootfs",), (ENOENT, ENOTDIR, EINVAL, ELOOP), "paths.root", ("op",)),
     (
-        ("mount", "open_source", "bind", "bind_host", "mknod", "loopback_up", "hostname"),
-        _NO,
-        _restricted,
+        ("open_source", "open_tree", "bind", "bind_host"),
+        (ENOENT, ENOTDIR, ELOOP),
+        "paths.source",
+        ("op",),
     ),
-    (("mount",), (EPERM,), _covered),
-    ((*_OPENERS, "bind", "bind_host"), (EINVAL, EPERM), _locked),
-    (
-        (
-            *_OPENERS,
-            *("rootfs", "mount", "bind", "bind_host"),
-            *("mkdir", "mknod", "symlink"),
-        ),
-        (EACCES, EOVERFLOW),
-        _way,
-    ),
-    (("rootfs",), (ENOENT, ENOTDIR, EINVAL, ELOOP), _root),
-    (("open_source", "open_tree", "bind", "bind_host"), (ENOENT, ENOTDIR, ELOOP), _source),
-    (_PLACES, (ENOTDIR, ELOOP), _target),
-    (("sysctl",), (ENOENT,), _value("sysctl")),
-    (("mount",), (ENODEV,), _value("filesystem")),
-    (("mount",), (EINVAL,), _value("option")),
-    (("mount",), (ENOENT,), _value("layers")),
-    (("memory_policy",), (EINVAL,), _value("nodes")),
-    (("net_device",), (ENODEV,), _value("device")),
-    (("open_namespace",), (ENOENT,), _value("namespace")),
-    (("keyring",), (EDQUOT,), _value("keys")),
+    (_PLACES, (ENOTDIR, ELOOP), "paths.target", ("ops", "op")),
+    (("sysctl",), (ENOENT,), "values.sysctl", _OP),
+    (("mount",), (ENODEV,), "values.filesystem", _OP),
+    (("mount",), (EINVAL,), "values.option", _OP),
+    (("mount",), (ENOENT,), "values.layers", _OP),
+    (("memory_policy",), (EINVAL,), "values.nodes", _OP),
+    (("net_device",), (ENODEV,), "values.device", _OP),
+    (("open_namespace",), (ENOENT,), "values.namespace", _OP),
+    (("keyring",), (EDQUOT,), "values.keys", _OP),
 )

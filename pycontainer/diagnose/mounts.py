@@ -5,6 +5,10 @@ from __future__ import annotations
 from pycontainer.base.obstacle import Obstacle
 from pycontainer.diagnose.namespaces import read
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.plan.ops import Op
+
 # Types that the kernel mounts in a user namespace (FS_USERNS_MOUNT), as of Linux 6.12.
 ALLOWED = (
     "bpf", "binfmt_misc", "cgroup", "cgroup2", "devpts", "fuse", "mqueue", "overlay", "proc",
@@ -17,10 +21,11 @@ _UNCOVERED = (
 )
 
 
-def refused(fstype: str) -> str:
+def refused(op: Op) -> str:
     """Why a new file system of this type was refused with EPERM, or ""."""
     from pycontainer.base.settings import in_user_namespace
 
+    fstype = op["fstype"].decode()
     place = {"proc": "/proc", "sysfs": "/sys"}.get(fstype, "")
     if place:
         return str(covered(place) or "")
@@ -60,8 +65,11 @@ def _harmless(fields: list[str]) -> bool:
     ) or fields[4] == "/sys/fs/cgroup"  # fmt: skip
 
 
-def locked(source: str) -> str:
+def locked(op: Op, code: str) -> str:
     """A bind without what is mounted below its source would uncover what root has covered."""
+    if code in ("locked-flag", "locked-flags", "locked-atime", "attributes"):  # which say it all
+        return ""
+    source = op["path" if op.kind.startswith("open") else "source"].decode()
     below = [
         line.split(" ")[4]
         for line in read("/proc/self/mountinfo").splitlines()

@@ -14,6 +14,8 @@ from pycontainer.tables.namespaces import NAMES_OF_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pycontainer.plan.ops import Op
 
 NEWUSER = 0x10000000
@@ -101,6 +103,12 @@ def switched_off() -> Obstacle | None:
     if read("/proc/sys/user/max_user_namespaces") == "0":
         return limit()
     return None
+
+
+def restricted(ops: Sequence[Op]) -> Obstacle | None:
+    """AppArmor lets the namespace be made, and then forbids all that it is for."""
+    made = any(op.kind == "unshare" and op["flags"] & NEWUSER for op in ops)
+    return apparmor() if made else None
 
 
 def apparmor() -> Obstacle | None:

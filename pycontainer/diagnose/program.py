@@ -34,9 +34,10 @@ _MAX_STRING = 131072  # bytes of one argument or variable (MAX_ARG_STRLEN)
 _NESTED = 5  # scripts that the kernel follows as interpreters of each other
 
 
-def explain(config: dict[str, Any], root: int, kind: str, number: int, detail: str) -> str:
-    """The sentence for an operation of this kind that failed with errno `number`."""
-    case = Case(config, root, number, detail)
+def explain(config: dict[str, Any], root: int, kind: str, number: int, program: str) -> str:
+    """The sentence for an operation of this kind that failed with errno `number`; `program` is what
+    was executed, or else the config's."""
+    case = Case(config, root, number, program)
     try:
         if kind in ("chdir", "enter_cwd"):
             return _no_directory(case)

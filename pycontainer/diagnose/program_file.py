@@ -45,7 +45,7 @@ class Case:
         config: dict[str, Any],
         root: int,
         number: int,
-        detail: str,
+        program: str,
         mounts: dict[str, str] | None = None,
     ) -> None:
         process = config.get("process") or {}
@@ -55,8 +55,7 @@ class Case:
         self.mounts = mounts
         self.errno = number
         self.cwd = process.get("cwd") or "/"
-        # "exec /usr/bin/program", or of a hook "#0: fork/exec /usr/bin/hook", says the executor
-        self.name = detail.partition("exec ")[2] or (process.get("args") or [""])[0]
+        self.name = program or (process.get("args") or [""])[0]
         paths = [e[5:] for e in process.get("env") or () if e.startswith("PATH=")]
         self.search = paths[-1] if paths else DEFAULT_PATH
         self.limits = {entry["type"]: entry["soft"] for entry in process.get("rlimits") or ()}

@@ -12,8 +12,12 @@ from select import POLLIN, poll
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import HostError, OperationError, check
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pycontainer.plan.details import Detail
+
 MSG_PLAN, MSG_SYNC, MSG_GO, MSG_CHILD, MSG_CONSOLE, MSG_FAILED, MSG_LISTENER = range(1, 8)
-HEAD = Struct("<IHHiI")  # type, kind and number of the operation, errno, length of the text
+HEAD = Struct("<IHHiHH")  # type, kind and number of the operation, errno, length of text, detail
 ROOM = HEAD.size + 2048
 MAX_FDS = 252  # what one message can carry, less the plan itself (SCM_MAX_FD)
 
@@ -21,7 +25,7 @@ MAX_FDS = 252  # what one message can carry, less the plan itself (SCM_MAX_FD)
 class ExecutorFailed(Exception):
     """A FAILED message: the operation's number in the plan, its errno, and the details."""
 
-    def __init__(self, step: int, errno: int, detail: str) -> None:
+    def __init__(self, step: int, errno: int, detail: Detail) -> None:
         super().__init__(step, errno, detail)
         self.step = step
         self.errno = errno
@@ -72,7 +76,7 @@ class Channel:
 
     def send(self, kind: int, fds: list[int] | None = None, index: int = 0) -> None:
         """Send a message; what the executor said before it went is raised instead of EPIPE."""
-        data = HEAD.pack(kind, 0, index, 0, 0)
+        data = HEAD.pack(kind, 0, index, 0, 0, 0)
         result = lib.shim_send(self.ours, data, len(data), fds or ffi.NULL, len(fds or ()))
         if result == -EPIPE:
             self.receive()
@@ -93,11 +97,10 @@ class Channel:
             if got < HEAD.size:
                 return 0, -1
             data = bytes(ffi.buffer(room, got))
-            kind, _, step, errno, length = HEAD.unpack_from(data)
+            kind, _, step, errno, _, _ = HEAD.unpack_from(data)
             if kind == MSG_FAILED:
                 self.root = fds[0] if count[0] else -1
-                text = data[HEAD.size :][:length].decode("utf-8", "replace")
-                raise ExecutorFailed(step, errno, text)
+                raise ExecutorFailed(step, errno, detail_of(data))
             return kind, fds[0] if count[0] else -1
         except KeyboardInterrupt:  # every call is a moment for it; here, it may have a descriptor
             self.caught = fds[0]
@@ -127,6 +130,19 @@ class Channel:
         if kind != wanted:
             raise OperationError(f"the executor said {kind} instead of {wanted}")
         return fd
+
+
+def detail_of(message: bytes) -> Detail:
+    """What a FAILED message tells beyond the errno."""
+    from pycontainer.plan.details import CODES, Detail
+
+    *_, length, code = HEAD.unpack_from(message)
+    return Detail(CODES[code], message[HEAD.size :][:length].decode("utf-8", "replace"))
+
+
+def program_of(detail: Detail) -> str:
+    """The program that could not be executed, or ""."""
+    return detail.facts[0] if detail.code in ("exec", "hook-not-executed") else ""
 
 
 def is_open(connection: int) -> bool:

@@ -263,7 +263,7 @@ class _Run:
 
     # -- failure -------------------------------------------------------------------------------
 
-    def failure(self, index: int, errno: int, detail: str) -> OperationError:
+    def failure(self, index: int, errno: int, detail: Any = None) -> OperationError:
         """The error for an operation, by its number from 0."""
         from pycontainer.executor import handlers
 
@@ -278,7 +278,7 @@ class _Run:
     def _check(self, result: int) -> int:
         """A result of our own operation, raised like one of the executor's."""
         if result < 0:
-            raise self.failure(self.step - 1, -result, "")
+            raise self.failure(self.step - 1, -result)
         return result
 
     def abandon(self) -> None:
@@ -332,7 +332,7 @@ class _Run:
         try:
             return posix.open(path, flags | posix.O_CLOEXEC)
         except OSError as error:
-            raise self.failure(self.step - 1, error.errno or 0, "") from None
+            raise self.failure(self.step - 1, error.errno or 0) from None
 
     def _open_namespace(self, op: Op) -> None:
         slot, nstype = op.ints
@@ -359,7 +359,7 @@ class _Run:
         try:
             posix.write(fd, data)
         except OSError as error:
-            raise self.failure(self.step - 1, error.errno or 0, "") from None
+            raise self.failure(self.step - 1, error.errno or 0) from None
         finally:
             posix.close(fd)
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import _socket
 import posix
-from errno import ECANCELED, ELOOP, ENOTDIR
+from errno import ECANCELED
 
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import ConfigError, HostError, OperationError, StartError
-from pycontainer.executor.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed
+from pycontainer.executor.channel import MSG_CHILD, MSG_LISTENER, ExecutorFailed, program_of
 from pycontainer.linux.files import read_text
 from pycontainer.linux.process import UNKNOWN_STATUS, end_child, reap
+from pycontainer.plan.details import Detail
 from pycontainer.plan.ops import TABLE
 
 TYPE_CHECKING = False
@@ -205,12 +206,12 @@ def _net_device(run: Run, op: Op) -> None:
     try:
         net_devices.move(op.texts[0].decode(), op.texts[1].decode(), space)
     except net_devices.MoveError as error:
-        raise run.failure(run.step - 1, error.errno, error.words) from None
+        raise run.failure(run.step - 1, error.errno, Detail("", error.words)) from None
     finally:
         posix.close(space)
 
 
-def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
+def failure(run: Run, index: int, errno: int, detail: Detail | None = None) -> OperationError:
     """The error for an operation, by its number from 0; what the host has to do with it is asked
     of the host."""
     from pycontainer import diagnose
@@ -218,38 +219,40 @@ def failure(run: Run, index: int, errno: int, detail: str) -> OperationError:
     from pycontainer.plan import describe
 
     op = run.plan.ops[index]
-    facts = _facts(op)
-    plain = op.kind == "mount" and facts["fstype"] in ("proc", "sysfs")
+    code, words = (detail.code, str(detail)) if detail else ("", "")
     return StartError(
-        describe.failure(op, errno, detail),
-        "no-plain-directory" if plain and errno in (ENOTDIR, ELOOP) else "",
+        describe.failure(op, errno, words),
+        code,
         field=op.field,
         operation=op.kind,
         errno=0 if errno == ECANCELED else errno,
         step=index + 1,
         total=len(run.plan.ops),
-        **facts,
-        hint=diagnose.cause(run.plan.ops, op, errno, detail)
-        or _of_program(run, op, errno, detail)
-        or hint(op, errno, detail),
+        hint=diagnose.cause(run.plan.ops, op, errno, code)
+        or (_of_program(run, op, errno, detail) if detail else "")
+        or hint(op, errno, words),
+        **_facts(op, detail),
     )
 
 
-def _facts(op: Op) -> dict[str, str]:
+def _facts(op: Op, detail: Detail | None) -> dict[str, str]:
     """What the error tells of its operation: paths and names."""
     found = {n: op[n].decode("utf-8", "replace") for n in TABLE[op.kind][2] if n in _NAMES}
     if op.kind == "mount":
         found["source"] = found["source"] or found["fstype"]
+    if detail and detail.code and detail.facts[0]:
+        found.setdefault("path" if detail.facts[0][0] == "/" else "about", detail.facts[0])
     return found
 
 
-def _of_program(run: Run, op: Op, errno: int, detail: str) -> str:
+def _of_program(run: Run, op: Op, errno: int, detail: Detail) -> str:
     """The executor has sent its root directory, and waits until it has been looked at."""
     if run.channel is None or run.channel.root < 0:
         return ""
     from pycontainer.diagnose.program import explain
 
-    found = explain(run.plan.config, run.channel.root, op.kind, errno, detail)
+    program = program_of(detail)
+    found = explain(run.plan.config, run.channel.root, op.kind, errno, program)
     return found if run.channel.still_open() else ""
 
 
@@ -259,7 +262,7 @@ def _open_output(run: Run, op: Op) -> None:
     try:
         run.slots[op.ints[0]] = posix.open(op.texts[0], OUTPUT_FLAGS, OUTPUT_MODE)
     except OSError as error:
-        raise run.failure(run.step - 1, error.errno or 0, "") from None
+        raise run.failure(run.step - 1, error.errno or 0) from None
 
 
 def _setgroups_deny(run: Run, op: Op) -> None:
@@ -272,7 +275,7 @@ def _check_map(run: Run, op: Op) -> None:
     try:
         shown = read_text(f"/proc/{run.pid}/{file}")
     except OSError as error:
-        raise run.failure(run.step - 1, error.errno or 0, "") from None
+        raise run.failure(run.step - 1, error.errno or 0) from None
     if sorted(map(str.split, shown.splitlines())) != sorted(map(str.split, lines.splitlines())):
         raise ConfigError(
             "is not what the user namespace that is joined has",
@@ -292,7 +295,7 @@ def _id_map(run: Run, op: Op) -> None:
 
     problem = idmap.write(run.pid, file.decode(), lines.decode())
     if problem:
-        raise run.failure(run.step - 1, ECANCELED, problem)
+        raise run.failure(run.step - 1, ECANCELED, Detail("", problem))
 
 
 def _placing(run: Run, op: Op) -> None:

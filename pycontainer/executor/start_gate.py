@@ -11,12 +11,23 @@ from errno import ECANCELED, ECONNREFUSED, ECONNRESET, EINTR, ENOENT
 
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import NotRunning, OperationError, StartError, check
-from pycontainer.executor.channel import HEAD, MSG_FAILED, MSG_GO, MSG_LISTENER, ROOM, is_open
+from pycontainer.executor.channel import (
+    HEAD,
+    MSG_FAILED,
+    MSG_GO,
+    MSG_LISTENER,
+    ROOM,
+    detail_of,
+    is_open,
+    program_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from pycontainer.plan.details import Detail
 
 
 def open_gate(dir_fd: int, name: str) -> int:
@@ -49,9 +60,9 @@ def hear(
             early = _hand_listeners_on(connection, listener)
         answer, root = _read(connection, early)
         if len(answer) >= HEAD.size:
-            message, kind, _, errno, length = HEAD.unpack_from(answer)
+            message, kind, _, errno, _, _ = HEAD.unpack_from(answer)
             if message == MSG_FAILED:
-                detail = answer[HEAD.size :][:length].decode("utf-8", "replace")
+                detail = detail_of(answer)
                 error = _failure(kind, errno, detail)
                 if root >= 0 and config is not None:
                     error.hint = _hint(connection, config(), root, error, detail)
@@ -76,7 +87,7 @@ def _hand_listeners_on(connection: int, tell: Callable[[int], None]) -> bytes:
             tell(fds[0])
         finally:
             posix.close(fds[0])
-        posix.write(connection, HEAD.pack(MSG_GO, 0, 0, 0, 0))
+        posix.write(connection, HEAD.pack(MSG_GO, 0, 0, 0, 0, 0))
 
 
 def _read(connection: int, answer: bytes) -> tuple[bytes, int]:
@@ -99,28 +110,30 @@ def _read(connection: int, answer: bytes) -> tuple[bytes, int]:
 
 
 def _hint(
-    connection: int, config: dict[str, Any], root: int, error: OperationError, detail: str
+    connection: int, config: dict[str, Any], root: int, error: OperationError, detail: Detail
 ) -> str:
     """Init waits until we have looked at its file system."""
     from pycontainer.diagnose.program import explain
 
     try:
-        found = explain(config, root, error.operation, error.errno, detail)
+        found = explain(config, root, error.operation, error.errno, program_of(detail))
         return found if is_open(connection) else ""
     finally:
         posix.close(root)
 
 
-def _failure(number: int, errno: int, detail: str) -> OperationError:
+def _failure(number: int, errno: int, detail: Detail) -> OperationError:
     from pycontainer.base.errors import os_reason
     from pycontainer.plan.ops import TABLE
 
     kind = list(TABLE)[number] if number < len(TABLE) else ""
     if kind == "hook":
         reason = "" if errno == ECANCELED else os_reason(errno)
-        words = ": ".join(part for part in (detail, reason) if part)
+        words = ": ".join(part for part in (str(detail), reason) if part)
         message = f"error running startContainer hook {words}"
     else:
-        message = f"{detail or kind}: {os_reason(errno)}"
+        message = f"{str(detail) or kind}: {os_reason(errno)}"
     field = "hooks.startContainer" if kind == "hook" else "process.args"
-    return StartError(message, field=field, operation=kind, errno=errno)
+    return StartError(
+        message, detail.code, field=field, operation=kind, errno=errno, path=program_of(detail)
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from pycontainer.plan.details import CODES
 from pycontainer.plan.ops import CONSTANTS, CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE
 from pycontainer.plan.serialize import MAGIC, checksum
 
@@ -31,7 +32,10 @@ def header() -> str:
         lines.append(f"#define OP_{kind.upper()} {NUMBERS[kind]}")
         lines += [f"#define {kind.upper()}_{name} {i}" for i, name in enumerate(ints)]
         lines += [f"#define {kind.upper()}_{name} {i}" for i, name in enumerate(texts)]
-    lines.append("#define PLAN_HANDLERS(X) \\")
+    lines.append("enum detail {")
+    details = [code.upper().replace("-", "_") for code in CODES]
+    lines += [f"    DETAIL_{code} = {i}," for i, code in enumerate(details) if code]
+    lines += ["};", "#define PLAN_HANDLERS(X) \\"]
     container = [kind for kind, row in TABLE.items() if row[0] == CONTAINER]
     lines += [f"    X(OP_{kind.upper()}, do_{kind}) \\" for kind in container]
     lines += ["", "#endif", ""]

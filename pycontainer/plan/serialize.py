@@ -28,11 +28,13 @@ LIMIT = 64 << 20  # bytes; far over any real plan, and no 32-bit length can over
 
 def checksum() -> int:
     """A number that changes with the tables: an executor of another build refuses the plan."""
+    from pycontainer.plan.details import CODES
+
     value = 0
     rows = [
         f"{kind}:{row[0]}:{','.join(row[1])}:{','.join(row[2])};" for kind, row in TABLE.items()
     ]
-    for char in "".join(rows) + str(CONSTANTS):
+    for char in "".join(rows) + str(CONSTANTS) + str(CODES):
         value = (value * 31 + ord(char)) & 0xFFFFFFFF
     return value
 

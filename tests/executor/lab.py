@@ -172,7 +172,7 @@ def converse(
             elif kind == 0:
                 break
     except ExecutorFailed as failed:
-        facts = {"step": failed.step, "errno": failed.errno, "detail": failed.detail}
+        facts = {"step": failed.step, "errno": failed.errno, "detail": str(failed.detail)}
     channel.close()  # who found no program waits for that
     _, status = os.waitpid(pid, 0)
     os.kill(watchdog, 9)

@@ -189,4 +189,28 @@ def test_the_record_names_operation_and_field(box: Box, pyc: Runtime):
     record = json.loads(log.read_text())
     assert record["field"] == "linux.sysctl.kernel.msgmax"
     assert record["code"] == "operation" and record["step"] > 0 and record["errno"] == 22
+    assert record["category"] == record["code"] and record["operation"] == "sysctl"
     box.empty()
+
+
+def test_the_record_has_the_facts_of_the_executor(box: Box, pyc: Runtime):
+    log, bundle = box.directory / "log", box.bundle()
+    entry = {"destination": "/bin/busybox", "source": "/tmp", "options": ["bind"]}
+    bundle.config["mounts"].append(entry)
+    pyc("--log", log, "--log-format", "json", "run", "-b", bundle, box.id()).fails("is a file")
+    record = json.loads(log.read_text())
+    assert (record["code"], record["path"]) == ("target-is-file", "/bin/busybox")
+    assert record["params"] == {"source": "/tmp", "target": "/bin/busybox"}
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 3", "hook-exit"), ("kill -9 $$", "hook-signal")]
+)
+def test_the_record_has_the_facts_of_a_hook(box: Box, pyc: Runtime, script: str, code: str):
+    log, bundle = box.directory / "log", box.bundle()
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script]}
+    bundle.config["hooks"] = {"createContainer": [hook]}
+    pyc("--log", log, "--log-format", "json", "run", "-b", bundle, box.id()).fails("hook #0")
+    record = json.loads(log.read_text())
+    assert (record["code"], record["path"]) == (code, "/bin/sh")
+    assert record["operation"] == "hook" and record["field"] == "hooks.createContainer[0]"
