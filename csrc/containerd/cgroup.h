@@ -24,12 +24,12 @@ void cgroup_free(struct cgroup *cgroup);
 void cgroup_watch_memory(struct cgroup *cgroup, void (*on_oom)(void *), void *argument);
 void cgroup_check_memory(struct cgroup *cgroup); /* what has not been noticed yet */
 
-/* All of its processes, also of the cgroups below; false if there is none. */
+/* All of its processes, also of the cgroups below. */
 struct pids {
     pid_t *items;
     size_t count;
 };
-bool cgroup_pids(const struct cgroup *cgroup, struct pids *pids);
+void cgroup_pids(const struct cgroup *cgroup, struct pids *pids);
 
 /* stats.c: io.containerd.cgroups.v1.Metrics or v2's, and which; NULL: it does not exist. */
 const char *cgroup_metrics(const struct cgroup *cgroup, struct buf *metrics);

@@ -58,6 +58,12 @@ static void forget_first(void)
     free(event);
 }
 
+static void on_retry(void *nothing)
+{
+    timer = 0;
+    work(nothing);
+}
+
 static void disconnect(void)
 {
     watch_close(&containerd);
@@ -66,7 +72,7 @@ static void disconnect(void)
     have = skip = 0;
     timer_stop(timer);
     pause_ms = pause_ms ? (pause_ms < 2000 ? pause_ms * 2 : 4000) : 50;
-    timer = timer_start(pause_ms, work, NULL);
+    timer = first ? timer_start(pause_ms, on_retry, NULL) : 0;
 }
 
 static void on_silence(void *nothing)

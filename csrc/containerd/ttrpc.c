@@ -142,14 +142,36 @@ void answer(struct call *call, const struct buf *payload)
     end_call(call, OK, NULL, payload);
 }
 
+/* Clients look for the words that containerd's own errors end with. */
+static const char *class_of(enum code code)
+{
+    switch (code) {
+    case INVALID_ARGUMENT:
+        return ": invalid argument";
+    case NOT_FOUND:
+        return ": not found";
+    case ALREADY_EXISTS:
+        return ": already exists";
+    case FAILED_PRECONDITION:
+        return ": failed precondition";
+    case UNIMPLEMENTED:
+        return ": not implemented";
+    default:
+        return "";
+    }
+}
+
 void refuse(struct call *call, enum code code, const char *format, ...)
 {
     char message[4096];
     va_list arguments;
+    int size;
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
+    size = vsnprintf(message, sizeof(message) - 32, format, arguments);
     va_end(arguments);
+    if (size >= 0)
+        strcat(message, class_of(code));
     end_call(call, code, message, NULL);
 }
 

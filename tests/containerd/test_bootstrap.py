@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,7 @@ def test_containerd_is_away(shim: Shim):
     assert shim.listener
     shim.heard(container, "create", "start")
     shim.listener.close()
+    time.sleep(0.3)  # nothing is to be sent when the shim sees it
     shim.client("Pause", id=container)
     shim.client("Resume", id=container)
     shim.client("Kill", id=container, signal=9)
@@ -147,6 +149,7 @@ def test_last_events_are_sent_before_the_end(shim: Shim):
     container = shim.running()
     assert shim.listener
     listener, pid = shim.listener, shim.pid
+    shim.heard(container, "create", "start")
     listener.close()
     shim.client("Kill", id=container, signal=9)
     shim.wait(container)

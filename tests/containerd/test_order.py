@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from tests.containerd.shim import (
     MESSAGES,
     NOT_FOUND,
+    PAUSING,
     RUNNING,
     Refused,
     Shim,
@@ -22,16 +22,16 @@ from tests.containerd.shim import (
     wrap,
 )
 from tests.support.protobuf import decode
-from tests.support.runtimes import COMMAND, SLOWNESS, eventually
+from tests.support.runtimes import COMMAND, eventually
 
 
-def slow(shim: Shim, command: str, before: float = 0, after: float = 0) -> dict[str, Any]:
-    """Options with a runtime that takes its time for one command."""
+def slow(shim: Shim, command: str, before: str = "", after: str = "") -> dict[str, Any]:
+    """Options with a runtime that does something before or after one of its commands."""
     script = shim.home / f"slow-{command}"
     script.write_text(
         f"""#!/bin/sh
 case " $* " in
-*" {command} "*) sleep {before}; {COMMAND} "$@"; status=$?; sleep {after}; exit $status ;;
+*" {command} "*) {before or ":"}; {COMMAND} "$@"; status=$?; {after or ":"}; exit $status ;;
 esac
 exec {COMMAND} "$@"
 """
@@ -41,8 +41,13 @@ exec {COMMAND} "$@"
     return wrap("containerd.runc.v1.Options", value)
 
 
+def until(gate: Path) -> str:
+    """Shell: wait for a file."""
+    return f"until [ -e {gate} ]; do sleep 0.05; done"
+
+
 def test_exec_ends_before_its_pid_is_known(shim: Shim):
-    container = shim.running(options=slow(shim, "exec", after=0.4))
+    container = shim.running(options=slow(shim, "exec", after="sleep 0.4"))
     shim.exec(container, "/bin/sh", "-c", "exit 3")
     assert shim.wait(container, "e") == 3
     shim.heard(container, "create", "start", "exec-added", "exec-started", "exit")
@@ -50,7 +55,7 @@ def test_exec_ends_before_its_pid_is_known(shim: Shim):
 
 def test_container_ends_before_start_does(shim: Shim):
     bundle = shim.box.bundle("/bin/sh", "-c", "exit 4")
-    container = shim.create(bundle, options=slow(shim, "start", after=0.4))
+    container = shim.create(bundle, options=slow(shim, "start", after="sleep 0.4"))
     shim.client("Start", id=container)
     assert shim.wait(container) == 4
     shim.heard(container, "create", "start", "exit")
@@ -59,7 +64,7 @@ def test_container_ends_before_start_does(shim: Shim):
 def test_container_is_killed_before_create_ends(shim: Shim):
     bundle = shim.box.bundle("/bin/sleep", "1000")
     shim.start(bundle, shim.box.id("c"))
-    options = slow(shim, "create", after=0.6)
+    options = slow(shim, "create", after="sleep 0.6")
     bundle.config["linux"]["cgroupsPath"] = f"/{shim.box.id('c')}"
     stream = shim.client.send("Create", id=shim.box.id("c"), bundle=str(bundle), options=options)
     shim.known.append(shim.box.id("c"))
@@ -72,30 +77,31 @@ def test_container_is_killed_before_create_ends(shim: Shim):
 
 
 def test_slow_create_stops_nobody(shim: Shim):
-    first = shim.running(name="first")
+    first, gate = shim.running(name="first"), shim.home / "gate"
     bundle = shim.box.bundle("/bin/true")
     second = shim.box.id("second")
-    options = slow(shim, "create", before=1)
+    options = slow(shim, "create", before=until(gate))
     stream = shim.client.send("Create", id=second, bundle=str(bundle), options=options)
-    began = time.monotonic()
     assert shim.status(first) == RUNNING
     with pytest.raises(Refused) as refused:
         shim.client("State", id=second)
     assert refused.value.code == NOT_FOUND
     shim.exec(first, "/bin/true")
     assert shim.wait(first, "e") == 0
-    assert time.monotonic() - began < 0.9 * SLOWNESS
+    gate.touch()
     shim.client.answer(stream)
     shim.known.append(second)
 
 
 def test_calls_take_turns(shim: Shim):
     """What comes while a container pauses waits for that, and for nothing else."""
-    container = shim.running(options=slow(shim, "pause", before=0.4))
+    gate = shim.home / "gate"
+    container = shim.running(options=slow(shim, "pause", before=until(gate)))
     client = shim.client
     pause, resume = client.send("Pause", id=container), client.send("Resume", id=container)
     kill, wait = client.send("Kill", id=container, signal=9), client.send("Wait", id=container)
-    assert client("State", id=container)["status"] == 5  # pausing
+    assert client("State", id=container)["status"] == PAUSING
+    gate.touch()
     for stream in (pause, resume, kill):
         client.answer(stream)
     assert decode(MESSAGES, "WaitResponse", client.answer(wait))["exit_status"] == 137
@@ -107,7 +113,7 @@ def test_shim_is_killed_while_it_creates(shim: Shim):
     container = shim.box.id("c")
     bundle.config["linux"]["cgroupsPath"] = f"/{container}"
     shim.start(bundle, container)
-    options = slow(shim, "create", after=2)
+    options = slow(shim, "create", after="sleep 2")
     shim.client.send("Create", id=container, bundle=str(bundle), options=options)
     pid_file = bundle.path / "init.pid"
     eventually(pid_file.exists, "the process")

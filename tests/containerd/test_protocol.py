@@ -196,6 +196,7 @@ def noise(rng: random.Random, container: str) -> bytes:
     return header + bytes(request)
 
 
+@pytest.mark.slow  # to compile, the first time
 def test_noise(box: Box, sanitized: Path):
     box.needs_root("containerd's shim is root's")
     shim = Shim(box, sanitized)

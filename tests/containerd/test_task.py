@@ -67,6 +67,8 @@ def test_killed(shim: Shim):
     end = decode(MESSAGES, "WaitResponse", shim.client.answer(stream))
     assert end["exit_status"] == 137
     assert code_of(shim.client, "Kill", id=container, signal=9) == NOT_FOUND
+    # containerd 2, started anew, removes a task whose processes are "not found".
+    assert shim.client("Pids", id=container) == {}
     shim.delete(container)
 
 
