@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,11 +26,25 @@ struct task {
     int result;
 };
 
+static int enter(const struct task *t)
+{
+    int failed = setns(t->space, CLONE_NEWNS) < 0 || fchdir(t->root) < 0 || chroot(".") < 0;
+    return failed ? -errno : 0;
+}
+
 static int open_there(struct task *t)
 {
-    if (setns(t->space, CLONE_NEWNS) < 0 || fchdir(t->root) < 0 || chroot(".") < 0)
-        return -errno;
-    return shim_open_tree(t->path, t->how);
+    int error = enter(t);
+    return error ? error : shim_open_tree(t->path, t->how);
+}
+
+static int seal_there(struct task *t)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE};
+    int error = enter(t);
+    if (error)
+        return error;
+    return syscall(SYS_mount_setattr, AT_FDCWD, t->path, 0, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
 static int copy_mounts(struct task *t)
@@ -68,6 +84,12 @@ static int in_a_child(struct task *task, int memory)
 int shim_open_tree_in(int mount_namespace, int root, const char *path, int how)
 {
     struct task task = {open_there, mount_namespace, root, path, how, -ECHILD};
+    return in_a_child(&task, CLONE_VM | CLONE_VFORK);
+}
+
+int shim_seal_in(int mount_namespace, int root, const char *path)
+{
+    struct task task = {seal_there, mount_namespace, root, path, 0, -ECHILD};
     return in_a_child(&task, CLONE_VM | CLONE_VFORK);
 }
 

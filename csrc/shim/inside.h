@@ -10,4 +10,7 @@ int shim_open_tree_in(int mount_namespace, int root, const char *path, int how);
 /* A copy of our mount namespace that belongs to this user namespace; *root is our root in it. */
 int shim_locked_mounts(int user_namespace, int *root);
 
+/* Make the mount at a path there read-only, and private. */
+int shim_seal_in(int mount_namespace, int root, const char *path);
+
 #endif

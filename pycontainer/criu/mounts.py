@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import posix
 from _stat import S_ISDIR, S_ISLNK
+from errno import EINVAL, ENOENT, ENOTDIR
 
-from pycontainer.base.errors import HostError
+from pycontainer._shim import lib
+from pycontainer.base.errors import HostError, os_reason
 from pycontainer.linux.process import UNKNOWN_STATUS, reap
 from pycontainer.tables.mount_options import parse
 
@@ -53,6 +55,22 @@ def restored(
         pairs.append((_NULL, _NULL))
     pairs += [(device["path"],) * 2 for device in _linux(config).get("devices") or ()]
     return [{"key": place, "val": source} for place, source in pairs]
+
+
+def seal_masks(config: dict[str, Any], pid: int) -> None:
+    """CRIU binds the host's null device where a file was masked: nobody in the container may change
+    its mode, owner or times."""
+    opened: list[int] = []
+    try:
+        for name, flags in (("ns/mnt", posix.O_RDONLY), ("root", posix.O_PATH | posix.O_DIRECTORY)):
+            opened.append(posix.open(f"/proc/{pid}/{name}", flags | posix.O_CLOEXEC))
+        for path in _linux(config).get("maskedPaths") or ():
+            result = lib.shim_seal_in(*opened, path.encode())
+            if result not in (0, -ENOENT, -ENOTDIR, -EINVAL):  # not there, or not masked
+                raise HostError(f"make the masked {path} read-only: {os_reason(-result)}")
+    finally:
+        for fd in opened:
+            posix.close(fd)
 
 
 def make_places(config: dict[str, Any], bundle: str, root: str) -> None:

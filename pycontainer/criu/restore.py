@@ -198,6 +198,7 @@ class _Restoration(Creation):
         elif script == "post-restore":
             self.started = Started(pid, open_pidfd(pid, start_time(pid) or 0))
             self._record("created", pid)
+            criu_mounts.seal_masks(self.config, pid)
 
 
 def _open_namespace(path: str) -> int:

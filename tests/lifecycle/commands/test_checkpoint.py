@@ -82,6 +82,8 @@ def test_what_a_container_is_made_of_comes_back(box: Box, pyc: Runtime):
     saved.restore().ok()
     saved.goes_on()
     text = "cat /dev/shm/kept /mnt/file; hostname; wc -c < /proc/keys; touch /mnt/no || ls /sys"
+    masked = pyc("exec", saved.name, "/bin/sh", "-c", "grep ' /proc/keys ' /proc/self/mounts").ok()
+    assert masked.out.split()[3].startswith("ro"), masked
     out = pyc("exec", saved.name, "/bin/sh", "-c", text).ok().out
     assert out.split()[:3] == ["keptoutsidethere", "0", "block"], out
     assert len(pyc("ps", saved.name).ok().out.splitlines()) == 3
