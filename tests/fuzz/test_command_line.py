@@ -21,6 +21,10 @@ STRANGE = (
     "sig", "0x9", "\u2028", "~seccomp", "a b", "'", '"',
 )  # fmt: skip
 STATUSES = {0, 1, 3, 255}
+# Files appear where these say.
+_FILES = frozenset(
+    "root log pid-file trace image-path work-path file seccomp-report seccomp-patch".split()
+)
 
 
 def _words(rng: random.Random) -> list[str]:
@@ -42,8 +46,8 @@ def _words(rng: random.Random) -> list[str]:
 
 
 def _option(rng: random.Random, long: str, short: str) -> list[str]:
-    if long in ("root", "log", "pid-file", "trace", "image-path", "work-path", "file"):
-        return []  # files appear where these say
+    if long in _FILES or long == "stream":  # which goes on until it is interrupted
+        return []
     dashes = rng.choice(("--", "--", "-"))
     flag = f"-{short}" if short and rng.random() < 0.3 else dashes + long
     value = rng.choice((*STRANGE[:-1], "json", "text", "true", "false", "auto"))

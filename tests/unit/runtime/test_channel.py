@@ -26,7 +26,7 @@ def test_ctrl_c_after_a_message_does_not_lose_its_descriptor(monkeypatch: pytest
     """It is the pidfd of a child that nobody else would end."""
     channel = Channel()
     read, write = os.pipe()
-    data = HEAD.pack(MSG_CHILD, 0, 0, 0, 0)
+    data = HEAD.pack(MSG_CHILD, 0, 0, 0, 0, 0)
     assert lib.shim_send(channel.theirs, data, len(data), [read], 1) == len(data)
 
     def interrupted(*_: object) -> None:
