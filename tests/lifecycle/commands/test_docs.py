@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from pycontainer.cli import manual
+from pycontainer.cli.commands import COMMANDS, load, trait
+from pycontainer.cli.options import GLOBALS, HELP, Arguments, check_words, parse, parse_globals
 from tests.support.runtimes import CHECKOUT, COMMAND, SLOWNESS
 
 DOCS = CHECKOUT / "docs"
@@ -116,3 +118,48 @@ def test_pictures_can_be_drawn_again(tmp_path: Path):
         assert str(tmp_path.parent) not in made and "/tmp/" not in made
     kept = (DOCS / "pictures" / "performance.svg").read_text()
     assert kept == (tmp_path / "performance.svg").read_text(), "draw it again: tools/pictures.py"
+
+
+def command_lines(text: str) -> list[list[str]]:
+    """The words of each command line of ours, up to what the shell makes of the rest."""
+    found = []
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+        for part in re.split(r"\$\(|&&|\|\||[|;()<>`]", line):
+            words = (
+                re.sub(r"\[.*?\]|…|\.\.\.", "", part)
+                .strip()
+                .split("   ")[0]
+                .split("  #")[0]
+                .strip()
+            )
+            start = re.match(r"(?:\$ |sudo |\S*/)*pycontainer (?=[a-z-])", words)
+            if start and "'" not in words and '"' not in words:
+                found.append(words[start.end() :].split())
+    return found
+
+
+TEXTS = {
+    **{file.name: file.read_text() for file in (*DOCS.rglob("*.md"), CHECKOUT / "README.md")},
+    **{f"help {name}": "```\n" + load(name).HELP + "```" for name in COMMANDS},
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_command_lines_are_understood(name: str):
+    """In every block of code: the command exists, and has these options."""
+    for block in re.findall(r"```\w*\n(.*?)```", TEXTS[name], re.S):
+        for words in command_lines(block):
+            options = Arguments(GLOBALS)
+            rest = parse_globals(words, options)
+            if not rest or options["version"] or options["help"] or rest[0] == "COMMAND":
+                continue
+            command = load(rest[0])
+            arguments = Arguments((*command.OPTIONS, HELP))
+            parse(rest[1:], (arguments, options), trait(command, "STOP"))
+            if not arguments["help"]:
+                check_words(rest[0], arguments.words, command.WORDS)
+
+
+def test_there_are_command_lines():
+    blocks = [re.findall(r"```\w*\n(.*?)```", text, re.S) for text in TEXTS.values()]
+    assert sum(len(command_lines(block)) for found in blocks for block in found) > 60
