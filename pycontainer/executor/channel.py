@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pycontainer.plan.details import Detail
 
 MSG_PLAN, MSG_SYNC, MSG_GO, MSG_CHILD, MSG_CONSOLE, MSG_FAILED, MSG_LISTENER = range(1, 8)
+_NAMES = ("the end", "PLAN", "SYNC", "GO", "CHILD", "CONSOLE", "FAILED", "LISTENER")
 HEAD = Struct("<IHHiHH")  # type, kind and number of the operation, errno, length of text, detail
 ROOM = HEAD.size + 2048
 MAX_FDS = 252  # what one message can carry, less the plan itself (SCM_MAX_FD)
@@ -128,8 +129,15 @@ class Channel:
         if kind == 0:
             raise ExecutorGone
         if kind != wanted:
-            raise OperationError(f"the executor said {kind} instead of {wanted}")
+            raise unexpected(kind, wanted)
         return fd
+
+
+def unexpected(got: int, expected: int) -> OperationError:
+    """The error for a message that does not belong here; 0 is the end of the channel."""
+    name = _NAMES[got] if got < len(_NAMES) else f"message {got}"
+    text = f"protocol error: got {name}, expected {_NAMES[expected]}"
+    return OperationError(text, "protocol", operation="channel")
 
 
 def detail_of(message: bytes) -> Detail:

@@ -23,6 +23,7 @@ from pycontainer.executor.channel import (
     Channel,
     ExecutorFailed,
     ExecutorGone,
+    unexpected,
 )
 from pycontainer.linux.process import reap
 from pycontainer.plan import serialize
@@ -253,7 +254,7 @@ class _Run:
         """The channel is closed by a successful exec, or by a death that nobody reported."""
         kind, _ = self._talk().receive()
         if kind:
-            raise OperationError(f"the executor said {kind} after its last operation")
+            raise unexpected(kind, 0)
         cgroup = self.context.cgroup
         if cgroup is not None and cgroup.oom_kills():
             from pycontainer.executor import handlers

@@ -37,15 +37,16 @@ _LONGEST = 3_600_000  # ms of one poll; its argument is an int
 
 
 class HookResult:
-    """How one hook went: `problem` is "" or the reason of its failure, `hint` what to do
-    about it, `seconds` what it took."""
+    """How one hook went: `problem` is "" or the reason of its failure (which has a `code`), `hint`
+    what to do about it, `seconds` what it took."""
 
-    __slots__ = ("hint", "index", "path", "problem", "seconds", "stderr", "stdout")
+    __slots__ = ("code", "hint", "index", "path", "problem", "seconds", "stderr", "stdout")
 
     def __init__(self, index: int, path: str) -> None:
         self.index = index
         self.path = path
         self.problem = ""
+        self.code = "hook-not-executed"
         self.hint = ""
         self.seconds = 0.0
         self.stdout = b""
@@ -74,8 +75,9 @@ def run_hooks(
         result = _run(index, hook, state, cwd, annotations)
         if result.problem:
             where = f"hooks.{stage}[{index}]"
+            text = result.message(stage)
             raise OperationError(
-                result.message(stage), field=where, operation="hook", hint=result.hint
+                text, result.code, field=where, operation="hook", path=result.path, hint=result.hint
             )
         results.append(result)
     return results
@@ -123,14 +125,7 @@ def _run(
     try:
         process = _Process(hook, state, cwd, files)
     except OSError as error:
-        what = f"chdir {cwd}" if cwd and error.filename == cwd else f"fork/exec {result.path}"
-        if error.filename in files:
-            what = f"open {error.filename}"
-        elif what.startswith("fork"):
-            from pycontainer.diagnose.program import of_host
-
-            result.hint = of_host(result.path, error.errno or 0)
-        result.problem = f"{what}: {os_reason(error.errno or 0)}"
+        _not_started(result, error, cwd, files)
     except ValueError as error:  # a NUL byte
         result.problem = f"fork/exec {result.path}: {error}"
     else:
@@ -140,27 +135,41 @@ def _run(
         finally:
             status = process.close()
         result.stdout, result.stderr = process.output()
-        result.problem = (
-            _problem(status)
-            if ended
-            else (f"hook ran past specified timeout of {float(timeout or 0):.1f}s")
-        )
+        result.code, result.problem = _problem(status)
+        if not ended:
+            limit = float(timeout or 0)
+            result.code = "hook-timeout"
+            result.problem = f"hook ran past specified timeout of {limit:.1f}s"
         if result.problem:
             result.problem += f", stdout: {_text(result.stdout)}, stderr: {_text(result.stderr)}"
     result.seconds = monotonic() - began
     return result
 
 
-def _problem(status: int | None) -> str:
+def _not_started(result: HookResult, error: OSError, cwd: str | None, files: list[str]) -> None:
+    if cwd and error.filename == cwd:
+        what = f"chdir {cwd}"
+    elif error.filename in files:
+        what = f"open {error.filename}"
+    else:
+        from pycontainer.diagnose.program import of_host
+
+        what = f"fork/exec {result.path}"
+        result.hint = of_host(result.path, error.errno or 0)
+    result.problem = f"{what}: {os_reason(error.errno or 0)}"
+
+
+def _problem(status: int | None) -> tuple[str, str]:
+    """The code and the words for a status, or two empty ones."""
     if status is None:
-        return UNKNOWN_STATUS
+        return "hook-exit", UNKNOWN_STATUS
     if posix.WIFSIGNALED(status):
         number = posix.WTERMSIG(status)
         dumped = " (core dumped)" if posix.WCOREDUMP(status) else ""
         name = _signal.strsignal(number) or f"signal {number}"
-        return f"signal: {name.lower()}{dumped}"
+        return "hook-signal", f"signal: {name.lower()}{dumped}"
     code = posix.WEXITSTATUS(status)
-    return f"exit status {code}" if code else ""
+    return ("hook-exit", f"exit status {code}") if code else ("", "")
 
 
 def _text(output: bytes) -> str:

@@ -203,14 +203,18 @@ def test_the_record_has_the_facts_of_the_executor(box: Box, pyc: Runtime):
     assert record["params"] == {"source": "/tmp", "target": "/bin/busybox"}
 
 
+@pytest.mark.parametrize("stage", ["createRuntime", "createContainer"])
 @pytest.mark.parametrize(
-    ("script", "code"), [("exit 3", "hook-exit"), ("kill -9 $$", "hook-signal")]
+    ("script", "code"),
+    [("exit 3", "hook-exit"), ("kill -9 $$", "hook-signal"), ("sleep 9", "hook-timeout")],
 )
-def test_the_record_has_the_facts_of_a_hook(box: Box, pyc: Runtime, script: str, code: str):
+def test_the_record_has_the_facts_of_a_hook(
+    box: Box, pyc: Runtime, stage: str, script: str, code: str
+):
     log, bundle = box.directory / "log", box.bundle()
-    hook = {"path": "/bin/sh", "args": ["sh", "-c", script]}
-    bundle.config["hooks"] = {"createContainer": [hook]}
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script], "timeout": 1}
+    bundle.config["hooks"] = {stage: [hook]}
     pyc("--log", log, "--log-format", "json", "run", "-b", bundle, box.id()).fails("hook #0")
     record = json.loads(log.read_text())
     assert (record["code"], record["path"]) == (code, "/bin/sh")
-    assert record["operation"] == "hook" and record["field"] == "hooks.createContainer[0]"
+    assert record["operation"] == "hook" and record["field"] == f"hooks.{stage}[0]"

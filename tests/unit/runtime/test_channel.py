@@ -7,8 +7,18 @@ import os
 import pytest
 from pycontainer._shim import lib
 
+from pycontainer.base.errors import OperationError
 from pycontainer.executor import channel as module
-from pycontainer.executor.channel import HEAD, MSG_CHILD, MSG_GO, MSG_SYNC, Channel, ExecutorGone
+from pycontainer.executor.channel import (
+    HEAD,
+    MSG_CHILD,
+    MSG_FAILED,
+    MSG_GO,
+    MSG_SYNC,
+    Channel,
+    ExecutorGone,
+)
+from pycontainer.plan.details import CODES
 
 
 def test_an_executor_that_dies_with_words_unread_has_ended():
@@ -39,3 +49,25 @@ def test_ctrl_c_after_a_message_does_not_lose_its_descriptor(monkeypatch: pytest
     for fd in (channel.caught, read, write):
         os.close(fd)
     channel.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [(MSG_GO, "got GO, expected SYNC"), (99, "got message 99, expected SYNC")]
+)
+def test_a_message_that_does_not_belong_there_is_named(kind: int, words: str):
+    channel = Channel()
+    data = HEAD.pack(kind, 0, 0, 0, 0, 0)
+    assert lib.shim_send(channel.theirs, data, len(data), [], 0) == len(data)
+    with pytest.raises(OperationError, match=words) as caught:
+        channel.expect(MSG_SYNC)
+    assert caught.value.code == "protocol"
+    channel.close()
+
+
+def test_facts_that_are_cut_off_make_a_sentence():
+    """A hook may write more than a message holds."""
+    text = b"/bin/hook\x000\x003\0much"
+    message = HEAD.pack(MSG_FAILED, 0, 0, 125, len(text), CODES.index("hook-exit")) + text
+    detail = module.detail_of(message)
+    assert str(detail) == "#0: exit status 3, stdout: much, stderr: "
+    assert (detail.code, detail.facts[0]) == ("hook-exit", "/bin/hook")
