@@ -29,7 +29,7 @@ C_LINT := -std=gnu11 -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror -fs
 # What is compiled without a C library, and what the parent uses; generated files are left out.
 C_FREE := $(wildcard csrc/executor/*.c csrc/launcher/*.c csrc/waiter/*.c)
 C_LIBC := $(wildcard csrc/shim/*.c csrc/containerd/*.c)
-C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch]))
+C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch] tests/faults/*.c))
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
@@ -39,7 +39,7 @@ export PYCONTAINER_COMMAND ?= $(FAST)
 STAGE = $(DESTDIR)$(LIBDIR).new
 
 .DEFAULT_GOAL := help
-.PHONY: help build install-files deb release demo test test-unit check test-vm test-engines conformance lint format bench install uninstall clean system
+.PHONY: help build install-files deb release demo test test-unit check sweep test-vm test-engines conformance lint format bench install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ test: build test-needs ## run all tests (root for most of them), some again in a
 
 test-vm: build $(VENV)/test.done ## run the tests of cgroup v2, systemd and its users, in a virtual machine
 	@SUITE_AFTERWARDS=1 tools/test-vm $(PYTEST)
+
+# For example SWEEP="--sample 500 create run"; see tests/faults/points.py.
+sweep: build test-needs ## let every system call of every command fail, or kill it there
+	$(PY) -m tests.faults.sweep $(SWEEP)
 
 test-engines: build test-needs ## run Podman, containerd and Docker on it, and write the table of that
 	@tools/system-packages $(SYSTEM_ENGINES)

@@ -42,3 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "image" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(900))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """At how many points commands were disturbed (tests/faults/test_sweep.py)."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind)]
+    found = [value for r in reports for name, value in r.user_properties if name == "points"]
+    if found:
+        terminalreporter.write_line(f"{sum(found)} points of the sweep (make sweep: all of them)")

@@ -22,10 +22,11 @@ def main() -> int:
     parser.add_argument("commands", nargs="*", default=COMMANDS, metavar="COMMAND")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--sample", type=int, help="points of each command, chosen at random")
+    parser.add_argument("--seed", default="", help="for another choice of them")
     options = parser.parse_args()
     begun, count, failed = time.monotonic(), 0, 0
     for command in options.commands:
-        found, wrong, seconds = sweep(command, options.jobs, options.sample)
+        found, wrong, seconds = sweep(command, options)
         print(f"{command:8}{found:7} points  {len(wrong):4} failed  {seconds:6.0f} s", flush=True)
         count += found
         failed += len(wrong)
@@ -35,17 +36,17 @@ def main() -> int:
     return int(failed > 0)
 
 
-def sweep(command: str, jobs: int, sample: int | None) -> tuple[int, list[str], float]:
+def sweep(command: str, options: argparse.Namespace) -> tuple[int, list[str], float]:
     """The number of points, what went wrong, and how long it took."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sweep") as directory:
-        boxes = [open_box(Path(directory)) for _ in range(jobs)]
+        boxes = [open_box(Path(directory)) for _ in range(options.jobs)]
         victims = [Victim(box) for box in boxes]
         todo = list(points(victims[0].calls(command)))
         for victim in victims[1:]:
             victim.calls(command)  # fills its caches
-        if sample is not None and sample < len(todo):
-            todo = random.Random(command).sample(todo, sample)
+        if options.sample is not None and options.sample < len(todo):
+            todo = random.Random(command + options.seed).sample(todo, options.sample)
         reached: list[bool] = []
         wrong: list[str] = []
 
@@ -61,7 +62,7 @@ def sweep(command: str, jobs: int, sample: int | None) -> tuple[int, list[str], 
                     wrong.append(found)
                     print(found, file=sys.stderr, flush=True)
 
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(work, victims))
         for box in boxes:
             box.close()
