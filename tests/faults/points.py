@@ -22,8 +22,10 @@ from tests.support.runtimes import CHECKOUT, COMMAND, Done, Runtime
 SOURCE = Path(__file__).with_name("inject.c")
 PROGRAM = CHECKOUT / "build/tests/inject"
 FAULTS = ("KILL", "ENOSPC", "EMFILE", "ENOMEM", "EIO", "EPERM", "EINTR")
-# "undo" is a run whose program does not exist: it takes back what it has made.
-COMMANDS = ("create", "start", "run", "undo", "exec", "update", "kill", "delete")
+# "undo" is a run whose program does not exist: it takes back what it has made. "user" is a run in a
+# user namespace, which an executor makes whose child goes on.
+COMMANDS = ("create", "start", "run", "user", "undo", "exec", "update", "kill", "delete")
+_RUNS = ("run", "user", "undo")
 DEADLINE = 30  # seconds for one command
 KILLED = 128 + 9
 _ENDS = ("exit", "exit_group", "rt_sigreturn")
@@ -58,6 +60,10 @@ class Victim:
         self.name = box.id("victim")
         self.bundle = box.bundle("/bin/sleep", "1000")
         self.short = box.bundle("/bin/true")
+        self.mapped = box.bundle("/bin/true")
+        self.mapped.new_namespace("user")
+        for kind in ("uidMappings", "gidMappings"):
+            self.mapped.linux[kind] = [{"containerID": 0, "hostID": 0, "size": 65536}]
         self.broken = box.bundle("/bin/nothing")
 
     def steps(self, command: str) -> list[list[object]]:
@@ -68,13 +74,14 @@ class Victim:
             "create": create,
             "start": ["start", name],
             "run": ["run", "-b", self.short, name],
+            "user": ["run", "-b", self.mapped, name],
             "undo": ["run", "-b", self.broken, name],
             "exec": ["exec", name, "/bin/true"],
             "update": ["update", "--memory", str(1 << 26), "--pids-limit", "100", name],
             "kill": ["kill", name, "KILL"],
             "delete": ["delete", "--force", name],
         }
-        if command in ("create", "run", "undo"):
+        if command in ("create", *_RUNS):
             return [last[command]]
         return [create, *([] if command == "start" else [["start", name]]), last[command]]
 
@@ -84,10 +91,9 @@ class Victim:
         Once to fill caches, then to be recorded.
         """
         for _ in range(2):
-            done, lines = self._disturbed(command, 0, 0, 0)
+            done, found = self._disturbed(command, 0, 0, 0)
             assert done.status == (1 if command == "undo" else 0), repr(done)
             self.pyc("delete", "--force", self.name).ok()
-        found = [Call(who, number, _name(call)) for who, number, call in lines]
         return [call for call in found if call.name not in _ENDS]
 
     def fault(self, command: str, call: Call, fault: str) -> str | None:
@@ -95,14 +101,14 @@ class Victim:
         command has not come to that call this time."""
         number = 0 if fault == "KILL" else getattr(errno, fault)
         killed = fault == "KILL" and call.who == 0
-        wrong = ""
+        met, wrong = [call], ""
         try:
             done, met = self._disturbed(command, call.who, call.number, number)
             if fault == "KILL" or call.name not in _NEVER_FAIL:
                 wrong = self._ended(command, call, killed and bool(met), done)
             wrong = wrong or self._restored(killed)
         except subprocess.TimeoutExpired as hangs:
-            met, wrong = [()], f"not within {hangs.timeout:g} s: {hangs.cmd}"
+            wrong = f"not within {hangs.timeout:g} s: {hangs.cmd}"
         if wrong:
             self.pyc.sweep()
             return f"{command}: {fault} at {call}: {wrong}"
@@ -110,7 +116,7 @@ class Victim:
 
     def _disturbed(
         self, command: str, who: int, number: int, fault: int
-    ) -> tuple[Done, list[tuple[int, int, int]]]:
+    ) -> tuple[Done, list[Call]]:
         *before, last = self.steps(command)
         for step in before:
             self.pyc(*step).ok()
@@ -120,8 +126,7 @@ class Victim:
         helper.argv = lambda *_: [*inject, *argv]  # type: ignore[method-assign]
         done = helper(timeout=DEADLINE)
         done.argv = argv
-        lines = record.read_text().splitlines()
-        return done, [(int(a), int(b), int(c)) for a, b, c in map(str.split, lines)]
+        return done, read_calls(record)
 
     def _ended(self, command: str, call: Call, killed: bool, done: Done) -> str:
         """Whether the command has told how it went, and has kept nothing that it does not tell."""
@@ -130,7 +135,7 @@ class Victim:
                 return repr(done)
         if killed or done.status == KILLED:
             # Or the process was that was the program, or was about to become it.
-            fine = done.status == KILLED and (killed or command in ("exec", "run"))
+            fine = done.status == KILLED and (killed or command in ("exec", *_RUNS))
             return "" if fine else repr(done)
         failed = 255 if command == "exec" else 1
         heard = "level=error" in done.err or call.name == "write"  # it may have been that line
@@ -154,6 +159,12 @@ class Victim:
             return repr(done)
         left = self.box.leftovers()
         return f"delete --force has left {left}" if left else ""
+
+
+def read_calls(record: Path) -> list[Call]:
+    """What the injector has written down."""
+    lines = [[int(word) for word in line.split()] for line in record.read_text().splitlines()]
+    return [Call(who, number, _name(call)) for who, number, call in lines]
 
 
 def points(calls: list[Call]) -> Iterator[tuple[Call, str]]:

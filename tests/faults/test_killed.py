@@ -1,4 +1,4 @@
-"""A process of the executor's that is killed at the wrong moment."""
+"""Processes that are killed at moments that need some preparation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,31 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.points import KILLED, program, read_calls
 from tests.support.box import Box
 from tests.support.runtimes import eventually
+
+
+def test_a_restore_that_has_bound_the_root(box: Box) -> None:
+    """CRIU wants the root as a mount point: one that is in nobody's way afterwards."""
+    if shutil.which("criu") is None:
+        pytest.skip("needs CRIU, which need not work")
+    name, record, images = box.id(), box.directory / "record", box.directory / "images"
+    images.mkdir()
+    (images / "descriptors.json").write_text("[]")
+    words = ("restore", "-b", box.bundle("/bin/true"), "--image-path", images, name)
+
+    def inject(number: int) -> int:
+        argv = [program(), record, "0", str(number), "0", *box.pycontainer.argv(*words)]
+        return subprocess.run(argv, capture_output=True, check=False).returncode
+
+    inject(0)
+    bound = next(call for call in read_calls(record) if call.name == "mount")
+    box.pycontainer("delete", "--force", name).ok()
+    assert inject(bound.number + 2) == KILLED
+    assert f"{name}/criu-root" in Path("/proc/self/mountinfo").read_text()
+    box.pycontainer("delete", "--force", name).ok()
+    box.empty()
 
 
 def test_who_has_a_child_that_is_not_known_yet(box: Box) -> None:
