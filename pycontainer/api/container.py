@@ -112,7 +112,7 @@ class Container:
 
     def events(self, interval: float = 5.0) -> Iterator[Event]:
         """Statistics every `interval` seconds, and out-of-memory kills when they happen, until it
-        ends."""
+        ends; the last event is that end."""
         with self._opened() as container:
             for event in core_events.watch(container, interval):
                 yield Event.of(event)

@@ -136,12 +136,14 @@ def _limit(value: int | None) -> int | None:
 
 @attrs.frozen
 class Event:
-    """Something that happened: `stats` with what the container uses, or `oom`."""
+    """Something that happened: `stats` with what the container uses, `oom`, or at last `exit`, with
+    the exit status (128 + n for signal n), or None where nobody has seen it."""
 
-    type: Literal["stats", "oom"]
+    type: Literal["stats", "oom", "exit"]
     id: str
     stats: Stats | None = None
     oom: OutOfMemory | None = None
+    exit_status: int | None = None
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Event:
@@ -149,6 +151,8 @@ class Event:
         data = document["data"]
         if document["type"] == "oom":
             return cls("oom", document["id"], oom=OutOfMemory.of(data))
+        if document["type"] == "exit":
+            return cls("exit", document["id"], exit_status=data.get("status"))
         return cls("stats", document["id"], stats=Stats.of(data))
 
 

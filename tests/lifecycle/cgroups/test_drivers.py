@@ -251,6 +251,7 @@ def test_clone_fd_is_the_v2_directory(made):
 
 
 @only_v1
+@pytest.mark.alone
 def test_entering_by_itself_does_not_wait_for_other_cpus(made):
     """The reason for `join_fds`: a write of a pid waits for an RCU grace period after idle."""
     cgroup = made.cgroup()

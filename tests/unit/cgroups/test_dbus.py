@@ -138,6 +138,7 @@ class Server:
 OK = b"DATA\r\nOK 0123456789abcdef\r\n"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
@@ -191,6 +192,7 @@ def message(kind: int, fields: dict[int, object]) -> bytes:
     return bytes(out) + bytes(-len(out) % 8)
 
 
+@pytest.mark.alone
 def test_a_busy_server_is_waited_for(tmp_path):
     thread = told(tmp_path / "bus", 6)
     connection = dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.4)
@@ -200,6 +202,7 @@ def test_a_busy_server_is_waited_for(tmp_path):
     thread.join()
 
 
+@pytest.mark.alone
 def test_a_server_that_only_tells_is_an_error(tmp_path):
     thread = told(tmp_path / "bus", 70, 0.05)
     connection = dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.1)
