@@ -23,6 +23,7 @@ struct connection {
     size_t skip;       /* bytes of a frame that is too long */
     uint32_t last_stream;
     struct buf unsent;
+    bool is_full; /* the client does not read: wait for that */
 };
 
 static struct watch listener = {.fd = -1};
@@ -88,7 +89,10 @@ static bool flush(struct connection *c)
     } else {
         buf_free(&c->unsent);
     }
-    watch_change(&c->watch, EPOLLIN | (c->unsent.size ? EPOLLOUT : 0));
+    if (c->is_full != (c->unsent.size > 0)) {
+        c->is_full = c->unsent.size > 0;
+        watch_change(&c->watch, EPOLLIN | (c->is_full ? EPOLLOUT : 0));
+    }
     return true;
 }
 
