@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED_STATUS = 128 + 2
 UNKNOWN_COMMAND_STATUS = 3
+_MORE_FILES = "raise the caller's limit: ulimit -n"
 _FACTS = ("field", "operation", "path", "errno", "hint")
 _VALUE_MAX = 1024  # characters of a param in the log
 
@@ -66,6 +67,8 @@ def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         reason = os_reason(error.errno)
         message = f"{' -> '.join(names)}: {reason}" if names else reason
+        if error.errno == EMFILE:
+            message += f"; {_MORE_FILES}"
         return message, {"category": "host", "code": "os-error", "errno": error.errno}
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", {"category": "interrupted", "code": "interrupted"}
@@ -117,4 +120,4 @@ def _add_advice(error: BaseException, session: Session) -> None:
 
         error.hint = hints.unanswered(error.errno)
     elif isinstance(error, ContainerError) and getattr(error, "errno", 0) == EMFILE:
-        error.hint = error.hint or "raise the limit of the caller: ulimit -n"
+        error.hint = error.hint or _MORE_FILES

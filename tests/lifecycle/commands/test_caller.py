@@ -150,6 +150,17 @@ def test_a_small_limit(box: Box, command: Path, limit: str):
         assert done.returncode == 1 and words in done.stderr, done
 
 
+@pytest.mark.parametrize("files", range(8, 28, 4))
+def test_few_descriptors(box: Box, files: int):
+    """Whatever cannot be opened: the reason and the remedy."""
+    argv = [FAST, "--root", box.pycontainer.root, "exec", box.running(), "true"]
+    script = ["sh", "-c", f'ulimit -Sn {files}; exec "$@"', "sh", *map(str, argv)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        assert done.returncode == 255 and "too many open files" in done.stderr, done
+        assert "ulimit -n" in done.stderr, done
+
+
 @pytest.mark.parametrize("command", [FAST, SCRIPT], ids=["fast", "script"])
 def test_an_answer_that_the_file_size_limit_forbids(box: Box, command: Path):
     argv = [command, "--root", box.pycontainer.root, "state", box.running()]
