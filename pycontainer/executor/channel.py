@@ -141,10 +141,13 @@ def unexpected(got: int, expected: int) -> OperationError:
 
 
 def detail_of(message: bytes) -> Detail:
-    """What a FAILED message tells beyond the errno."""
+    """What a FAILED message tells beyond the errno. It may come from whoever traces init, so that
+    every number in it is looked at."""
     from pycontainer.plan.details import CODES, Detail
 
     *_, length, code = HEAD.unpack_from(message)
+    if code >= len(CODES):
+        raise OperationError(f"protocol error: no detail {code}", "protocol", operation="channel")
     return Detail(CODES[code], message[HEAD.size :][:length].decode("utf-8", "replace"))
 
 

@@ -102,6 +102,9 @@ def execute(plan: Plan, context: Context, timing: Timing | None = None) -> Start
         try:
             run.walk()
         except ExecutorFailed as failed:
+            if failed.step >= len(plan.ops):
+                words = f"protocol error: no operation {failed.step}"
+                raise OperationError(words, "protocol", operation="channel") from None
             raise run.failure(failed.step, failed.errno, failed.detail) from None
         except ExecutorGone:
             raise run.died() from None

@@ -71,3 +71,23 @@ def test_facts_that_are_cut_off_make_a_sentence():
     detail = module.detail_of(message)
     assert str(detail) == "#0: exit status 3, stdout: much, stderr: "
     assert (detail.code, detail.facts[0]) == ("hook-exit", "/bin/hook")
+
+
+def test_a_detail_that_does_not_exist_is_an_error():
+    """Whoever traces init may send any number."""
+    with pytest.raises(OperationError, match="no detail 65535") as caught:
+        module.detail_of(HEAD.pack(MSG_FAILED, 0, 0, 1, 0, 65535))
+    assert caught.value.code == "protocol"
+
+
+def test_an_operation_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    from pycontainer.executor import engine
+    from pycontainer.plan.details import Detail
+    from tests.unit.plan.compiled import config, plan
+
+    def walk(run: object) -> None:
+        raise module.ExecutorFailed(60000, 1, Detail(CODES[0], ""))
+
+    monkeypatch.setattr(engine._Run, "walk", walk)
+    with pytest.raises(OperationError, match="no operation 60000"):
+        engine.execute(plan(config()), engine.Context(lambda *_: None))
