@@ -197,8 +197,21 @@ class _Restoration(Creation):
             self.attachment.take_console(fds[0])
         elif script == "post-restore":
             self.started = Started(pid, open_pidfd(pid, start_time(pid) or 0))
+            if _has_own_time(pid):
+                namespaces = {**self.facts.namespaces, "time": True}
+                self.facts = self.facts.replace(namespaces=namespaces)
             self._record("created", pid)
             criu_mounts.seal_masks(self.config, pid)
+
+
+def _has_own_time(pid: int) -> bool:
+    """CRIU restores into a new time namespace, so that clocks go on where they were: config.json
+    does not name it, and `exec` has to join it."""
+    try:
+        theirs, ours = (posix.stat(f"/proc/{who}/ns/time").st_ino for who in (pid, "self"))
+    except FileNotFoundError:  # before Linux 5.6, or it has ended
+        return False
+    return theirs != ours
 
 
 def _open_namespace(path: str) -> int:

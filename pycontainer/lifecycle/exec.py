@@ -129,7 +129,7 @@ def _start(
             raise NotRunning
         placement = _placement(container, options)
         later = _enters_later(facts.cgroup, config["process"])
-        spaces = _spaces(config, init)
+        spaces = _spaces(config, init, facts.namespaces)
         filter = _filter(container, config, options)
         inputs = EntryInputs(
             probe(container.settings.rootless),
@@ -248,13 +248,13 @@ def _placement(container: Container, options: ExecOptions) -> Placement:
     return cgroup.placement(options.cgroup)
 
 
-def _spaces(config: dict[str, Any], init: int) -> list[dict[str, Any]]:
-    """The container's namespaces as init has them, through its open /proc directory."""
-    linux = config.get("linux") or {}
-    return [
-        {"type": entry["type"], "path": f"/proc/self/fd/{init}/ns/{FILES[entry['type']]}"}
-        for entry in linux.get("namespaces") or ()
-    ]
+def _spaces(config: dict[str, Any], init: int, beyond: dict[str, Any]) -> list[dict[str, Any]]:
+    """The container's namespaces as init has them, through its open /proc directory: those that
+    config.json names, and the time namespace that a restore has made (`beyond`)."""
+    kinds = [entry["type"] for entry in (config.get("linux") or {}).get("namespaces") or ()]
+    if beyond.get("time") and "time" not in kinds:
+        kinds.append("time")
+    return [{"type": kind, "path": f"/proc/self/fd/{init}/ns/{FILES[kind]}"} for kind in kinds]
 
 
 def _setgroups(spaces: list[dict[str, Any]], pid: int) -> bool:
