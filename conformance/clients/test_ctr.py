@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conformance.clients.containerd import Containerd
-from conformance.clients.engine import shim_is_right, shim_of, terminate
+from conformance.clients.engine import SHIM, shim_is_right, shim_of, terminate
 from tests.support.bundles import busybox_bundle
 from tests.support.leftovers import CGROUPS
 from tests.support.runtimes import eventually
@@ -327,12 +327,22 @@ def test_container_ends_while_containerd_is_away(engine: Containerd):
 def test_shim_is_killed(engine: Containerd):
     box = engine.running()
     pid, place = engine.pid(box), cgroup(engine, "memory")
+    sockets = [Path(file.read_text().removeprefix("unix://")) for file in _addresses(engine, box)]
     os.kill(shim_of(engine.token, box), signal.SIGKILL)
     eventually(lambda: engine.status(box) == "gone", "its end")
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its process has ended")
     assert engine.states() == []
     assert not place.exists()
     assert box not in Path("/proc/mounts").read_text()
+    if engine.runtime == SHIM:
+        assert sockets and not any(socket.exists() for socket in sockets)
+    for socket in sockets:  # containerd's own shim leaves it
+        socket.unlink(missing_ok=True)
+
+
+def _addresses(engine: Containerd, box: str) -> list[Path]:
+    """The files in which shims say where they listen."""
+    return list((engine.home / "run").glob(f"*/{engine.token}/{box}/address"))
 
 
 @pytest.mark.quick
