@@ -169,7 +169,7 @@ def test_a_failure_says_what_criu_says(box: Box, pyc: Runtime):
     done.fails("criu dump failed", "Can't lookup mount", f"more is in {images}/dump.log")
     assert pyc.status(name) == "running"
     words = ("restore", "--image-path", box.directory / "none", "-b", bundle)
-    pyc(*words, box.id("other")).fails("descriptors.json", "no such file")
+    pyc(*words, box.id("other")).fails("none: no such file")
     assert pyc.status(box.id("other")) == "gone"
 
 
