@@ -93,12 +93,17 @@ class Session(Log):
 
             self.trace = Trace(absolute(self.options["trace"]), self.timing)
 
+    def tell_operations(self) -> None:
+        """What was timed, once, for --debug; before the error that ends the log."""
+        timing, self.timing = self.timing, None
+        if timing is not None and self.options["debug"]:
+            for line in timing.lines():
+                self.debug(line)
+
     def traced(self, status: int) -> int:
         """The exit status, when what --debug and --trace have seen is written; that a file cannot
         be written is only a warning."""
-        if self.timing is not None and self.options["debug"]:
-            for line in self.timing.lines():
-                self.debug(line)
+        self.tell_operations()
         try:
             if self.trace:
                 self.trace.finish()
