@@ -103,7 +103,7 @@ CLAUSES = [
             "an error leaves everything as if the operation had not been tried",
             "lifecycle/commands/failures::nothing_is_left_of_a_failed_create"
             " lifecycle/commands/failures::a_failed_create_leaves_the_id_free"
-            " faults/failing_calls::create faults/killed::create",
+            " faults/sweep::sweep",
         ),
     ),
     *section(

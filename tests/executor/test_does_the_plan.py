@@ -292,7 +292,7 @@ def test_exec_does_what_its_plan_says(box: Box, settings: str, filtered: bool):
     file.write_text(json.dumps(document))
     inputs = EntryInputs(
         probe(),
-        exec._spaces(bundle.config, pid),
+        exec._spaces(bundle.config, pid, {}),
         entrances=_entrances(pid, later="CPUs" in settings),
         into_cgroup="CPUs" not in settings,
         filter=cache.compile(bundle.linux["seccomp"]) if filtered else None,
