@@ -269,6 +269,7 @@ def test_a_real_prometheus(box: Box):
 # --- top ---
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("columns", [80, 200])
 def test_top(box: Box, columns: int):
     import fcntl
