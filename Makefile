@@ -39,7 +39,7 @@ export PYCONTAINER_COMMAND ?= $(FAST)
 STAGE = $(DESTDIR)$(LIBDIR).new
 
 .DEFAULT_GOAL := help
-.PHONY: help build install-files deb release demo test test-unit check sweep test-vm test-engines conformance lint format bench install uninstall clean system
+.PHONY: help build install-files deb release demo test test-unit check sweep test-vm test-engines conformance lint format bench soak install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ conformance: build test-needs ## say which clauses of the specification are prov
 
 bench: build test-needs ## measure against the runtimes of this machine (QUICK=1: fewer rounds)
 	$(PY) benchmarks/run.py $(if $(QUICK),--quick)
+
+soak: build ## fill the machine with 1,200 containers: time, memory and kernel objects of each step
+	$(PY) benchmarks/soak.py $(SOAK)
 
 install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 	@umask 022 && $(MAKE) -s --no-print-directory install-files
