@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -32,6 +33,8 @@ def test_without_a_cgroup_namespace_the_hosts_tree_is_seen(box: Box, mapped: boo
         bundle.drop_namespace("cgroup")
         if mapped:
             in_a_user_namespace(bundle)
-        looks.append(box.run(bundle, runtime=runtime.name).ok().out)
+        out = box.run(bundle, runtime=runtime.name).ok().out
+        # With runc the host's later mounts reach the container; a copy of ours is private.
+        looks.append(re.sub(r" master:\d+", "", out))
     assert looks[0] == looks[-1]
     assert looks[0].startswith("1\n")
