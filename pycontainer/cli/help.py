@@ -145,14 +145,20 @@ def _fill(text: str, indent: str, hanging: str | None = None) -> list[str]:
     )
 
 
-def _options(table: Table) -> list[str]:
+def option_rows(table: Table, no_short: str = "") -> list[tuple[str, str]]:
+    """Each option that has a text, as it is written, and the text; `no_short` stands in place of a
+    short name."""
     rows = []
     for option in table:
         _, short, kind, _, text = option
         if text:
-            left = (f"-{short}, " if short else "    ") + option_name(option)
+            left = (f"-{short}, " if short else no_short) + option_name(option)
             rows.append((left, text + (" (repeatable)" if kind in (TEXTS, NUMBERS) else "")))
-    return _columns(rows)
+    return rows
+
+
+def _options(table: Table) -> list[str]:
+    return _columns(option_rows(table, "    "))
 
 
 def _columns(rows: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> list[str]:

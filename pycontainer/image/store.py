@@ -32,6 +32,7 @@ from pycontainer.image.root import Root
 from pycontainer.image.source import Image, Layer
 from pycontainer.image.streams import Budget, Decompressed
 from pycontainer.linux import image_file, namespace_child, trees
+from pycontainer.linux.host import kernel
 
 NAME_LENGTH = 32  # hexadecimal digits of a ChainID: 128 bits
 VALUE_MAX = 250  # bytes of one option of the mount API: fsconfig(2) takes 256
@@ -223,9 +224,7 @@ def _etc(root: Root) -> dict[str, str]:
 
 def appends() -> bool:
     """Whether overlay takes lower directories one by one (lowerdir+)."""
-    major, minor = os.uname().release.split(".")[:2]
-    digits = "".join(filter(str.isdigit, minor.partition("-")[0]))
-    return (int(major), int(digits or 0)) >= APPENDS_LAYERS
+    return kernel() >= APPENDS_LAYERS
 
 
 def overlay(

@@ -16,6 +16,7 @@ from _struct import Struct
 from time import time_ns
 
 from pycontainer.base.errors import HostError, StateError, os_reason
+from pycontainer.linux.host import kernel
 from pycontainer.linux.process import start_time
 from pycontainer.state.state import rfc3339_nano
 
@@ -117,9 +118,7 @@ def of_pidfd(pidfd: int, patience_ms: int = -1) -> dict[str, Any]:
 
 def _tells() -> bool:
     """Whether this kernel says POLLHUP, and the status, of a process that has been reaped."""
-    major, minor = posix.uname().release.split(".")[:2]
-    digits = "".join(character for character in minor if character.isdigit())
-    return (int(major), int(digits or 0)) >= (6, 15)
+    return kernel() >= (6, 15)
 
 
 def _told(pidfd: int) -> int:

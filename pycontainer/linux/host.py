@@ -127,3 +127,10 @@ def _says(path: str, letter: bytes) -> bool:
         return posix.read(fd, 1) == letter
     finally:
         posix.close(fd)
+
+
+def kernel() -> tuple[int, int]:
+    """The running kernel's version, (6, 18) for "6.18.44" as for "6.18-rc1"."""
+    major, minor = posix.uname().release.split(".")[:2]
+    digits = "".join(filter(str.isdigit, minor.partition("-")[0]))
+    return int(major), int(digits or 0)

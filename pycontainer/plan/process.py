@@ -100,31 +100,21 @@ def own_oom_score(sketch: Sketch) -> None:
 
 def raise_limits(sketch: Sketch) -> None:
     """Room for the limits, while the process still is what we are: later nobody may give more."""
-    for index, limit in enumerate(sketch.process.get("rlimits") or ()):
-        number, soft, hard = _limit(limit, f"process.rlimits[{index}].type")
-        sketch.add(
-            "raise_rlimit",
-            resource=number,
-            soft=soft,
-            hard=hard,
-            type=limit["type"],
-            field=f"process.rlimits[{index}]",
-        )
+    _each_limit(sketch, "raise_rlimit")
 
 
 def limits(sketch: Sketch) -> None:
     """The limits themselves, last: a process may always lower its own, and nothing of ours (the
     descriptors of a hook, say) is limited by what is meant for the program."""
+    _each_limit(sketch, "rlimit")
+
+
+def _each_limit(sketch: Sketch, kind: str) -> None:
+    """An operation of this kind for each limit of the config."""
     for index, limit in enumerate(sketch.process.get("rlimits") or ()):
-        number, soft, hard = _limit(limit, "")
-        sketch.add(
-            "rlimit",
-            resource=number,
-            soft=soft,
-            hard=hard,
-            type=limit["type"],
-            field=f"process.rlimits[{index}]",
-        )
+        field = f"process.rlimits[{index}]"
+        number, soft, hard = _limit(limit, f"{field}.type")
+        sketch.add(kind, resource=number, soft=soft, hard=hard, type=limit["type"], field=field)
 
 
 def _limit(limit: dict[str, Any], field: str) -> tuple[int, int, int]:

@@ -104,3 +104,10 @@ def exits(command: str) -> tuple[tuple[str, str], ...]:
     own: tuple[tuple[str, str], ...] = EXITS_OF.get(command, ())
     said = {status for status, _ in own} | ({"0"} if own and " to " in own[0][0] else set())
     return (*own, *(row for row in EXITS if row[0] not in said and row[0] != "3"))
+
+
+def filled(script: str, replaced: dict[str, str]) -> str:
+    """The script of a shell, with each @KEY@ replaced, in the order of the dict."""
+    for key, value in replaced.items():
+        script = script.replace(f"@{key}@", value)
+    return script

@@ -91,10 +91,7 @@ def script() -> str:
         "WORDS": "\n".join(_words()),
         "NAME": NAME,
     }
-    text = _SCRIPT
-    for key, value in replaced.items():
-        text = text.replace(f"@{key}@", value)
-    return text
+    return manual.filled(_SCRIPT, replaced)
 
 
 def _names(table: Table) -> str:

@@ -8,8 +8,8 @@ from pycontainer import __version__
 from pycontainer.base.settings import NAME, SYSTEM_ROOT
 from pycontainer.cli import manual
 from pycontainer.cli.commands import COMMANDS, load
-from pycontainer.cli.help import option_name
-from pycontainer.cli.options import GLOBALS, NUMBERS, TEXTS
+from pycontainer.cli.help import option_rows
+from pycontainer.cli.options import GLOBALS
 from pycontainer.tables import mount_options
 from pycontainer.tables.annotations import OCI, ROWS
 
@@ -146,13 +146,7 @@ def _text(text: str) -> str:
 
 
 def _options(table: Table) -> str:
-    rows = []
-    for option in table:
-        _, short, kind, _, text = option
-        if text:
-            left = (f"-{short}, " if short else "") + option_name(option)
-            rows.append((left, text + (" (repeatable)" if kind in (TEXTS, NUMBERS) else "")))
-    return _list(rows)
+    return _list(option_rows(table))
 
 
 def _list(rows: Iterable[tuple[str, str]]) -> str:

@@ -72,10 +72,7 @@ def script() -> str:
         "CASES": "\n".join(_case(name) for name in COMMANDS),
         "NAME": NAME,
     }
-    text = _SCRIPT
-    for key, value in replaced.items():
-        text = text.replace(f"@{key}@", value)
-    return text
+    return manual.filled(_SCRIPT, replaced)
 
 
 def _case(name: str) -> str:
