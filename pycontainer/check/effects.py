@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections import Counter
 from typing import Any
 
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.check.case import Case
 from pycontainer.tables import caps, mount_options
 
@@ -132,19 +132,18 @@ def _options(case: Case) -> None:
             continue
         for word in words:
             if word not in own.split():
-                near = difflib.get_close_matches(word, [*known, *own.split()], 1, 0.75)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                case.add("error", field, f"{word} is no option of {mount['type']}{hint}")
+                near = did_you_mean(word, [*known, *own.split()])
+                message = f"{word} is no option of {mount['type']}" + (near and f"; {near}")
+                case.add("error", field, message)
 
 
 def _misspelt(case: Case, field: str, words: list[str], known: list[str], bind: bool) -> None:
     for word in words:
-        near = difflib.get_close_matches(word, known, 1, 0.8)
+        near = did_you_mean(word, known)
         if near and bind:  # which the rules have warned of
-            case.advise(field, f"did you mean {near[0]}?")
+            case.advise(field, near)
         elif near:
-            message = f"{word} is passed to the file system; did you mean {near[0]}?"
-            case.add("warning", field, message)
+            case.add("warning", field, f"{word} is passed to the file system; {near}")
 
 
 def _limits(case: Case) -> None:

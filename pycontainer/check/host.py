@@ -6,10 +6,10 @@ when the container is made.
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import Any
 
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.check.case import Case
 from pycontainer.diagnose.namespaces import read
 from pycontainer.linux.host import probe
@@ -45,11 +45,9 @@ def _filesystems(case: Case) -> None:
         parsed = mount_options.parse(mount.get("options") or ())
         if not kind or parsed.bind or parsed.remount or kind in known or kind == "cgroup":
             continue
-        near = difflib.get_close_matches(kind, known, 1, 0.7)
-        if near:
-            message = f"this kernel has no file system {kind}; did you mean {near[0]}?"
-        else:
-            message = f"this kernel has no file system {kind} at the moment; it may be a module"
+        near = did_you_mean(kind, known)
+        message = f"this kernel has no file system {kind}"
+        message += f"; {near}" if near else " at the moment; it may be a module"
         case.add("error" if near else "warning", f"mounts[{index}].type", message)
 
 
@@ -63,12 +61,12 @@ def _sysctls(case: Case) -> None:
             continue
         if "/conf/" in path or "/neigh/" in path:
             continue  # of a network device that only the container has
-        near = difflib.get_close_matches(
-            os.path.basename(path), os.listdir(directory) if os.path.isdir(directory) else [], 1
-        )
-        hint = f"; did you mean {key[: -len(os.path.basename(path))]}{near[0]}?" if near else ""
+        name = os.path.basename(path)
+        known = os.listdir(directory) if os.path.isdir(directory) else []
+        near = did_you_mean(key, (key[: -len(name)] + other for other in known))
         # New network namespaces show fewer parameters, never more.
-        case.add("error", f'linux.sysctl["{key}"]', f"this kernel has no such parameter{hint}")
+        message = "this kernel has no such parameter" + (near and f"; {near}")
+        case.add("error", f'linux.sysctl["{key}"]', message)
 
 
 def _apparmor(case: Case) -> None:

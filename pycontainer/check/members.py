@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.check.case import Case
 from pycontainer.spec import schema, unknown_keys
 from pycontainer.spec.schema import field_path
@@ -26,8 +25,6 @@ def _annotations(case: Case) -> None:
     for name in annotations if isinstance(annotations, dict) else ():
         if not name.startswith(OCI) or name.startswith(KNOWN):
             continue
-        near = difflib.get_close_matches(name, KNOWN, 1, 0.75)
-        message = "this runtime knows no such annotation" + (
-            f"; did you mean {near[0]}?" if near else ""
-        )
+        near = did_you_mean(name, KNOWN)
+        message = "this runtime knows no such annotation" + (near and f"; {near}")
         case.add("warning", field_path(["annotations", name]), message)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from pycontainer.base.nearest import nearest
 from pycontainer.base.settings import NAME
 from pycontainer.cli.commands import COMMANDS, UnknownCommand, load
 from pycontainer.cli.options import GLOBALS, UnknownFlag, WrongCount, WrongUsage
@@ -43,7 +42,7 @@ def advice(error: WrongUsage | UnknownCommand, command: str) -> str:
 
 def _command(name: str) -> str:
     near = [_ELSEWHERE[name]] if name in _ELSEWHERE else []
-    near = near or difflib.get_close_matches(name, COMMANDS, 2, 0.6)
+    near = near or nearest(name, COMMANDS, 2)
     return f'{_perhaps(near)}"{NAME} help" lists the commands'
 
 
@@ -51,7 +50,7 @@ def _flag(error: WrongUsage, help: str, table: tuple[tuple[str, ...], ...]) -> s
     near: list[str] = []
     if isinstance(error, UnknownFlag):
         shown = [option[0] for option in table if option[4]]
-        near = [f"--{name}" for name in difflib.get_close_matches(error.flag, shown, 2, 0.6)]
+        near = [f"--{name}" for name in nearest(error.flag, shown, 2)]
     return f'{_perhaps(near)}"{help}" lists the options'
 
 

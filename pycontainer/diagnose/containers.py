@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 
 from pycontainer.base.errors import AlreadyExists, InvalidId, NotFound, StateError
+from pycontainer.base.nearest import did_you_mean
 
 # Where runtimes keep their containers, ours and those whose callers may mix them up with ours.
 _ROOTS = (
@@ -40,9 +40,8 @@ def missing(root: str, container_id: str) -> str:
     for other in (place for pattern in _ROOTS for place in sorted(glob.glob(pattern))):
         if os.path.realpath(other) != os.path.realpath(root) and container_id in _ids(other):
             return f"{words}, but in {other}; fix: give --root {other}"
-    near = difflib.get_close_matches(container_id, own, 3, 0.75)
-    if near:
-        return f"{words}; did you mean {', '.join(near)}?"
+    if near := did_you_mean(container_id, own, 3):
+        return f"{words}; {near}"
     return words if own else f"{words}, which has no containers"
 
 

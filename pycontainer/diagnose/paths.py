@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from errno import ELOOP, ENOTDIR
 
 from pycontainer.base.errors import os_reason
+from pycontainer.base.nearest import nearest
 from pycontainer.base.obstacle import Obstacle
 from pycontainer.plan.ops import TABLE
 
@@ -114,7 +114,7 @@ def which_part(path: str) -> str:
         return f"{at} is a file, not a directory"
     name = path[len(at) :].strip("/").partition("/")[0]
     try:
-        near = difflib.get_close_matches(name, os.listdir(at), 1, 0.75)
+        near = nearest(name, os.listdir(at))
     except OSError:
         near = []
     return f"{at} has no {name}" + (f", but {near[0]}" if near else "")

@@ -11,16 +11,16 @@ import errno
 import os
 
 from pycontainer.base.errors import CLIENT_TEXTS
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.diagnose import binary
 from pycontainer.diagnose.program_file import (
     DEFAULT_PATH,
+    NEAR,
     SEARCHED,
     Case,
     empty_root,
     file,
     fix,
-    near_names,
-    perhaps,
     way,
 )
 from pycontainer.diagnose.tree import Unseen, Walk, names
@@ -135,9 +135,9 @@ def _searched(case: Case) -> str:
         where = f"process.env has no PATH, so {case.search} was searched"
     elif not known:
         where += ", none of which is in the root file system"
-    near = near_names(name, {entry for listed in known.values() for entry in listed})
-    if near:
-        return perhaps(where, near)
+    there = {entry for listed in known.values() for entry in listed}
+    if near := did_you_mean(name, sorted(there), NEAR):
+        return f"{where}; {near}"
     return fix(where, f"correct process.args, or install the program {case.where}")
 
 

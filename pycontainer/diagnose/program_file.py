@@ -5,11 +5,11 @@ Each function leaves one sentence with the remedy, or "" when nothing is wrong.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import stat
 
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.diagnose.access import Identity
 from pycontainer.diagnose.tree import Node, Walk, names
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NAME_MAX = 255
 SEARCHED = 100  # directories of $PATH
-_NEAR = 3  # names in "did you mean"
+NEAR = 3  # names in "did you mean"
 
 
 class Case:
@@ -79,16 +78,6 @@ def fix(problem: str, remedy: str) -> str:
     return f"{problem}; fix: {remedy}"
 
 
-def perhaps(problem: str, near: str) -> str:
-    return f"{problem}; did you mean {near}?"
-
-
-def near_names(name: str, known: set[str]) -> str:
-    if len(name) > _NAME_MAX:
-        return ""  # no file has such a name, and the comparison would take minutes
-    return ", ".join(difflib.get_close_matches(name, sorted(known), _NEAR, 0.75))
-
-
 def way(case: Case, walk: Walk, program: bool = True) -> str:
     """The component of the path, of a `program` or of a directory, that is missing, no directory,
     or closed."""
@@ -123,9 +112,9 @@ def _missing(case: Case, walk: Walk, program: bool) -> str:
     for directory in case.search.split(":")[:SEARCHED] if program else ():
         with case.walk(f"{directory}/{base}") as other:
             if not other.errno and not file(case, other):
-                return perhaps(problem, f"{directory}/{base}")
-    if near := near_names(walk.missing, set(names(walk.end))):
-        return perhaps(problem, near)
+                return f"{problem}; did you mean {directory}/{base}?"
+    if near := did_you_mean(walk.missing, sorted(names(walk.end)), NEAR):
+        return f"{problem}; {near}"
     what = f"install the program {case.where}" if program else f"make it {case.where}"
     return fix(problem, f"correct the path, or {what}")
 

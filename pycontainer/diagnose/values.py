@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.diagnose.namespaces import read
 from pycontainer.tables import mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pycontainer.plan.ops import Op
 
 _SYSCTLS = "/proc/"  # where the files of sysctl operations are
-
-
-def perhaps(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """ "did you mean ...?", or `otherwise`."""
-    near = difflib.get_close_matches(word, list(known), 1, 0.7)
-    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def sysctl(op: Op, errno: int) -> str:
@@ -31,16 +23,15 @@ def sysctl(op: Op, errno: int) -> str:
         known = os.listdir(directory)
     except OSError:
         known = []
-    return "the kernel has no such setting" + (
-        f"; {found}" if (found := perhaps(name, known)) else ""
-    )
+    near = did_you_mean(name, known)
+    return "the kernel has no such setting" + (near and f"; {near}")
 
 
 def filesystem(op: Op, errno: int) -> str:
     """A type of file system that is neither built in nor a module that is there."""
     kind = op["fstype"].decode("utf-8", "replace").partition(".")[0]
     known = [line.split()[-1] for line in read("/proc/filesystems").splitlines()]
-    return perhaps(kind, known, "fix: load the file system's kernel module")
+    return did_you_mean(kind, known) or "fix: load the file system's kernel module"
 
 
 def option(op: Op, errno: int) -> str:
@@ -50,7 +41,7 @@ def option(op: Op, errno: int) -> str:
     for name in [part.partition("=")[0] for part in given]:
         if own is not None and name not in own.split():
             known = [*own.split(), *mount_options.known_options()]
-            return perhaps(name, known, f"{name} is no option of this file system")
+            return did_you_mean(name, known) or f"{name} is no option of this file system"
     return ""
 
 
@@ -75,7 +66,8 @@ def device(op: Op, errno: int) -> str:
         known = []
     listed = f"; there are {', '.join(sorted(known)[:8])}" if known else ""
     name = op["name"].decode("utf-8", "replace")
-    return perhaps(name, known, f"the runtime's own network namespace has no {name}{listed}")
+    missing = f"the runtime's own network namespace has no {name}{listed}"
+    return did_you_mean(name, known) or missing
 
 
 def namespace(op: Op, errno: int) -> str:

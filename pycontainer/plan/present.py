@@ -7,6 +7,7 @@ import re
 import textwrap
 
 from pycontainer.base.errors import UsageError
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.plan.describe import line
 from pycontainer.plan.ops import CONTAINER, TABLE
 
@@ -103,9 +104,8 @@ def why(plan: Plan, field: str) -> list[int]:
     try:
         find(plan.config, field)
     except KeyError:
-        known = sorted({op.field for op in plan.ops if op.field})
-        near = difflib.get_close_matches(field, known, 1, 0.7)
-        hint = f"did you mean {near[0]}?" if near else "a field is written like mounts[0].options"
+        known = {op.field for op in plan.ops if op.field}
+        hint = did_you_mean(field, known) or "a field is written like mounts[0].options"
         raise UsageError(f"--why {field}: config.json has no such field", hint=hint) from None
     return [n for n, op in enumerate(plan.ops, 1) if op.field and _is_in(field, op.field)]
 

@@ -7,7 +7,6 @@ either, and a pattern's `$` is the very end.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from functools import cache
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pycontainer.base import optional_deps
 from pycontainer.base.errors import ConfigError
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.spec import schema as schemas
 from pycontainer.spec.schema import field_path
 from pycontainer.spec.shorten import original, shorten
@@ -124,12 +124,11 @@ def _message(error: ValidationError) -> str:
     if error.validator == "type":
         return f"is {shown} ({_WORDS.get(type(value), 'no JSON')}), must be {_WORDS[_TYPES[limit]]}"
     if error.validator == "enum":
-        # Many words are alike; of few, the nearest is a guess worth telling.
-        cutoff = 0.75 if len(limit) > _LISTED else 0.6
-        near = difflib.get_close_matches(str(value)[:_SHOWN], limit, 1, cutoff)
-        near_text = f" (did you mean {near[0]}?)" if near else ""
+        near = did_you_mean(str(value), limit)
         more = f" and {len(limit) - _LISTED} more" if len(limit) > _LISTED else ""
-        return f"is {shown}, must be one of {', '.join(limit[:_LISTED])}{more}{near_text}"
+        return f"is {shown}, must be one of {', '.join(limit[:_LISTED])}{more}" + (
+            near and f" ({near})"
+        )
     if error.validator == "pattern":
         return f"is {shown}, must match {limit}"
     if error.validator in ("minimum", "maximum"):

@@ -4,17 +4,15 @@ them. Loaded when the compiled validator has met one.
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from typing import Any, NamedTuple
 
+from pycontainer.base.nearest import did_you_mean
 from pycontainer.spec import schema as schemas
 from pycontainer.spec.rules import OTHER_PLATFORMS
 from pycontainer.spec.schema import Node, field_path
 
 _SHOWN = 8  # of a document, in the log
-_LONGEST = 60  # characters of a name that are compared
-_NEAR = 0.7
 
 
 class Unknown(NamedTuple):
@@ -64,12 +62,8 @@ def _search(node: Node, value: Any, path: tuple[str | int, ...], found: list[Unk
 
 def _hint(key: str, siblings: list[str], path: tuple[str | int, ...]) -> str:
     """A sibling of nearly the same name, or the object that has a member of exactly that name."""
-    near = difflib.get_close_matches(
-        key[:_LONGEST].lower(), [name.lower() for name in siblings], 1, _NEAR
-    )
-    if near:
-        name = next(name for name in siblings if name.lower() == near[0])
-        return f"did you mean {name}?"
+    if near := did_you_mean(key, siblings):
+        return near
     here = field_path([step for step in path if isinstance(step, str)])
     homes = [home for home in _homes().get(key, ()) if home != here]
     if 0 < len(homes) <= 2:

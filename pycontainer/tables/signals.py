@@ -65,11 +65,10 @@ def parse_signal(text: str) -> int:
         raise UsageError("unable to signal init: invalid argument")  # what the kernel would say
     if number is None:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-        from difflib import get_close_matches
+        from pycontainer.base.nearest import did_you_mean
 
-        names = [known.removeprefix("SIG") for known in NUMBERS]
-        near = get_close_matches(name.removeprefix("SIG"), names, 1, 0.75)
-        hint = f"did you mean {near[0]}?" if near else ""
+        names = (known.removeprefix("SIG") for known in NUMBERS)
+        hint = did_you_mean(name.removeprefix("SIG"), names)
         raise UsageError(f'unknown signal "{quoted}"', hint=hint)
     return number
 
