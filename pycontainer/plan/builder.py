@@ -55,14 +55,7 @@ class Sketch:
 
     def make_read_only(self, target: str, field: str) -> None:
         """Append the operation that makes one mount read-only."""
-        self.add(
-            "mount_attr",
-            recursive=0,
-            attr_set=ATTR_RDONLY,
-            attr_clear=0,
-            target=target,
-            field=field,
-        )
+        self.add("mount_attr", attr_set=ATTR_RDONLY, target=target, field=field)
 
     def slot(self) -> int:
         """The number of one more fd that the executor will receive."""

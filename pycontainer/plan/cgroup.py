@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pycontainer.cgroups.mounts import mount_entries
 from pycontainer.plan.builder import Sketch
+from pycontainer.plan.ops import joined
 from pycontainer.tables.mount_options import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
 from pycontainer.tables.namespaces import CLONE_NEWCGROUP
 
@@ -122,16 +123,8 @@ class CgroupPlan:
                 _mount(sketch, "cgroup", place, attributes, data.split(","), field)
             elif host_dir:
                 lost = int(sketch.host.rootless)  # without privilege there may be none
-                sketch.add(
-                    "bind_host",
-                    slot=-1,
-                    attr_set=attributes,
-                    plain_target=0,
-                    missing=lost,
-                    source=host_dir,
-                    target=place,
-                    field=field,
-                )
+                where = {"source": host_dir, "target": place, "field": field}
+                sketch.add("bind_host", attr_set=attributes, missing=lost, **where)
             else:
                 sketch.add("mkdir", mode=0o755, path=place, field=field)
             for link in links:
@@ -189,20 +182,13 @@ def _mount(
         from pycontainer.plan import labels
 
         data = [*data, *labels.of_mount(sketch, fstype, data)]
-    text = b"".join([part.encode() + b"\0" for part in data if part])
-    source = source or fstype
     sketch.add(
         "mount",
-        ms_flags=0,
         attr_set=attributes,
-        plain_target=0,
-        copy_up=0,
-        keep_mode=0,
         or_bind=or_bind,
         fstype=fstype,
-        source=source,
+        source=source or fstype,
         target=target,
-        options=text,
-        sb_flags=b"",
+        options=joined([part for part in data if part]),
         field=field,
     )

@@ -97,7 +97,7 @@ def _enter(sketch: Sketch) -> None:
         path, _ = sketch.spaces.joined[kind]
         sketch.add("setns", slot=slot, nstype=FLAGS[kind], path=path)
         if kind == "user":
-            sketch.add("become_root", setgroups=0, visible=0, uid=0, gid=0)
+            sketch.add("become_root")
     sketch.add("umask", mask=0o022)
 
 

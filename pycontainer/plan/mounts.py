@@ -12,6 +12,7 @@ from pycontainer.plan.ops import (
     MISSING_FAILS,
     MISSING_HIDDEN,
     PIDNS_OF_CHILDREN,
+    joined,
 )
 from pycontainer.tables.mount_options import (
     ATTR_RDONLY,
@@ -264,8 +265,8 @@ class Mounts:
             fstype=fstype,
             source=mount.get("source") or "",
             target=target,
-            options=listed(data),
-            sb_flags=listed(sb_flags),
+            options=joined(data),
+            sb_flags=joined(sb_flags),
             field=field,
         )
 
@@ -333,7 +334,3 @@ def split_data(options: tuple[str, ...]) -> list[str]:
         else:
             result += [part for part in option.split(",") if part]
     return result
-
-
-def listed(strings: tuple[str, ...] | list[str]) -> bytes:
-    return b"".join([s.encode("utf-8", "surrogateescape") + b"\0" for s in strings])

@@ -14,6 +14,7 @@ from pycontainer.tables.mount_options import COPY_SYMLINK, DEST_NOFOLLOW, SRC_NO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 RUNTIME = "runtime"
@@ -142,6 +143,17 @@ TABLE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "finish": (CONTAINER, (), ()),
 }
 
+# Arguments that may be left out, with the value that they have then.
+DEFAULTS: dict[str, dict[str, int | bytes]] = {
+    "mount": {
+        **dict.fromkeys(("ms_flags", "plain_target", "copy_up", "keep_mode", "or_bind"), 0),
+        "sb_flags": b"",
+    },
+    "bind_host": {"slot": -1, "plain_target": 0},
+    "mount_attr": {"recursive": 0, "attr_set": 0, "attr_clear": 0},
+    "become_root": dict.fromkeys(("setgroups", "visible", "uid", "gid"), 0),
+}
+
 # Values of arguments that both sides know by these names; texts are for paths.
 MISSING_FAILS, MISSING_SKIPPED, MISSING_HIDDEN = 0, 1, 2  # bind_host: the host has no such source
 COPY_UP, COPY_UP_OWNER = 1, 2  # mount: what the directory holds; its owner as well
@@ -218,6 +230,8 @@ def named(kind: str, arguments: dict[str, Any], field: str = "") -> Op:
     """Make an operation from its arguments by their names in TABLE; TypeError for any others."""
     _, ints, texts = TABLE[kind]
     if len(arguments) != len(ints) + len(texts):
+        arguments = DEFAULTS.get(kind, {}) | arguments
+    if len(arguments) != len(ints) + len(texts):
         raise TypeError(f"{kind} takes {', '.join(ints + texts)}; not {', '.join(arguments)}")
     try:
         numbers = tuple([arguments[name] for name in ints])
@@ -227,7 +241,7 @@ def named(kind: str, arguments: dict[str, Any], field: str = "") -> Op:
     return Op(kind, numbers, strings, field)
 
 
-def joined(strings: list[str]) -> bytes:
+def joined(strings: Sequence[str]) -> bytes:
     """A list of strings as one text: each one ended by NUL (none of them may hold one)."""
     return b"".join([s.encode("utf-8", "surrogateescape") + b"\0" for s in strings])
 

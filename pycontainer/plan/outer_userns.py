@@ -11,7 +11,8 @@ from _stat import S_IFCHR
 from pycontainer.base.settings import clean
 from pycontainer.plan.builder import Sketch
 from pycontainer.plan.devices import DEFAULT_DEVICES, dev_is_bound, node
-from pycontainer.plan.mounts import CGROUPS, OWNED, Mounts, listed, split_data
+from pycontainer.plan.mounts import CGROUPS, OWNED, Mounts, split_data
+from pycontainer.plan.ops import joined
 from pycontainer.tables.mount_options import parse
 
 TYPE_CHECKING = False
@@ -83,6 +84,6 @@ def open_joined(mounts: Mounts) -> None:
             attr_set=options.attr_set,
             fstype=fstype,
             source=mount.get("source") or "",
-            options=listed(data),
+            options=joined(data),
             field=f"mounts[{index}]",
         )
