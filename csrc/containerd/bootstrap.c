@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SOCKETS "/run/containerd/s"
@@ -201,7 +201,7 @@ static void join_cgroup(struct any any)
     options_free(&options);
 }
 
-static void leave_behind(const struct arguments *arguments, int listener)
+static pid_t leave_behind(const struct arguments *arguments, int listener)
 {
     char *argv[] = {"/proc/self/exe",
                     "-namespace",
@@ -226,9 +226,10 @@ static void leave_behind(const struct arguments *arguments, int listener)
     if (pid < 0)
         fail("start %s: %s", argv[0], strerror(errno));
     adjust_oom_score(pid);
+    return pid;
 }
 
-static void print_address(const struct wish *wish, const char *address)
+static bool print_address(const struct wish *wish, const char *address)
 {
     const char *newest = getenv("MAX_SHIM_VERSION");
     int version = newest ? atoi(newest) : 0;
@@ -238,14 +239,29 @@ static void print_address(const struct wish *wish, const char *address)
         put_uint(&out, 1, API_VERSION);
         put_text(&out, 2, address);
         put_text(&out, 3, "ttrpc");
-        if (write(1, out.data, out.size) != (ssize_t)out.size)
-            fail("write the answer: %s", strerror(errno));
-    } else if (version >= 2) {
+        return write(1, out.data, out.size) == (ssize_t)out.size;
+    }
+    if (version >= 2)
         printf("{\"version\":%d,\"address\":\"%s\",\"protocol\":\"ttrpc\"}\n",
                version < API_VERSION ? version : API_VERSION, address);
-    } else {
+    else
         printf("%s\n", address);
-    }
+    return fflush(stdout) == 0;
+}
+
+/* What a `start` has made that fails: nobody learns of it. */
+static struct {
+    const char *socket;
+    pid_t shim;
+} made;
+
+static void take_back(void)
+{
+    if (!made.socket)
+        return;
+    unlink(made.socket);
+    if (made.shim > 0)
+        kill(made.shim, SIGKILL);
 }
 
 void start_shim(const struct arguments *arguments)
@@ -262,6 +278,10 @@ void start_shim(const struct arguments *arguments)
     path = xformat("%s/%s", directory, hex);
     address = xformat("unix://%s", path);
     listener = make_socket(directory, path);
+    if (listener >= 0) {
+        made.socket = path;
+        atexit(take_back);
+    }
     if (write_file("address", address, strlen(address)) < 0)
         fail("write address: %s", strerror(errno));
     if (listener >= 0) {
@@ -271,9 +291,11 @@ void start_shim(const struct arguments *arguments)
             fail("core scheduling: %s", strerror(errno));
         join_cgroup(wish.options);
         daemon.address = containerd;
-        leave_behind(&daemon, listener);
+        made.shim = leave_behind(&daemon, listener);
     }
-    print_address(&wish, address);
+    if (!print_address(&wish, address))
+        fail("write the answer: %s", strerror(errno));
+    made.socket = NULL;
 }
 
 /* -- -info --------------------------------------------------------------------------------------- */
@@ -294,7 +316,7 @@ static char *features_of(const struct options *options)
     close(ends[1]);
     if (pid >= 0) {
         text = read_fd(ends[0], INPUT_MAX);
-        waitpid(pid, &status, 0);
+        status = wait_for(pid);
     }
     close(ends[0]);
     free(binary);

@@ -103,14 +103,14 @@ static size_t put_utf8(char *out, unsigned long code)
 
 static bool take_hex(struct span *in, unsigned long *code)
 {
-    char digits[5] = {0}, *end;
+    char digits[5] = {0};
     if (in->size < 4)
         return false;
     memcpy(digits, in->data, 4);
-    *code = strtoul(digits, &end, 16);
+    *code = strtoul(digits, NULL, 16);
     in->data += 4;
     in->size -= 4;
-    return end == digits + 4;
+    return strspn(digits, "0123456789abcdefABCDEF") == 4;
 }
 
 char *json_text(struct span value)
@@ -142,7 +142,9 @@ char *json_text(struct span value)
                 if (take_hex(&value, &low))
                     code = 0x10000 + ((code & 0x3ff) << 10 | (low & 0x3ff));
             }
-            out += put_utf8(out, code ? code : '?');
+            if (!code || code >> 11 == 0x1b) /* half a pair is a byte that was no UTF-8 */
+                code = 0xfffd;
+            out += put_utf8(out, code);
         } else if ((known = strchr(PLAIN, c)) && c) {
             *out++ = MEANT[known - PLAIN];
         }

@@ -139,16 +139,31 @@ static void ended(struct end end)
     process_ended(end);
 }
 
+static int exit_status(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 static void reap(void)
 {
     struct end end;
     int status;
 
     while ((end.pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        end.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        end.status = exit_status(status);
         clock_gettime(CLOCK_REALTIME, &end.at);
         ended(end);
     }
+}
+
+int wait_for(pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    return exit_status(status);
 }
 
 static void on_signal(struct watch *w, uint32_t events)
@@ -171,6 +186,7 @@ static void become(const struct program *p, volatile int *error)
 
     sigemptyset(&none);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (p->own_group)
         setpgid(0, 0);
@@ -202,7 +218,7 @@ pid_t spawn(const struct program *program)
     if (pid == 0)
         become(program, &error);
     if (pid > 0 && error) {
-        waitpid(pid, NULL, 0);
+        wait_for(pid);
         errno = error;
         return -1;
     }
@@ -220,7 +236,6 @@ void loop_init(void)
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
     sigprocmask(SIG_BLOCK, &wanted, NULL);
-    signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     signals = (struct watch){signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC), on_signal};

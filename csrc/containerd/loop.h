@@ -39,6 +39,7 @@ struct program {
 };
 
 pid_t spawn(const struct program *program); /* or -1 with errno: of the exec, too */
+int wait_for(pid_t pid);                    /* its exit status as in struct end, or -1 */
 
 struct end { /* of a process */
     pid_t pid;

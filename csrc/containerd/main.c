@@ -13,12 +13,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -89,7 +91,6 @@ static void serve(void)
 
     if (getsockopt(LISTENER, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
         fail("descriptor 3 is no socket to listen on: this is started by `start`");
-    fcntl(LISTENER, F_SETFD, FD_CLOEXEC);
     loop_init();
     events_init(getenv("TTRPC_ADDRESS"), shim_namespace);
     ttrpc_serve(LISTENER);
@@ -180,8 +181,30 @@ static void parse(int argc, char **argv)
     arguments.action = at < argc ? argv[at] : "";
 }
 
+/* Signals as at the start of a session, whatever the caller has ignored or blocked: with SIGCHLD
+ * ignored, the kernel keeps no exit status. Two that we ignore, so that a write fails instead; spawn()
+ * gives them back. Of descriptors only the standard ones and our listener are ours. */
+static void drop_inherited(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* fails for SIGKILL, SIGSTOP and those of libc */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    /* A closed one would be taken by the next file that we open. Not for writing: who closed stdout
+     * does not get our answer, which is an error. */
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+            _exit(1);
+    syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
+    drop_inherited();
     parse(argc, argv);
     /* What systemd has told containerd is not for the runtime, which would pass it on. */
     unsetenv("NOTIFY_SOCKET");

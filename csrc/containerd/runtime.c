@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Where runc's shim has it, so that whoever looks there finds the containers. */
@@ -153,16 +152,9 @@ void command_cancel(struct command *command, void (*done)(void *, const char *),
 char *command_wait(struct command *command)
 {
     pid_t pid = start(command);
-    char *error;
-    int status;
+    char *error = pid < 0 ? xformat("exec %s: %s", command->words[0], strerror(errno))
+                          : error_of(command, wait_for(pid));
 
-    if (pid < 0) {
-        error = xformat("exec %s: %s", command->words[0], strerror(errno));
-    } else {
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        error = error_of(command, status);
-    }
     command_free(command);
     return error;
 }

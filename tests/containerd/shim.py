@@ -283,13 +283,14 @@ class Shim:
         self.ttrpc = self.sockets / "t"
         self.listener = Listener(self.ttrpc) if containerd else None
         self.state = self.home / "state"
+        self.prefix: list[str] = []  # a command that executes the shim: env(1), for example
         self.path = ""
         self.client: Client
         self.known: list[str] = []
 
     def command(self, bundle: Path, container: str, *words: str, **options: Any) -> bytes:
         """What the program says to one command."""
-        argv = [self.program, "-namespace", self.namespace, "-id", container]
+        argv = [*self.prefix, self.program, "-namespace", self.namespace, "-id", container]
         argv += ["-address", f"{self.home}/c.sock", "-publish-binary", "/bin/true"]
         env = {**os.environ, "TTRPC_ADDRESS": str(self.ttrpc), **options.pop("env", {})}
         options.setdefault("input", b"")
