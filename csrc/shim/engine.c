@@ -142,7 +142,10 @@ static int spawn(struct spawn *s, unsigned long flags, int cgroup, int *pidfd)
     snprintf(s->number, sizeof(s->number), "%d", s->last);
     /* A signal handler must not run in the child while it shares our memory. */
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
+    if (sigprocmask(SIG_BLOCK, &all, &before) < 0) {
+        *pidfd = -1;
+        return -errno;
+    }
     long pid = clone3_here(&args, sizeof(args));
     if (pid == 0)
         become_executor(s);

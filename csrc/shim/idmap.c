@@ -62,7 +62,8 @@ int shim_user_namespace(const char *uids, const char *gids)
     char stack[STACK_SIZE] __attribute__((aligned(16)));
     sigset_t all, before;
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before); /* no handler may run in the child: our memory */
+    if (sigprocmask(SIG_BLOCK, &all, &before) < 0) /* no handler may run in the child: our memory */
+        return -errno;
     pid_t child = clone(wait_for_the_end, stack + sizeof(stack), CLONE_NEWUSER | CLONE_VM, NULL);
     int result = child < 0 ? -errno : open_mapped(child, uids, gids);
     if (child > 0) {

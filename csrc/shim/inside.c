@@ -71,7 +71,8 @@ static int in_a_child(struct task *task, int memory)
     char stack[STACK_SIZE] __attribute__((aligned(16)));
     sigset_t all, before;
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before); /* no handler may run in the child */
+    if (sigprocmask(SIG_BLOCK, &all, &before) < 0) /* no handler may run in the child */
+        return -errno;
     /* No exit signal: nobody else is told of it, and nobody else reaps it. */
     pid_t child = clone(run, stack + sizeof(stack), CLONE_FILES | memory, task);
     task->result = child < 0 ? -errno : task->result;

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import posix
 from _struct import Struct
 from errno import ECONNRESET, EINTR, EPIPE
 from select import POLLIN, poll
 
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import HostError, OperationError, check
+from pycontainer.linux.files import close_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,16 +52,12 @@ class Channel:
     def drop_theirs(self) -> None:
         """After the clone: from now on the executor's death ends the channel."""
         fd, self.theirs = self.theirs, -1
-        if fd >= 0:
-            posix.close(fd)
+        close_all(fd)
 
     def close(self) -> None:
         """Give both ends up."""
-        self.drop_theirs()
-        for fd in (self.ours, self.root):
-            if fd >= 0:
-                posix.close(fd)
-        self.ours = self.root = -1
+        close_all(self.theirs, self.ours, self.root)
+        self.theirs = self.ours = self.root = -1
 
     def hand_over(self, packed: bytes, slots: list[int], timings: int = -1) -> None:
         """Send the plan, and the descriptors that its operations call slots; the last one may be
@@ -73,7 +69,7 @@ class Channel:
             traced = timings >= 0 and len(slots) < MAX_FDS
             self.send(MSG_PLAN, [memfd, *slots, *([timings] if traced else [])], index=traced)
         finally:
-            posix.close(memfd)
+            close_all(memfd)
 
     def send(self, kind: int, fds: list[int] | None = None, index: int = 0) -> None:
         """Send a message; what the executor said before it went is raised instead of EPIPE."""

@@ -25,6 +25,7 @@ from pycontainer.executor.channel import (
     ExecutorGone,
     unexpected,
 )
+from pycontainer.linux.files import close_all
 from pycontainer.linux.process import reap
 from pycontainer.plan import serialize
 from pycontainer.plan.ops import CONTAINER, TABLE, Op
@@ -190,9 +191,7 @@ class _Run:
                 self.pidfd, self.pid = pidfd[0], binary.pid_of(pidfd[0])
             if before >= 0:
                 lib.shim_setns(before, CLONE_NEWPID)
-            for fd in (exe, cgroup, before):
-                if fd >= 0:
-                    posix.close(fd)
+            close_all(exe, cgroup, before)
             if self.channel is not None:
                 self.channel.drop_theirs()
 
@@ -213,7 +212,7 @@ class _Run:
 
     def _close_slots(self) -> None:
         while self.slots:
-            posix.close(self.slots.popitem()[1])
+            close_all(self.slots.popitem()[1])
 
     def _talk(self) -> Channel:
         if self.channel is None:
@@ -237,7 +236,7 @@ class _Run:
         before, self.pid = self.pid, binary.pid_of(pidfd)
         before_fd, self.pidfd = self.pidfd, pidfd
         channel.caught = -1
-        posix.close(before_fd)
+        close_all(before_fd)
         reap(before)
         self.context.record("creating", self.pid)
         self._talk().send(MSG_GO)
@@ -295,9 +294,7 @@ class _Run:
         if self.channel is not None:
             self.channel.close()
         self._close_slots()
-        for fd in (self.pidfd, self.master):
-            if fd >= 0:
-                posix.close(fd)
+        close_all(self.pidfd, self.master)
 
     # -- the runtime's operations ----------------------------------------------------------------
 

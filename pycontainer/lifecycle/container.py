@@ -17,6 +17,7 @@ import posix
 from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, NotRunning, StateError
 from pycontainer.lifecycle.options import CreateOptions as CreateOptions
 from pycontainer.lifecycle.options import ExecOptions as ExecOptions
+from pycontainer.linux.files import close_all
 from pycontainer.linux.process import alive, reap, signal_process
 from pycontainer.state.store import CONFIG, GATE, Store, status
 
@@ -63,7 +64,7 @@ class Container:
     def create(cls, settings: Settings, container_id: str, options: CreateOptions) -> Container:
         """Make everything but the program, which waits for `start` (runtime.md#create)."""
         container, started = cls.launch(settings, container_id, options, gated=True)
-        posix.close(started.pidfd)
+        close_all(started.pidfd)
         return container
 
     @classmethod
@@ -80,7 +81,7 @@ class Container:
                 container._started(creation.config)
             except BaseException:
                 reap(started.pid)  # it has been ended
-                posix.close(started.pidfd)
+                close_all(started.pidfd)
                 creation.entry.close()
                 raise
         return container, started
@@ -105,7 +106,7 @@ class Container:
             become_subreaper()
         container, started = cls._carried_out(creation)
         try:
-            posix.close(started.pidfd)
+            close_all(started.pidfd)
             if creation.starts:
                 container._started(creation.config)
                 if creation.notify is not None:

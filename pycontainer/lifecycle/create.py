@@ -14,6 +14,7 @@ from pycontainer.base.errors import ConfigError
 from pycontainer.base.settings import absolute
 from pycontainer.executor import engine
 from pycontainer.lifecycle.stdio import Attachment
+from pycontainer.linux.files import close_all
 from pycontainer.linux.host import probe
 from pycontainer.linux.process import end_child, start_time
 from pycontainer.plan.cgroup import CgroupPlan
@@ -361,7 +362,7 @@ class Creation:
         self.attachment.close()
         steps: list[Callable[[], object]] = []
         if started is not None:
-            posix.close(started.pidfd)
+            close_all(started.pidfd)
             steps.append(lambda: end_child(started.pid))
         if cgroup is not None and cgroup.made:
             steps += [cgroup.kill, cgroup.undo]

@@ -8,6 +8,7 @@ from pycontainer import spec
 from pycontainer.base.errors import ConfigError, NotRunning, StateError
 from pycontainer.executor import engine
 from pycontainer.lifecycle.stdio import Attachment
+from pycontainer.linux.files import close_all
 from pycontainer.linux.host import probe
 from pycontainer.linux.process import alive, end_child
 from pycontainer.plan.exec import EntryInputs, compile_exec
@@ -39,7 +40,7 @@ def run_exec(container: Container, options: ExecOptions) -> int:
     try:
         kills = container.cgroup.oom_kills()
         started = _begin(container, config, options, attachment)
-        posix.close(started.pidfd)
+        close_all(started.pidfd)
         if not attachment.stays:
             return 0
         exit_status = attachment.wait(started.pid, reap_all=False)
@@ -82,7 +83,7 @@ def _begin(
         attachment.announce(started)
     except BaseException:
         end_child(started.pid)
-        posix.close(started.pidfd)
+        close_all(started.pidfd)
         raise
     return started
 
@@ -157,7 +158,7 @@ def _start(
         attachment.prepare()  # signals are blocked from here on: nothing is computed any more
         return engine.execute(plan, context, container.settings.timing)
     finally:
-        posix.close(init)
+        close_all(init)
 
 
 def _enters_later(cgroup: dict[str, Any], process: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import posix
 from pycontainer import spec
 from pycontainer.base.errors import ConfigError, NotRunning, OperationError
 from pycontainer.executor import engine
+from pycontainer.linux.files import close_all
 from pycontainer.linux.host import probe
 from pycontainer.linux.process import UNKNOWN_STATUS, alive, reap
 from pycontainer.plan import live_mounts
@@ -66,7 +67,7 @@ def change(container: Container, mounts: list[dict[str, Any]], add: bool) -> Non
         started = engine.execute(plan, engine.Context(_nothing))
     finally:
         posix.close(init)
-    posix.close(started.pidfd)
+    close_all(started.pidfd)
     status = reap(started.pid)
     if status is None:
         raise OperationError(f"change mounts: {UNKNOWN_STATUS}")

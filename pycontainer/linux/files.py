@@ -37,6 +37,14 @@ def write_text(path: str, value: str) -> None:
         posix.close(fd)
 
 
+def close_all(*fds: int) -> None:
+    """Close descriptors, those that are not negative. No failure: each one is given up in any case,
+    and close(2) tells of lost data only where files are written."""
+    for fd in fds:
+        if fd >= 0:
+            posix.closerange(fd, fd + 1)
+
+
 class Files:
     """Reads the files of one directory; a missing file, or directory, reads as nothing."""
 

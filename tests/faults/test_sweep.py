@@ -21,3 +21,14 @@ def test_sweep(box: Box, command: str, record_property: pytest.RecordProperty) -
     found = [victim.fault(command, call, fault) for call, fault in chosen]
     record_property("points", len(found) - found.count(None))
     assert not any(found), "\n".join(filter(None, found))
+
+
+@pytest.mark.parametrize("command", ["create", "run", "exec"])
+@pytest.mark.parametrize("name", ["close", "rt_sigprocmask"])
+def test_what_says_nothing(box: Box, command: str, name: str) -> None:
+    """A close(2) or a signal mask that fails is no reason to leave a container behind, or to wait
+    for ever."""
+    victim = Victim(box)
+    calls = [call for call in victim.calls(command) if call.name == name and not call.who]
+    found = [victim.fault(command, call, "EIO") for call in calls[-12:]]
+    assert found and not any(found), "\n".join(filter(None, found))
