@@ -57,19 +57,20 @@ def loads(data: bytes | str, *, surrogates: bool = False) -> Any:
     """
     text = data if isinstance(data, str) else _decode(data)
     if text[:1] == "\ufeff":
-        raise ValueError("unexpected byte order mark at the start")
+        raise ValueError("unexpected byte order mark at the start; fix: save it without one")
     start = 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE))
     try:
         value, end = _recursive(_scanned, text, start)
     except StopIteration as stop:
-        raise ValueError(_located("expecting a value", text, stop.value)) from None
+        raise ValueError(_explained("expecting a value", text, stop.value)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except ValueError as error:
         raise ValueError(_syntax_error(error, text)) from None
     if end != len(text) and text[end:].strip(_SPACE):
         end = len(text) - len(text[end:].lstrip(_SPACE))
-        raise ValueError(_located("unexpected text after the document", text, end))
+        hint = "; fix: remove it, or the bracket before it, which ends the document too early"
+        raise ValueError(_located("unexpected text after the document", text, end) + hint)
     # Only an escape can make one: the decoder refuses encoded surrogates.
     if not surrogates and ("\\ud" in text or "\\uD" in text):
         _refuse_surrogates(value, text)
@@ -126,7 +127,13 @@ def _syntax_error(error: ValueError, text: str) -> str:
         told = str(error) if isinstance(error, _NumberError) else "number is out of range"
         return _offence(told, text)
     message = str(getattr(error, "msg", error)).removesuffix(" at")
-    return _located(message[:1].lower() + message[1:], text, at)
+    return _explained(message[:1].lower() + message[1:], text, at)
+
+
+def _explained(message: str, text: str, at: int) -> str:
+    from pycontainer.base.json_errors import remedy
+
+    return _located(message, text, at) + remedy(text, at)
 
 
 def _offence(message: str, text: str) -> str:

@@ -239,7 +239,7 @@ def _settle_type(directories: list[str], plan: ResourcePlan | None) -> None:
                 "cgroup-invalid" if kind == "domain invalid" else "cgroup-threaded",
                 FIELD,
                 path=directory,
-                hint="choose a path that is not below a cgroup with processes of its own",
+                hint="fix: choose a path that is not below a cgroup with processes of its own",
                 type=kind,
             )
         if kind == "domain invalid":

@@ -34,14 +34,14 @@ def missing_controller(write: Write, paths: CgroupPaths) -> HostError:
             f"set {write.file}: no cgroup could be created or joined",
             "no-cgroup",
             write.field,
-            hint="leave the limit out, or have a cgroup delegated to this user: pycontainer info",
+            hint="fix: leave the limit out, or have a cgroup delegated: see `pycontainer info`",
         )
     where, code = ("v2", "no-controller-v2") if paths.mode == "v2" else ("v1", "no-hierarchy")
     return HostError(
         f"set {write.file}: cgroup {where} has no controller {name!r} mounted here",
         code,
         write.field,
-        hint="leave the limit out, or have root mount the controller",
+        hint="fix: leave the limit out, or have root mount the controller",
         controller=name,
     )
 
@@ -93,19 +93,25 @@ def _value_hint(write: Write, directory: str, number: int) -> str:
         parent = directory[: directory.rindex("/")]
         for name in (write.file, write.file + ".effective"):
             if value := _text(f"{parent}/{name}"):
-                return f"the parent cgroup has {value}"
+                return f"the parent cgroup has {value}; fix: choose some of these"
         return "no such cpu or memory node"
     if "rt_" in write.file and number in (EINVAL, EOPNOTSUPP):
         return "the parent cgroup has no realtime budget left to give"
     if number == EINVAL and write.field.endswith(".quota") and 0 < _number(write.value) < 1000:
-        return "it is in microseconds for each period; the kernel takes at least 1000"
+        return "fix: give at least 1000, in microseconds for each period: 50000 is half a CPU"
     if write.file.startswith("cpu.") and number == EINVAL:
-        return "out of range, or more than the parent cgroup's quota allows"
+        return _cpu_hint(write, directory)
     if write.controller in ("blkio", "io") and number == ENODEV:
-        return "there is no such block device"
+        return "there is no such block device; fix: take MAJ:MIN of one that `lsblk` lists"
     if write.controller in ("blkio", "io") and number in (EOPNOTSUPP, EINVAL, ERANGE):
         return "out of range, or the device's scheduler does not support it"
     return ""
+
+
+def _cpu_hint(write: Write, directory: str) -> str:
+    if write.field.endswith(".period") and not 1000 <= _number(write.value) <= 1000000:
+        return "fix: give 1000 to 1000000, in microseconds: 100000 is usual"
+    return "out of range, or more than the parent cgroup's quota allows"
 
 
 def _number(value: str) -> int:

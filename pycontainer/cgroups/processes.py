@@ -72,7 +72,9 @@ def freeze(paths: CgroupPaths, deadline_s: float) -> None:
             done = _freeze_v2(paths.unified, deadline_s)
         else:
             raise OperationError(
-                "freeze container: it has no cgroup with a freezer", operation="cgroup_freeze"
+                "freeze container: it has no cgroup with a freezer",
+                operation="cgroup_freeze",
+                hint="`pycontainer info` says how it gets one; fix: send SIGSTOP instead",
             )
     except OSError as error:
         raise _failed("freeze", error) from None

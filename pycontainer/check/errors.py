@@ -15,6 +15,7 @@ from pycontainer import spec
 from pycontainer.base.errors import ConfigError, ContainerError, HostError
 from pycontainer.check.case import Case
 from pycontainer.check.positions import parse
+from pycontainer.diagnose import remedies
 from pycontainer.plan.process import NOT_RAISED
 from pycontainer.spec.schema import field_path
 
@@ -105,7 +106,8 @@ def _note(case: Case, error: ContainerError, taken: set[str]) -> bool:
         message = error.message
         if isinstance(error, HostError):
             message = f"this host cannot do it: {message}"
-        case.add("error", field, message, error.hint, clause)
+        remedy = error.hint or remedies.of(error)
+        case.add("error", field, message, remedy.removeprefix("fix: "), clause)
     elif key in taken:
         return False
     taken.add(key)

@@ -264,7 +264,7 @@ def _claim(root: str) -> None:
             posix.mkdir(root, 0o700)
         posix.chmod(root, 0o1700)
     except OSError as error:
-        hint = "$XDG_RUNTIME_DIR must name a directory of the user; log in again, or give --root"
+        hint = "$XDG_RUNTIME_DIR must be a directory of the user; fix: log in again, or give --root"
         raise UsageError.of("make", root, error, hint=hint) from None
 
 

@@ -120,5 +120,10 @@ def _add_advice(error: BaseException, session: Session) -> None:
         from pycontainer.diagnose import hints
 
         error.hint = hints.unanswered(error.errno)
-    elif isinstance(error, ContainerError) and getattr(error, "errno", 0) == EMFILE:
+    elif isinstance(error, ContainerError) and error.errno == EMFILE:
         error.hint = error.hint or _MORE_FILES
+    elif isinstance(error, ContainerError) and not error.hint:
+        from pycontainer.diagnose import remedies
+
+        if remedy := remedies.of(error):
+            error.hint = remedy if "; fix: " in remedy or "?" in remedy else f"fix: {remedy}"

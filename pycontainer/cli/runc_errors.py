@@ -11,6 +11,7 @@ import sys
 from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, ContainerError, StartError, cut
 from pycontainer.base.settings import NAME
 from pycontainer.cli.options import WrongCount
+from pycontainer.diagnose.remedies import field_and_keys
 from pycontainer.plan.ops import CONTAINER, TABLE
 
 TYPE_CHECKING = False
@@ -219,7 +220,8 @@ def line(error: ContainerError) -> str:
         return f"{called()}: {ours}"
     if isinstance(error, StartError):
         return _START + _of_operation(error, ours[len(_START) :])
-    place, facts = _place(error.field)
+    place, facts = field_and_keys(error.field)
+    facts = {name: _printable(text) for name, text in facts.items()}
     code = error.code
     table = CONFIG if isinstance(error, ConfigError) else LIMITS
     more = f"{place} {code} {error.params.get('namespace')}"
@@ -237,22 +239,6 @@ def _of_operation(error: StartError, ours: str) -> str:
     words = next((OPERATIONS[key] for key in keys if key in OPERATIONS), "")
     ours = f"{words.format_map(_facts(error))}: {ours}" if words else ours
     return _IN_INIT + ours if kind in TABLE and TABLE[kind][0] == CONTAINER else ours
-
-
-def _place(field: str) -> tuple[str, dict[str, str]]:
-    """The field with [] for each index and key; the last of both."""
-    place, bracket, rest = field.partition("[")
-    facts = {"key": "", "index": ""}
-    while bracket:
-        quoted = rest[:1] in ("'", '"')
-        if quoted:  # a key may hold anything
-            key, _, rest = rest[1:].rpartition(rest[0] + "]")
-            facts["key"] = _printable(key)
-        else:
-            facts["index"], _, rest = rest.partition("]")
-        head, bracket, rest = rest.partition("[")
-        place += "[]" + head
-    return place, facts
 
 
 def _facts(error: ContainerError) -> dict[str, Any]:

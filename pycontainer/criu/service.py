@@ -188,4 +188,4 @@ def _find(name: str) -> str:
         path = f"{directory or '.'}/{name}"
         if posix.access(path, posix.X_OK):
             return path
-    raise HostError(f"{name}: executable file not found in $PATH", hint="install CRIU")
+    raise HostError(f"{name}: executable file not found in $PATH", hint="fix: install CRIU")

@@ -25,9 +25,9 @@ def advice(error: StateError, root: str, container_id: str) -> str:
     if isinstance(error, NotFound):
         return missing(root, container_id)
     if isinstance(error, AlreadyExists):
-        return f"choose another id than {container_id}, or delete that container"
+        return f"fix: choose another id than {container_id}, or delete that container"
     if isinstance(error, InvalidId):
-        return f'"{container_id}" must be of letters, digits, _, +, - and .'
+        return f'fix: make "{container_id}" of letters, digits, _, +, - and . only'
     return ""
 
 
@@ -42,7 +42,9 @@ def missing(root: str, container_id: str) -> str:
             return f"{words}, but in {other}; fix: give --root {other}"
     if near := did_you_mean(container_id, own, 3):
         return f"{words}; {near}"
-    return words if own else f"{words}, which has no containers"
+    if not own:
+        return f"{words}, which has no containers; fix: create it, or give another --root"
+    return f"{words}; fix: take one that `list` shows, or give another --root"
 
 
 def _ids(root: str) -> list[str]:

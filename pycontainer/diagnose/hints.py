@@ -10,21 +10,29 @@ from pycontainer.plan.ops import Op
 _HINTS = {
     ("exec", ENOENT): "its interpreter or dynamic loader is not in the root file system",
     ("exec", ENOEXEC): "not a program for this machine, or a script without a #! line",
-    ("mount", ENODEV): "load the file system's kernel module",
+    ("mount", ENODEV): "fix: load the file system's kernel module",
     ("mount", EINVAL): "an option is not one of this file system",
     ("id_map", EPERM): "the mapping needs ranges in /etc/subuid and /etc/subgid",
-    ("idmap_tree", EINVAL): "its file system, or this kernel, has no id-mapped mounts",
+    ("idmap_tree", EINVAL): (
+        "its file system, or this kernel, has no id-mapped mounts; fix: leave its mappings out"
+    ),
     ("idmap_tree", EPERM): "it takes root, and mappings that do not overlap",
     ("net_device", EEXIST): "a device of that name is there already; a name with %d is completed",
-    ("net_device", EINVAL): "this kind of device cannot leave its network namespace",
+    ("net_device", EINVAL): (
+        "this kind of device cannot leave its network namespace; fix: leave it out"
+    ),
     ("net_device", ENODEV): "the device has to be in the runtime's own network namespace",
     ("clone", EPERM): "new namespaces need root, or a user namespace",
     ("clone", EINVAL): "the kernel lacks one of the namespaces",
-    ("pivot_root", EINVAL): "a root on initramfs needs --no-pivot",
-    ("oom_score_adj", EACCES): "lowering it needs CAP_SYS_RESOURCE",
-    ("raise_rlimit", EPERM): "raising a hard limit needs CAP_SYS_RESOURCE",
-    ("sysctl", EINVAL): "the kernel takes no such value for it",
+    ("pivot_root", EINVAL): "fix: a root on initramfs needs --no-pivot",
+    ("oom_score_adj", EACCES): (
+        "lowering it needs CAP_SYS_RESOURCE; fix: raise process.oomScoreAdj, or run with it"
+    ),
     ("scheduler", EPERM): "it needs CAP_SYS_NICE, or RLIMIT_RTPRIO",
+    ("scheduler", EINVAL): (
+        "the kernel takes none of these values; of SCHED_DEADLINE, runtime must be at least 1024, "
+        "and deadline and period at least 100000 nanoseconds"
+    ),
     ("hostname", EPERM): "needs a uts namespace",
     ("loopback_up", EPERM): "needs a network namespace of its own",
     ("user", EINVAL): "the id is not mapped into the user namespace",
@@ -41,4 +49,4 @@ def hint(op: Op, errno: int, detail: str) -> str:
 
 def unanswered(errno: int) -> str:
     """The sentence for a socket that cannot be connected to, or ""."""
-    return "start what listens there first" if errno in (ENOENT, ECONNREFUSED) else ""
+    return "fix: start what listens there first" if errno in (ENOENT, ECONNREFUSED) else ""

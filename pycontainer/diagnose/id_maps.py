@@ -54,7 +54,7 @@ def too_long(size: int) -> Obstacle | None:
     """user_namespaces(7): a map is one write of less than a page."""
     if size < PAGE:
         return None
-    return Obstacle(f"the map is {size} bytes long, the kernel takes {PAGE - 1}: join ranges")
+    return Obstacle(f"the map is {size} bytes long, the kernel takes {PAGE - 1}", "join ranges")
 
 
 def outside(file: str, rows: list[tuple[int, int, int]]) -> Obstacle | None:
@@ -64,7 +64,8 @@ def outside(file: str, rows: list[tuple[int, int, int]]) -> Obstacle | None:
         if not contains(ours, first, count):
             return Obstacle(
                 f"ids {first} to {first + count - 1} do not exist in this user namespace, "
-                f"which has {describe(ours)}"
+                f"which has {describe(ours)}",
+                "map only ids that are there",
             )
     return None
 
@@ -106,7 +107,10 @@ def unusable(file: str) -> Obstacle | None:
             f"sudo mount -o remount,suid $(findmnt -nro TARGET -T {path})",
         )
     if "NoNewPrivs:\t1" in read("/proc/self/status"):
-        return Obstacle(f"{path} gets no privileges: no_new_privs is set on this process")
+        return Obstacle(
+            f"{path} gets no privileges: no_new_privs is set on this process",
+            "start it without (in a systemd unit: NoNewPrivileges=no)",
+        )
     return filtered() if not setuid else None
 
 
@@ -168,7 +172,10 @@ def unlisted(file: str) -> Obstacle | None:
     """newuidmap knows users by name, and their ranges by these two files."""
     name = user_name()
     if not name:
-        return Obstacle(f"uid {os.getuid()} has no entry in /etc/passwd, newuidmap wants one")
+        return Obstacle(
+            f"uid {os.getuid()} has no entry in /etc/passwd, newuidmap wants one",
+            "add the user, or map its own id only",
+        )
     if listed(file):
         return None
     ids = _free_range()

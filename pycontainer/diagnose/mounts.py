@@ -31,7 +31,7 @@ def refused(op: Op) -> str:
         return str(covered(place) or "")
     if fstype.split(".")[0] not in ALLOWED:
         reason = f"the kernel mounts no {fstype} in a user namespace"
-        return f"{reason}: let root mount it, and bind it" if fstype else ""
+        return f"{reason}; fix: let root mount it, and bind it" if fstype else ""
     return "" if not in_user_namespace() else "the namespace that it shows belongs to an outer one"
 
 
@@ -78,6 +78,6 @@ def locked(op: Op, code: str) -> str:
     if not below:
         return ""
     return (
-        f"{below[0]} is mounted below it, and must come along in a user namespace: "
-        'use the option "rbind"'
+        f"{below[0]} is mounted below it, and must come along in a user namespace; "
+        'fix: use the option "rbind"'
     )

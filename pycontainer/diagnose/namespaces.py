@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NEWUSER = 0x10000000
 USUAL_LIMIT = 15000
+_NO_LIMIT = 1 << 30  # the kernel counts to 1 << 31
 # /proc/sys/user/max_X_namespaces, by our names of the types
 _LIMITS = {
     "user": "user",
@@ -45,8 +46,8 @@ def refused(op: Op, errno: int) -> str:
         return str(found or "")
     if op.kind == "clone" and os.geteuid() != 0:
         return (
-            "an ordinary user needs a user namespace in linux.namespaces: "
-            "pycontainer spec --rootless writes such a config.json"
+            "an ordinary user needs a user namespace in linux.namespaces; "
+            "fix: pycontainer spec --rootless writes such a config.json"
         )
     return str(apparmor() or filtered() or "")
 
@@ -73,7 +74,10 @@ def limit(flags: int = NEWUSER) -> Obstacle | None:
                 f"new {name} namespaces are disabled: {setting} is 0",
                 f"sudo sysctl -w {setting}={USUAL_LIMIT}",
             )
-        if value and reached is None:
+        if name == "user" and value and int(value) >= _NO_LIMIT:
+            deep = "user namespaces are nested 32 deep already"
+            reached = Obstacle(f"{deep}, or the limit of an outer one is reached")
+        elif value and reached is None:
             # user_namespaces(7): the same errno for both, and nothing tells how deep we are.
             deep = ", or they are nested 32 deep already" if name == "user" else ""
             reached = Obstacle(
@@ -129,7 +133,7 @@ def chrooted() -> Obstacle | None:
     if not mounts or any(line.split(" ", 5)[4] == "/" for line in mounts):
         return None
     return Obstacle(
-        "in a chroot the kernel makes no user namespaces: use pivot_root, or a container"
+        "in a chroot the kernel makes no user namespaces", "use pivot_root, or a container"
     )
 
 

@@ -48,10 +48,12 @@ def source(op: Op) -> str:
     path = op[_SOURCES[op.kind]].decode("utf-8", "surrogateescape")
     if os.path.exists(path):
         return ""
-    return f"{which_part(path)}; fix: create it, or correct the path"
+    problem = which_part(path)
+    remedy = "correct the link" if "symbolic" in problem else "create it, or correct the path"
+    return f"{problem}; fix: {remedy}"
 
 
-def target(ops: Sequence[Op], op: Op) -> str:
+def target(ops: Sequence[Op], op: Op, code: str) -> str:
     """A part of a path in the root file system that is a file of the image."""
     from pycontainer.diagnose.tree import Walk
 
@@ -60,6 +62,8 @@ def target(ops: Sequence[Op], op: Op) -> str:
     fd = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with Walk(fd, name.decode("utf-8", "surrogateescape")) as walk:
+            if code in ("target-is-file", "target-is-directory") and not walk.errno:
+                return _other_kind(op, code)
             if walk.errno == ENOTDIR:
                 return f"{walk.end.path} is a file of the image; fix: choose another path"
             if walk.errno == ELOOP:
@@ -67,6 +71,34 @@ def target(ops: Sequence[Op], op: Op) -> str:
         return ""
     finally:
         os.close(fd)
+
+
+def _other_kind(op: Op, code: str) -> str:
+    """A file can be mounted on a file only, a directory on a directory."""
+    source, target = (
+        op["source"].decode("utf-8", "replace"),
+        op["target"].decode("utf-8", "replace"),
+    )
+    if code == "target-is-file":
+        return f"fix: name a directory as {op.field}.destination, or a file as its source"
+    name = os.path.basename(source.rstrip("/"))
+    return f"fix: mount it on a file, e.g. {target.rstrip('/')}/{name}, or bind a directory"
+
+
+def device(ops: Sequence[Op], op: Op, code: str) -> str:
+    """A device whose place is taken, or that is to be the host's own."""
+    path = op["path"].decode("utf-8", "replace")
+    if code == "open-host":
+        return (
+            "in a user namespace no device can be made, so the host's is bound, and it has none "
+            f"at {path}; fix: name one of the host's by its own path"
+        )
+    if code != "file-there":
+        return ""
+    twins = [o.field for o in ops if o.kind == op.kind and o["path"] == op["path"]]
+    if len(twins) > 1:
+        return f"{' and '.join(twins)} have the same path; fix: remove one, or change its path"
+    return "fix: choose another path, or remove that file from the image"
 
 
 def closed(ops: Sequence[Op], op: Op) -> str:
@@ -108,6 +140,8 @@ def which_part(path: str) -> str:
     at = path
     while at != "/" and not os.path.lexists(at):
         at = os.path.dirname(at)
+    if os.path.islink(at) and _is_circle(at):
+        return f"the symbolic links go in a circle at {at} -> {os.readlink(at)}"
     if os.path.islink(at) and not os.path.exists(at):
         return f"{at} is a symbolic link to {os.readlink(at)}, which does not exist"
     if not os.path.isdir(at):
@@ -118,6 +152,14 @@ def which_part(path: str) -> str:
     except OSError:
         near = []
     return f"{at} has no {name}" + (f", but {near[0]}" if near else "")
+
+
+def _is_circle(path: str) -> bool:
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == ELOOP
+    return False
 
 
 def unsearchable(path: str, ids: tuple[int, int]) -> Obstacle | None:

@@ -105,6 +105,10 @@ def _missing(case: Case, walk: Walk, program: bool) -> str:
     if empty := empty_root(case):
         return empty
     problem = f"{walk.end.path} has no {walk.missing}"
+    point = walk.mount_point()
+    hiding = case.mount_field(point)
+    if hiding:
+        problem += f" ({hiding}, mounted on {point}, hides what the image has there)"
     link, target = walk.link
     if link:
         problem = f"{link} is a symbolic link to {target}, and {problem}"
@@ -116,6 +120,8 @@ def _missing(case: Case, walk: Walk, program: bool) -> str:
     if near := did_you_mean(walk.missing, sorted(names(walk.end)), NEAR):
         return f"{problem}; {near}"
     what = f"install the program {case.where}" if program else f"make it {case.where}"
+    if hiding:
+        what = f"take {hiding} out, or put it into its source"
     return fix(problem, f"correct the path, or {what}")
 
 

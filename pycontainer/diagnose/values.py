@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from errno import ENOENT, ENOTBLK
 
 from pycontainer.base.nearest import did_you_mean
 from pycontainer.diagnose.namespaces import read
@@ -16,9 +18,13 @@ _SYSCTLS = "/proc/"  # where the files of sysctl operations are
 
 
 def sysctl(op: Op, errno: int) -> str:
-    """A kernel parameter that is not there."""
+    """A kernel parameter that is not there, or does not take this value."""
     path = _SYSCTLS + op["file"].decode("utf-8", "replace")
     directory, _, name = path.rpartition("/")
+    if errno != ENOENT:
+        now = " ".join(read(path).split())
+        like = f"; fix: give one like that of the host, which is {now}" if now else ""
+        return f"the kernel takes no such value for it{like}"
     try:
         known = os.listdir(directory)
     except OSError:
@@ -38,15 +44,29 @@ def option(op: Op, errno: int) -> str:
     """An option that is none of the file system's."""
     own = mount_options.OF_FILESYSTEMS.get(op["fstype"].decode("utf-8", "replace"))
     given = [part.decode("utf-8", "replace") for part in op["options"].split(b"\0")[:-1]]
-    for name in [part.partition("=")[0] for part in given]:
+    field = f"{op.field}.options"
+    for name, _, value in [part.partition("=") for part in given]:
         if own is not None and name not in own.split():
             known = [*own.split(), *mount_options.known_options()]
-            return did_you_mean(name, known) or f"{name} is no option of this file system"
+            otherwise = f"this file system has no option {name}; fix: take it out of {field}"
+            return did_you_mean(name, known) or otherwise
+        pattern, words = _FORMS.get(name, ("", ""))
+        if not re.fullmatch(pattern, value) and words:
+            return f"{name} is {value}; fix: give it in {field} as {words}"
     return ""
 
 
-def layers(op: Op, errno: int) -> str:
-    """A directory of an overlay that is not there."""
+_FORMS = {
+    "size": ("[0-9]+[kKmMgGtTpPeE%]?", "bytes, with k, m or g, or a percentage: 64m, 50%"),
+    "nr_inodes": ("[0-9]+[kKmMgG]?", "a number: 10000, 10k"),
+    "mode": ("[0-7]+", "octal digits: 1777"),
+    "uid": ("[0-9]+", "a number"),
+    "gid": ("[0-9]+", "a number"),
+}
+
+
+def sources(op: Op, errno: int) -> str:
+    """A directory of an overlay, or the block device of another file system, that is not there."""
     from pycontainer.diagnose.paths import missing
 
     for part in op["options"].decode("utf-8", "surrogateescape").split("\0"):
@@ -54,7 +74,13 @@ def layers(op: Op, errno: int) -> str:
         if name in ("lowerdir", "upperdir", "workdir"):
             for path in value.replace("::", ":").split(":"):
                 if path and (problem := missing(path)):
-                    return f"{name}: {problem}"
+                    return f"{name}: {problem}; fix: make it, or correct {op.field}.options"
+    source = op["source"].decode("utf-8", "surrogateescape")
+    if errno == ENOTBLK:
+        command = f"losetup --find --show {source}"
+        return f"{source} is no block device; fix: make one of it with {command}, or bind it"
+    if source[:1] == "/" and (problem := missing(source)):
+        return f"{problem}; fix: correct {op.field}.source"
     return ""
 
 
@@ -73,6 +99,8 @@ def device(op: Op, errno: int) -> str:
 def namespace(op: Op, errno: int) -> str:
     """A file of a namespace that is not there."""
     path = op["path"].decode("utf-8", "surrogateescape")
+    if errno != ENOENT:
+        return "its process has more privileges than we; fix: join it as root with CAP_SYS_PTRACE"
     if path.startswith("/proc/") and not os.path.exists("/".join(path.split("/")[:3])):
         return f"the process {path.split('/')[2]} has ended; fix: start it before this container"
     from pycontainer.diagnose.paths import which_part
@@ -83,7 +111,36 @@ def namespace(op: Op, errno: int) -> str:
 def nodes(op: Op, errno: int) -> str:
     """Memory nodes that this machine has not."""
     online = read("/sys/devices/system/node/online")
-    return f"this machine has the memory nodes {online}" if online else ""
+    if not online:
+        return ""
+    return f"this machine has the memory nodes {online}; fix: name some of these in {op.field}"
+
+
+def limit(op: Op, errno: int) -> str:
+    """A hard limit above our own, or above what the host gives to anybody."""
+    import resource
+
+    kind, hard = op["type"].decode(), op["hard"]
+    most = int(read("/proc/sys/fs/nr_open") or 0)
+    if kind == "RLIMIT_NOFILE" and 0 < most < hard:
+        return f"this host allows {most}; fix: lower it, or sudo sysctl -w fs.nr_open={hard}"
+    ours = resource.getrlimit(op["resource"])[1]
+    return (
+        f"raising a hard limit needs CAP_SYS_RESOURCE; fix: give at most {ours}, which is the "
+        "runtime's own, or start it with a higher one"
+    )
+
+
+def clock(op: Op, errno: int) -> str:
+    """An offset of a time namespace; the kernel takes no clock below zero."""
+    for line in op["lines"].decode().splitlines():
+        name, seconds, _ = line.split()
+        if name not in ("monotonic", "boottime"):
+            return f"there is no clock {name}; fix: the clocks are monotonic and boottime"
+        if int(seconds) < 0:
+            up = read("/proc/uptime").partition(".")[0]
+            return f"{name} would be before 0; fix: go back at most {up} seconds, its value now"
+    return ""
 
 
 def keys(op: Op, errno: int) -> str:

@@ -49,7 +49,7 @@ def _read() -> bytes:
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise HostError.of("open", path, error, hint="run make") from None
+        raise HostError.of("open", path, error, hint="fix: run make") from None
     try:
         return posix.read(fd, posix.fstat(fd).st_size)
     finally:

@@ -86,7 +86,7 @@ def init_died(run: Run) -> OperationError:
         from pycontainer.cgroups.stats.oom import words
 
         reason += ", " + words(found)
-        hint = "raise linux.resources.memory.limit"
+        hint = "fix: raise linux.resources.memory.limit"
     elif status & 0x7F == 9 and cgroup is not None and not cgroup.exists():
         # systemd was quicker, and nobody else has counted.
         hint = "systemd has removed its cgroup; linux.resources.memory.limit may be too low"
@@ -96,11 +96,14 @@ def init_died(run: Run) -> OperationError:
 
 def wrong_namespace(run: Run, op: Op) -> OperationError:
     """The file is of another type of namespace, or of none."""
-    from pycontainer.tables.namespaces import NAMES_OF_FLAGS
+    from pycontainer.tables.namespaces import FILES, NAMES_OF_FLAGS
 
     name = NAMES_OF_FLAGS[op["nstype"]]
     path = op["path"].decode()
-    where = {"step": run.step, "total": len(run.plan.ops), "field": op.field}
+    found = NAMES_OF_FLAGS.get(lib.shim_namespace_type(run.slots[op["slot"]]))
+    what = f"it is a {found} namespace" if found else "it is no namespace at all"
+    hint = f"{what}; fix: give a path like /proc/PID/ns/{FILES[name]}"
+    where = {"step": run.step, "total": len(run.plan.ops), "field": op.field, "hint": hint}
     return StartError(f"{path} is no {name} namespace", "wrong-namespace", path=path, **where)
 
 

@@ -51,7 +51,7 @@ def make_bundle(
     image = open_image(name, platform)
     path = os.path.abspath(directory)
     if os.path.exists(path) and os.listdir(path):
-        raise HostError(f"use {directory}: directory not empty", hint="remove it first")
+        raise HostError(f"use {directory}: directory not empty", hint="fix: remove it first")
     options.hostname = options.hostname or _hostname(os.path.basename(path))
     existed = os.path.isdir(path)
     ids = namespace_child.ids_of_caller()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import posix
 
-from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, NotRunning, StateError
+from pycontainer.base.errors import CLIENT_TEXTS, ContainerError, NotFound, NotRunning, StateError
 from pycontainer.lifecycle.options import CreateOptions as CreateOptions
 from pycontainer.lifecycle.options import ExecOptions as ExecOptions
 from pycontainer.linux.files import close_all
@@ -212,8 +212,9 @@ class Container:
             self.facts = self.entry.read_facts()
             now = self.status() if connection < 0 else "created"
             if now != "created":
-                refusal = f"cannot start a container in the {now} state"
-                raise StateError(_START_REFUSALS.get(now, refusal), hint=f"{self.id} is {now}")
+                other = f"cannot start a container in the {now} state", ""
+                refusal, remedy = _START_REFUSALS.get(now, other)
+                raise StateError(refusal, hint=f"{self.id} is {now}{remedy}")
             if self.facts.extra.get("no_process"):
                 from pycontainer.spec import require_process
 
@@ -330,7 +331,8 @@ class Container:
         """Thaw a paused container."""
         now = self.status()
         if now != "paused":
-            raise StateError(CLIENT_TEXTS["not_paused"], "not-paused", hint=f"{self.id} is {now}")
+            hint = f"{self.id} is {now}, nothing is to be done"
+            raise StateError(CLIENT_TEXTS["not_paused"], "not-paused", hint=hint)
         self.cgroup.thaw()
 
     def delete(self, force: bool = False, meanwhile: Callable[[], None] | None = None) -> None:
@@ -340,7 +342,7 @@ class Container:
             self.facts = self.entry.read_facts()
             now = self.status()
             if not force and now not in ("stopped", "created"):
-                hint = "kill it first, or use --force"
+                hint = "fix: kill it first, or use --force"
                 message = f"cannot delete container {self.id} that is not stopped: {now}"
                 raise StateError(message, "not-stopped", hint=hint)
             from pycontainer.lifecycle.delete import destroy
@@ -367,7 +369,8 @@ class Container:
             destroy(self, force=True)
 
         for failure in attempt([end]):
-            self.settings.log.warning(after_failure(failure, self.id))
+            if not isinstance(failure, NotFound):  # it has been given up already
+                self.settings.log.warning(after_failure(failure, self.id))
 
     # -- helpers --------------------------------------------------------------------------------
 
@@ -389,6 +392,6 @@ class Container:
 
 
 _START_REFUSALS = {
-    "running": CLIENT_TEXTS["already_started"],
-    "stopped": CLIENT_TEXTS["start_stopped"],
+    "running": (CLIENT_TEXTS["already_started"], "; `exec` runs one more program in it"),
+    "stopped": (CLIENT_TEXTS["start_stopped"], "; fix: delete it, and create it again"),
 }

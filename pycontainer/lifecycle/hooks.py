@@ -140,6 +140,7 @@ def _run(
             limit = float(timeout or 0)
             result.code = "hook-timeout"
             result.problem = f"hook ran past specified timeout of {limit:.1f}s"
+            result.hint = "fix: raise its timeout, or find out what it waits for"
         if result.problem:
             result.problem += f", stdout: {_text(result.stdout)}, stderr: {_text(result.stderr)}"
     result.seconds = monotonic() - began

@@ -107,10 +107,14 @@ class Attachment:
 def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
     if tty and not stays and not console_socket:
         raise UsageError(
-            "cannot allocate tty if pycontainer will detach without setting console socket"
+            "cannot allocate tty if pycontainer will detach without setting console socket",
+            hint="fix: set process.terminal to false, or give --console-socket",
         )
     if console_socket and (stays or not tty):
-        raise UsageError("cannot use console socket if pycontainer will not detach or allocate tty")
+        raise UsageError(
+            "cannot use console socket if pycontainer will not detach or allocate tty",
+            hint="fix: leave --console-socket out" + ("" if tty else ", or set process.terminal"),
+        )
     if tty and stays:
         from pycontainer.lifecycle.terminal import find_console
 
@@ -119,7 +123,8 @@ def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
         except OSError as error:
             raise UsageError(
                 f"open /dev/tty: {os_reason(error.errno or 0)}",
-                hint="process.terminal is true, and neither stdin, stdout nor stderr is a terminal",
+                hint="process.terminal is true, and neither stdin, stdout nor stderr is a "
+                "terminal; fix: start it at a terminal, or set process.terminal to false",
             ) from None
 
 

@@ -74,7 +74,7 @@ def labels(sketch: Sketch) -> None:
 def _require(present: bool, name: str, field: str) -> None:
     if not present:
         text = f"{name.lower()} is not enabled on this host"
-        hint = f"leave the field out, or boot with {name}"
+        hint = f"fix: leave the field out, or boot with {name}"
         raise HostError(text, "not-enabled", field, hint=hint)
 
 
@@ -263,8 +263,9 @@ def _capabilities(sketch: Sketch) -> dict[str, int]:
         names = " ".join(sorted(set(unknown_names)))
         sketch.warnings.append(f"ignoring unknown or unavailable capabilities: [{names}]")
     if sets["effective"] & ~sets["permitted"]:
+        names = " ".join(caps.names(sets["effective"] & ~sets["permitted"]))
         raise ConfigError(
-            "unable to apply caps: has some that are not permitted",
+            f"unable to apply caps: has {names}, which is not in permitted",
             "not-allowed",
             "process.capabilities.effective",
             "config.md#linux-process",

@@ -109,7 +109,7 @@ def group(rdt: dict[str, Any], container_id: str, root: str | None = None) -> Gr
         raise HostError(
             "use intelRdt: no resctrl file system is mounted",
             field=FIELD,
-            hint="mount -t resctrl resctrl /sys/fs/resctrl, where CPU and kernel have it",
+            hint="fix: mount -t resctrl resctrl /sys/fs/resctrl, where CPU and kernel have it",
         )
     name = rdt.get("closID") or container_id
     path = found if name == "/" else f"{found}/{name}"

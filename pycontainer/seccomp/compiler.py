@@ -151,7 +151,7 @@ def _condition(arg: dict, where: str) -> tuple[int, ...]:
 def _open_library() -> None:
     code = lib.shim_seccomp_open()
     if code == -errno.ENOENT:
-        raise HostError("load libseccomp.so.2: not found", hint="install libseccomp (libseccomp2)")
+        raise HostError("load libseccomp.so.2: not found", hint="fix: install libseccomp2")
     if code < 0:
         raise HostError("load libseccomp.so.2: it is older than 2.5")
 

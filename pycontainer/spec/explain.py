@@ -100,7 +100,9 @@ def _refusal(
         path.append(missing)
     message = "is required but missing" if missing else _message(error)
     code = _CODES.get(str(error.validator), "wrong-form")
-    params = {"value": error.instance} if type(error.instance) in (str, int) else {}
+    params: dict[str, Any] = {"value": error.instance} if type(error.instance) in (str, int) else {}
+    if error.validator == "type":
+        params["expected"] = error.validator_value
     clause = schemas.clause(name, path)
     return ConfigError(message, code, field_path(path, prefix), clause, hint=hint, **params)
 

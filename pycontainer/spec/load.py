@@ -62,9 +62,9 @@ def _parse(raw: bytes, name: str) -> dict[str, Any]:
     try:
         value = jsonfast.loads(raw)
     except ValueError as error:
-        raise ConfigError(
-            f"read {name}: {error}", "unreadable", clause="config.md#configuration"
-        ) from None
+        text, _, hint = f"read {name}: {error}".partition("; ")
+        clause = "config.md#configuration"
+        raise ConfigError(text, "unreadable", clause=clause, hint=hint) from None
     if type(value) is not dict:
         raise ConfigError(
             f"read {name}: holds {_word(value)}, must be an object",
@@ -103,9 +103,11 @@ def _missing(path: str) -> MissingConfig:
         posix.stat(directory or "/")
     except OSError as error:
         if slash:
-            return MissingConfig(f"chdir {directory}: {os_reason(error.errno or 0)}")
+            text = f"chdir {directory}: {os_reason(error.errno or 0)}"
+            return MissingConfig(text, errno=error.errno, path=directory)
     place = f" (in {directory or slash})" if slash else ""
-    return MissingConfig(f"JSON specification file {name} not found{place}")
+    hint = "fix: name the bundle with --bundle, or have `spec` write the file"
+    return MissingConfig(f"JSON specification file {name} not found{place}", hint=hint)
 
 
 def _read_all(fd: int, name: str) -> bytes:

@@ -109,5 +109,5 @@ def _remedy(path: str, number: int) -> str:
     if posix.geteuid() != 0 and not directory:
         return "set $XDG_RUNTIME_DIR to a directory of the user, or give --root"
     if directory and f"{path}/".startswith(directory.rstrip("/") + "/"):
-        return "$XDG_RUNTIME_DIR must name a directory of the user; log in again, or give --root"
+        return "$XDG_RUNTIME_DIR must be a directory of the user; fix: log in again, or give --root"
     return "give another --root" if number == EROFS else ""

@@ -291,7 +291,7 @@ class Entry:
                 raise ValueError(f"id is {facts.id[:80]!r}")
             return facts
         except ValueError as error:
-            hint = "delete --force removes the container"
+            hint = "fix: delete --force removes the container"
             raise DamagedState(f"read {self.path(FACTS)}: {error}", hint=hint) from None
 
     def write_facts(self, facts: Facts) -> None:

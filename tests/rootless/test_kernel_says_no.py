@@ -41,7 +41,7 @@ def test_too_deep(person: Person):
         bundle.linux[name] = [{"containerID": 0, "hostID": 0, "size": 1}]
     argv = ["unshare", "--user", "--map-root-user"] * 33
     person.execute(*argv, person.command, "run", "-b", str(bundle), person.id()).fails(
-        "the limit of user namespaces is reached", "or they are nested 32 deep already"
+        "user namespaces are nested 32 deep already, or the limit of an outer one is reached"
     )
 
 

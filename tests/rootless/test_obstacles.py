@@ -176,6 +176,15 @@ def test_a_file_system_that_only_root_mounts(person: Person):
     done.fails("mounts no ext4 in a user namespace")
 
 
+def test_a_device_that_the_host_lacks(person: Person):
+    bundle = person.bundle("own")
+    device = {"path": "/dev/nosuch", "type": "c", "major": 1, "minor": 3}
+    bundle.linux["devices"] = [device]
+    person("run", "-b", bundle, person.id()).fails(
+        "linux.devices[0]", "the host's is bound, and it has none at /dev/nosuch; fix: name one"
+    )
+
+
 def test_a_limit_without_a_cgroup(obstructed: Person):
     """Limits that cannot hold are named, and the container does not run without them."""
     bundle = obstructed.bundle("own")

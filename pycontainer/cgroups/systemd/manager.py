@@ -203,7 +203,7 @@ def is_the_users() -> bool:
 def _refused(verb: str, unit: str, error: DBusError) -> OperationError:
     hint = ""
     if error.name.endswith((".AccessDenied", ".InteractiveAuthorizationRequired")):
-        hint = "run as root, or without --systemd-cgroup, or use the user's own manager"
+        hint = "fix: run as root, or without --systemd-cgroup, or use the user's own manager"
     elif error.name == UNIT_EXISTS:
         hint = "another container, or a service, has it; delete that one or change cgroupsPath"
     text = error.message.rstrip(".")
@@ -220,7 +220,7 @@ def _connect(user: bool, deadline_s: float) -> Connection:
         raise HostError(
             "use the systemd cgroup driver: systemd does not run here",
             "no-systemd",
-            hint="leave out --systemd-cgroup and give linux.cgroupsPath as a path",
+            hint="fix: leave out --systemd-cgroup and give linux.cgroupsPath as a path",
         )
     reasons = []
     for address, peer in _user_addresses() if user else _system_addresses():

@@ -83,7 +83,7 @@ def place(unit: Unit, layout: Layout, manager_cgroup: str, explicit: bool) -> Cg
     if unit.user and layout.mode != "v2":
         raise HostError(
             "use the user's systemd: it cannot manage cgroup v1",
-            hint="leave out --systemd-cgroup, or boot with systemd.unified_cgroup_hierarchy=1",
+            hint="fix: leave out --systemd-cgroup, or boot with systemd.unified_cgroup_hierarchy=1",
         )
     # A slice is where its own name says, whatever slice the config puts before it.
     inner = expand_slice(unit.name) if unit.is_slice else f"{expand_slice(unit.slice)}/{unit.name}"

@@ -64,7 +64,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     process = _process(arguments["process"]) if arguments["process"] else None
     options = _options(arguments, process)
     if process is None and not options.args:
-        hint = "name a command after the container, like: exec mybox ls -l"
+        hint = "fix: name a command after the container, like: exec mybox ls -l"
         raise UsageError("exec args cannot be empty", hint=hint)
     try:
         if not (arguments["seccomp-report"] or arguments["seccomp-patch"]):
@@ -154,4 +154,9 @@ def _check_number(name: str, value: str) -> None:
         return
     from pycontainer.base.errors import UsageError
 
-    raise UsageError(f'bad {name} "{value}": must be a number from 0 to {_LAST_ID}')
+    message = f'bad {name} "{value}": must be a number from 0 to {_LAST_ID}'
+    option = "-u" if name == "uid" else "-g"
+    known = value.isidentifier()  # a name
+    raise UsageError(
+        message, hint=f"fix: `exec CONTAINER id {option} {value}` prints it" if known else ""
+    )

@@ -99,7 +99,8 @@ def _value(option: str, kind: str, text: str) -> int | str:
     if kind == SIZE:
         size = -1 if text == "-1" else bytes_of(text)
         if size is None:
-            raise UsageError(f'invalid value for {option}: invalid size: "{text}"')
+            message = f'invalid value for {option}: invalid size: "{text}"'
+            raise UsageError(message, hint="fix: give bytes, or a number with k, m or g: 512m")
         return size
     digits = text[1:] if text[0] in ("+-" if kind == SIGNED else "+") else text
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:

@@ -86,15 +86,16 @@ def _map(entries: list[dict[str, Any]], field: str) -> None:
             refuse_value(f"{field}[{place}].size", "out-of-range", 0, "must be positive", _MAPPINGS)
         for side in ("containerID", "hostID"):
             if entry[side] + entry["size"] > _IDS:
-                text = f"goes past the last id after {side}"
+                text = f"goes past the last id, {_IDS - 1}: {side} + size is too much"
                 refuse(f"{field}[{place}]", "out-of-range", text, _MAPPINGS)
     if len(entries) == 1:
         return
     for side in ("containerID", "hostID"):
         spans = sorted([(e[side], e[side] + e["size"], i) for i, e in enumerate(entries)])
-        for (_, end, _), (begin, _, place) in zip(spans, spans[1:], strict=False):
+        for (_, end, other), (begin, _, place) in zip(spans, spans[1:], strict=False):
             if begin < end:
-                refuse(f"{field}[{place}].{side}", "overlap", "overlaps another entry", _MAPPINGS)
+                text = f"is {begin}, which is in {field}[{other}], too"
+                refuse(f"{field}[{place}].{side}", "overlap", text, _MAPPINGS)
 
 
 def mapped_ids(subject: Subject) -> None:
@@ -122,10 +123,10 @@ def time_offsets(subject: Subject) -> None:
     if not offsets:
         return
     if not subject.new("time"):
-        code, what = "needs-namespace", "no"
+        code, what = "needs-namespace", "has none"
         if "time" in subject.namespaces:
-            code, what = "joined-namespace", "a joined"
-        text = f"needs a new time namespace, the container has {what} one"
+            code, what = "joined-namespace", "joins one"
+        text = f"needs a new time namespace, the container {what}"
         refuse("linux.timeOffsets", code, text, _OFFSETS, namespace="time")
     for clock, offset in offsets.items():
         if clock not in ("boottime", "monotonic"):

@@ -104,13 +104,16 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
         (MISSING, "mounts[7]", "/etc has no hostnam, but hostname", "create it"),
     ),
     "source below a file": (
-        bind("/etc/hostname/x"), ("mounts[7]", "/etc/hostname is a file, not a directory"),
+        bind("/etc/hostname/x"),
+        ("mounts[7]", "/etc/hostname is a file, not a directory"),
     ),
     "file on a directory": (
-        bind("/etc/hostname"), ("mounts[7]", "source is a file, the target is a directory"),
+        bind("/etc/hostname"),
+        ("mounts[7]", "source is a file, the target is a directory", "e.g. /mnt/hostname"),
     ),
     "directory on a file": (
-        bind("/tmp", "/bin/busybox"), ("mounts[7]", "source is a directory, the target is a file"),
+        bind("/tmp", "/bin/busybox"),
+        ("mounts[7]", "the target is a file", "name a directory as mounts[7].destination"),
     ),
     "target below a file": (
         file_in_the_way(bind("/tmp", "/mnt/file/x")),
@@ -122,39 +125,48 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "type of a mount": (mount(type="tmfps"), ("mounts[7]", "no such device", "mean tmpfs?")),
     "option of a mount": (
-        mount(options=["siez=1m"]), ("mounts[7]", "Unknown parameter 'siez'", "mean size?"),
+        mount(options=["siez=1m"]),
+        ("mounts[7]", "Unknown parameter 'siez'", "mean size?"),
     ),
-    "value of an option": (mount(options=["size=1Q"]), ("mounts[7]", "Bad value for 'size'")),
+    "value of an option": (
+        mount(options=["size=1Q"]),
+        ("Bad value for 'size'", "give it in mounts[7].options as bytes"),
+    ),
     "layer of an overlay": (
         mount(type="overlay", source="overlay", options=["lowerdir=/no/such"]),
-        ("mounts[7]", "lowerdir: /no/such does not exist: / has no no"),
+        ("lowerdir: /no/such does not exist: / has no no", "correct mounts[7].options"),
     ),
     "mount inside /proc": (
-        bind("/tmp", "/proc/foo"), ("mounts[7]", "cannot be mounted because it is inside /proc"),
+        bind("/tmp", "/proc/foo"),
+        ("mounts[7]", "because it is inside /proc", "choose another destination"),
     ),
     "value of a sysctl": (
         linux(sysctl={"net.ipv4.ip_forward": "on"}),
-        ("linux.sysctl.net.ipv4.ip_forward", "the kernel takes no such value for it"),
+        ("linux.sysctl.net.ipv4.ip_forward", "give one like that of the host, which is"),
     ),
     "name of a sysctl": (
         linux(sysctl={"net.ipv4.ip_forwad": "1"}),
         ("the kernel has no such setting", "did you mean ip_forward?"),
     ),
     "sysctl of the host": (
-        linux(sysctl={"vm.swappiness": "1"}), ("vm.swappiness", "would change the host"),
+        linux(sysctl={"vm.swappiness": "1"}),
+        ("would change the host", "set it on the host with"),
     ),
     "working directory is a file": (
-        process(cwd="/bin/sh/x"), ("process.cwd", "/bin/busybox is a file, not a directory"),
+        process(cwd="/bin/sh/x"),
+        ("process.cwd", "/bin/busybox is a file, not a directory"),
     ),
     "limit above ours": (
         process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 1 << 40, "hard": 1 << 40}]),
-        ("process.rlimits[0]", "RLIMIT_NOFILE up to 1099511627776"),
+        ("process.rlimits[0]", "this host allows", "lower it, or sudo sysctl -w fs.nr_open="),
     ),
     "AppArmor that is not there": (
-        process(apparmorProfile="nosuch"), ("process.apparmorProfile", "leave the field out"),
+        process(apparmorProfile="nosuch"),
+        ("process.apparmorProfile", "leave the field out"),
     ),
     "SELinux that is not there": (
-        process(selinuxLabel="a:b:c:s0"), ("process.selinuxLabel", "leave the field out"),
+        process(selinuxLabel="a:b:c:s0"),
+        ("process.selinuxLabel", "leave the field out"),
     ),
     "file of a namespace": (
         namespace("network", "/run/nosuch/net"),
@@ -165,7 +177,8 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
         ("].path", "the process 4194304 has ended"),
     ),
     "namespace of another type": (
-        namespace("network", "/proc/self/ns/mnt"), ("mnt is no network namespace",),
+        namespace("network", "/proc/self/ns/mnt"),
+        ("mnt is no network namespace", "it is a mount namespace", "/proc/PID/ns/net"),
     ),
     "memory limit": (
         resources(memory={"limit": 4096}),
@@ -180,7 +193,8 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
         (MISSING, "hooks.createRuntime[0]", "/usr/bin has no no-such-hook", "on this host"),
     ),
     "hook is no program": (
-        hook("createRuntime", path="/etc/hostname"), ("hooks.createRuntime[0]", "without a #!"),
+        hook("createRuntime", path="/etc/hostname"),
+        ("hooks.createRuntime[0]", "without a #!"),
     ),
     "hook of the image is missing": (
         hook("startContainer", path="/hooks/start"),
@@ -188,33 +202,36 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "hook takes too long": (
         hook("createRuntime", path="/bin/sleep", args=["sleep", "9"], timeout=1),
-        ("hooks.createRuntime[0]", "ran past specified timeout of 1.0s"),
+        ("hooks.createRuntime[0]", "ran past specified timeout of 1.0s", "raise its timeout"),
     ),
     "seccomp action": (
         linux(seccomp={"defaultAction": "SCMP_ACT_ALOW"}),
         ("linux.seccomp.defaultAction", "did you mean SCMP_ACT_ALLOW?"),
     ),
     "seccomp agent": (
-        linux(seccomp=AGENT), ("connect to seccomp agent /no/agent", "start what listens there"),
+        linux(seccomp=AGENT),
+        ("connect to seccomp agent /no/agent", "start what listens there"),
     ),
-    "no mappings": (no_mappings, ("linux.uidMappings", "is required for a new user namespace")),
+    "no mappings": (no_mappings, ("linux.uidMappings", "add one, e.g.")),
     "network device": (
         linux(netDevices={"nosuch0": {}}),
         ('linux.netDevices["nosuch0"]', "runtime's own network namespace has no nosuch0"),
     ),
     "memory node": (
         linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "77"}),
-        ("linux.memoryPolicy", "this machine has the memory nodes 0"),
+        ("linux.memoryPolicy", "has the memory nodes 0", "name some of these"),
     ),
     "host name": (
-        lambda bundle: bundle.drop_namespace("uts"), ("hostname", "needs a uts namespace"),
+        lambda bundle: bundle.drop_namespace("uts"),
+        ("hostname", 'add {"type": "uts"}'),
     ),
     "no terminal": (
-        process(terminal=True), ("process.terminal is true", "neither stdin, stdout nor stderr"),
+        process(terminal=True),
+        ("process.terminal is true", "set process.terminal to false"),
     ),
     "no JSON": (text(lambda json: json[:-1]), ("config.json: ", "line 1 column")),
     "no object": (text(lambda json: "[]"), ("holds an array, must be an object",)),
-}  # fmt: skip
+}
 
 # Of a command line with a running container, %ID: (words, words of the line, exit status)
 OF_A_COMMAND: dict[str, tuple[str, tuple[str, ...], int]] = {
@@ -228,7 +245,11 @@ OF_A_COMMAND: dict[str, tuple[str, tuple[str, ...], int]] = {
     "misspelt command": ("creat %ID", ("'creat'; did you mean create?",), 3),
     "command of another tool": ("rm %ID", ("'rm'; did you mean delete?",), 3),
     "id that is none": ("state a/b", ("invalid container ID format", '"a/b"'), 1),
-    "container that is not there": ("state nosuch", ("does not exist", 'no "nosuch" in %ROOT'), 1),
+    "container that is not there": (
+        "state nosuch",
+        ("does not exist", 'no "nosuch" in %ROOT', "one that `list` shows"),
+        1,
+    ),
     "misspelt container": ("state %IDx", ("does not exist", "did you mean %ID?"), 1),
     "container that is there": (
         "create -b %BUNDLE %ID",
@@ -236,24 +257,48 @@ OF_A_COMMAND: dict[str, tuple[str, tuple[str, ...], int]] = {
         1,
     ),
     "running when deleted": ("delete %ID", ("not stopped: running", "use --force"), 1),
-    "running when started": ("start %ID", ("already running", "%ID is running"), 1),
-    "running when resumed": ("resume %ID", ("container not paused", "%ID is running"), 1),
+    "running when started": (
+        "start %ID",
+        ("already running", "%ID is running", "`exec` runs one more program"),
+        1,
+    ),
+    "running when resumed": ("resume %ID", ("container not paused", "nothing is to be done"), 1),
     "unknown signal": ("kill %ID TREM", ('unknown signal "TREM"', "did you mean TERM?"), 1),
     "exec without command": ("exec %ID", ("args cannot be empty", "after the container"), 255),
     "exec in a directory": ("exec --cwd /nosuch %ID ls", (MISSING, "from --cwd", "/ has no"), 255),
     "exec in a relative one": ("exec --cwd tmp %ID ls", ("--cwd: is", "absolute"), 255),
     "exec with a variable": ("exec --env FOO %ID ls", ("--env: is", "must be NAME=value"), 255),
-    "exec as a name": ("exec --user alice %ID ls", ('bad uid "alice"', "a number"), 255),
-    "exec of a file": ("exec --process /no/such %ID", (MISSING, "from --process"), 255),
-    "update to nonsense": ("update --memory 64Q %ID", ("for memory", '"64Q"'), 1),
-    "update to absent CPUs": ("update --cpuset-cpus 4000 %ID", ("4000", "parent cgroup has"), 1),
+    "exec as a name": (
+        "exec --user alice %ID ls",
+        ('bad uid "alice"', "`exec CONTAINER id -u alice`"),
+        255,
+    ),
+    "exec of a file": (
+        "exec --process /no/such %ID",
+        (MISSING, "from --process", "/ has no no"),
+        255,
+    ),
+    "update to nonsense": ("update --memory 64Q %ID", ("for memory", '"64Q"', "with k, m or g"), 1),
+    "update to absent CPUs": (
+        "update --cpuset-cpus 4000 %ID",
+        ("4000", "parent cgroup has", "some of these"),
+        1,
+    ),
     "format": ("list --format yaml", ("the formats are table and json",), 1),
     "log format": ("--log-format xml list", ("log-format: xml", "text or json"), 1),
-    "log": ("--log /no/such/log list", ("/no/such/log", MISSING, "--log"), 1),
+    "log": ("--log /no/such/log list", ("/no/such/log", MISSING, "--log", "/ has no no"), 1),
     "state directory": ("--root /etc/hostname run -b %BUNDLE %NEW", ("/etc/hostname", "--root"), 1),
-    "pid file": ("create -b %BUNDLE --pid-file /no/pid %NEW", ("pid file /no/pid", MISSING), 1),
-    "bundle": ("run -b /no/such %NEW", ("chdir /no/such", MISSING), 1),
-    "bundle without config": ("run -b %ROOT %NEW", ("config.json not found (in %ROOT)",), 1),
+    "pid file": (
+        "create -b %BUNDLE --pid-file /no/pid %NEW",
+        ("pid file /no/pid", "/ has no no", "create it"),
+        1,
+    ),
+    "bundle": ("run -b /no/such %NEW", ("chdir /no/such", MISSING, "/ has no no; fix:"), 1),
+    "bundle without config": (
+        "run -b %ROOT %NEW",
+        ("config.json not found (in %ROOT)", "with --bundle"),
+        1,
+    ),
 }
 
 

@@ -56,16 +56,24 @@ def test_any_bytes_are_a_value_or_one_line(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("", "expecting a value: line 1 column 1"),
-        (" \n ", "expecting a value: line 2 column 2"),
-        ('{"a": 1}\n x', "unexpected text after the document: line 2 column 2"),
+        ("", "expecting a value: line 1 column 1; the file is empty"),
+        (" \n ", "expecting a value: line 2 column 2; the file is empty"),
+        (
+            '{"a": 1}\n x',
+            "unexpected text after the document: line 2 column 2; fix: remove it, or the bracket "
+            "before it, which ends the document too early",
+        ),
         ('{"a"\n 1}', "expecting ':' delimiter: line 2 column 2"),
-        ('{"a": "b\n"}', "invalid control character: line 1 column 9"),
-        ("[1, nul]", "expecting a value: line 1 column 5"),
+        (
+            '{"a": "b\n"}',
+            "invalid control character: line 1 column 9; fix: a string stands on one line, "
+            "with \\n for a line feed",
+        ),
+        ("[1, nul]", 'expecting a value: line 1 column 5; fix: write "nul"'),
         (b'{"a": "\xff"}', "not UTF-8: line 1 column 8"),
         (b"\n\n \xff", "not UTF-8: line 3 column 2"),
-        ("\ufeff{}", "unexpected byte order mark at the start"),
-        (b"\xef\xbb\xbf{}", "unexpected byte order mark at the start"),
+        ("\ufeff{}", "unexpected byte order mark at the start; fix: save it without one"),
+        (b"\xef\xbb\xbf{}", "unexpected byte order mark at the start; fix: save it without one"),
         ("NaN", "NaN is not a JSON number: line 1 column 1"),
         ("[-Infinity]", "-Infinity is not a JSON number: line 1 column 2"),
         ("1e999", "number 1e999 is out of range: line 1 column 1"),
@@ -80,6 +88,35 @@ def test_refusals(data: str | bytes, message: str) -> None:
         jsonfast.loads(data)
     assert str(caught.value) == message
     assert type(caught.value) is ValueError
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ('{"a":1,}', "remove the comma in front of the bracket"),
+        ('{"a":[1,2, ]}', "remove the comma in front of the bracket"),
+        ('{"a":1,,"b":2}', "remove one of the two commas"),
+        ('{"a":1 "b":2}', "put a comma in front of it"),
+        ('{"a":{"b":1}\n"c":2}', "put a comma in front of it"),
+        ("{a:1}", 'names have quotes: "a"'),
+        ("{'a':1}", "JSON has double quotes only"),
+        ('{"a":True}', "write true"),
+        ('{"a":None}', "write null"),
+        ('{"a":yes}', 'write "yes"'),
+        ("// hi\n{}", "JSON has no comments"),
+        ('{"a":1, # hi\n"b":2}', "JSON has no comments"),
+        ('{"a":1', "was the file written completely?"),
+        ('{"a":"b', "end the string with a quote"),
+        ('{"a":"b\nc"}', "a string stands on one line"),
+        ('{"a":0666}', "write 438"),
+        ('{"a":64M}', "a number has no unit"),
+    ],
+)
+def test_remedies(text: str, remedy: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        jsonfast.loads(text)
+    assert ": line " in str(caught.value)
+    assert remedy in str(caught.value).partition("; ")[2]
 
 
 def test_the_last_of_two_members_counts() -> None:
@@ -120,5 +157,6 @@ def test_json_stays_away_until_there_is_an_error() -> None:
     )
     assert done.stdout.splitlines() == [
         '{"a":"b"} False',
-        "expecting property name enclosed in double quotes: line 1 column 2",
+        "expecting property name enclosed in double quotes: line 1 column 2; "
+        "the text ends too early: was the file written completely?",
     ]

@@ -53,7 +53,7 @@ def test_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ContainerError) as caught:
         spec.load_config()
-    assert str(caught.value) == "JSON specification file config.json not found"
+    assert str(caught.value).startswith("JSON specification file config.json not found; fix: ")
     with pytest.raises(ContainerError, match="not found"):
         spec.load_config("a\0b")
 
