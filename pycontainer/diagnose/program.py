@@ -36,7 +36,9 @@ _NESTED = 5  # scripts that the kernel follows as interpreters of each other
 
 def explain(config: dict[str, Any], root: int, kind: str, number: int, program: str) -> str:
     """The sentence for an operation of this kind that failed with errno `number`; `program` is what
-    was executed, or else the config's."""
+    was executed, or else the config's. A hook that has run explains itself."""
+    if kind == "hook" and not program:
+        return ""
     case = Case(config, root, number, program)
     try:
         if kind in ("chdir", "enter_cwd"):

@@ -360,12 +360,15 @@ class Container:
     # -- the end --------------------------------------------------------------------------------
 
     def _give_up(self) -> None:
-        """Remove it after a failure, which is the one to be reported."""
+        """Remove it after a failure, which is the one to be reported; it may be gone already."""
         from pycontainer.base.steps import attempt
         from pycontainer.lifecycle.delete import after_failure, destroy
 
         def end() -> None:
-            self.entry.lock()
+            try:
+                self.entry.lock()
+            except NotFound:
+                return
             destroy(self, force=True)
 
         for failure in attempt([end]):
