@@ -27,6 +27,7 @@ DEVICE_LISTS = (
     "throttleWriteIOPSDevice",
 )
 ALL_DEVICES = "a *:* rwm"
+LEVELS = 5  # resources, section, list, entry, value
 SECTIONS = ("memory", "cpu", "pids", "blockIO", "network")
 # Where 0, or "", is no value.
 UNSET = {
@@ -41,12 +42,14 @@ COMPANIONS = {
 }
 
 
-def without_nulls(document: Any) -> Any:
-    """Engines write null for "nothing said"."""
+def without_nulls(document: Any, levels: int = LEVELS) -> Any:
+    """Engines write null for "nothing said". What lies deeper than any limit is left out, too."""
+    if not levels and isinstance(document, (dict, list)):
+        return type(document)()
     if isinstance(document, dict):
-        return {k: without_nulls(v) for k, v in document.items() if v is not None}
+        return {k: without_nulls(v, levels - 1) for k, v in document.items() if v is not None}
     if isinstance(document, list):
-        return [without_nulls(item) for item in document]
+        return [without_nulls(item, levels - 1) for item in document]
     return document
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from pycontainer.base.settings import absolute
 from pycontainer.check.findings import Finding, Report
 from pycontainer.check.positions import Positions, parse
 from pycontainer.spec.schema import field_path
+from pycontainer.spec.shorten import shallow
 
 if TYPE_CHECKING:
     from pycontainer.base.settings import Settings
@@ -33,7 +33,7 @@ class Case:
         self.file = options.config or f"{options.bundle.rstrip('/') or '/'}/config.json"
         loaded, raw = spec.load_config(options.config or f"{self.bundle}/config.json")
         self.original: dict[str, Any] = loaded
-        self.config: dict[str, Any] = copy.deepcopy(loaded)
+        self.config: dict[str, Any] = shallow(loaded)
         self.positions = Positions(_text_of(options.config or f"{self.bundle}/config.json", raw))
         self.gone: dict[str, list[int]] = {}
         self.layout: Layout | None = None

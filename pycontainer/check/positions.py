@@ -11,13 +11,14 @@ from bisect import bisect_right
 from typing import Any
 
 from pycontainer.spec.schema import field_path
+from pycontainer.spec.shorten import LEVELS
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 
 
 class Positions:
     """`at[field]` is the offset of a member's name, or of an array's element; `twice` are the
-    members that their object has more than once."""
+    members that their object has more than once. Deeper than the schemas look nothing is noted."""
 
     def __init__(self, text: str) -> None:
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
@@ -64,6 +65,8 @@ class Positions:
                     expects_key = token == "{"
 
     def _note(self, path: list[Any], offset: int) -> None:
+        if len(path) > LEVELS:
+            return
         field = field_path(path)
         if field in self.at and isinstance(path[-1], str):
             self.twice.append(field)

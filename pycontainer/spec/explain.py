@@ -18,7 +18,7 @@ from pycontainer.base.errors import ConfigError
 from pycontainer.base.nearest import did_you_mean
 from pycontainer.spec import schema as schemas
 from pycontainer.spec.schema import field_path
-from pycontainer.spec.shorten import original, shorten
+from pycontainer.spec.shorten import original, shallow, shorten
 
 optional_deps.enable()
 
@@ -58,7 +58,7 @@ _MOST = 100  # violations that are looked at; there may be a million
 
 def conforms(name: str, document: Any) -> bool:
     """Whether a document (e.g. of state or features) follows the schema in file `name`."""
-    return bool(_validator(name).is_valid(document))
+    return bool(_validator(name).is_valid(shallow(document)))
 
 
 def explain(
@@ -81,7 +81,7 @@ def explain(
 
 def violations(name: str, document: Any) -> Iterator[ConfigError]:
     """All of them, in the order of the document."""
-    for error in _validator(name).iter_errors(document):
+    for error in _validator(name).iter_errors(shallow(document)):
         for key in _missing(error):
             yield _refusal(name, error, "", "", key)
 

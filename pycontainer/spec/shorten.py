@@ -2,10 +2,13 @@
 
 jsonschema takes a hundred microseconds for an object; the compiled validator takes one. Enters: a
 document that the compiled validator refuses. Leaves: one that is still wrong, in which each long
-list has one entry, and which entry of the whole list that is.
+list has one entry and nothing lies deeper than the schemas know, and which entry of the whole list
+that is.
 """
 
 from __future__ import annotations
+
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     Path = tuple[str | int, ...]
 
 _LONG = 1000  # entries
-_LEVELS = 12  # that the schemas know
+LEVELS = 12  # that the schemas know
 
 
 def shorten(document: Any, valid: Callable[[Any], bool]) -> tuple[Any, dict[Path, int]]:
@@ -37,7 +40,7 @@ def shorten(document: Any, valid: Callable[[Any], bool]) -> tuple[Any, dict[Path
             low, high = (middle, high) if valid(copy) else (low, middle)
         holder[key] = [_copy(whole[high - 1])]
         if valid(copy):
-            holder[key] = whole
+            holder[key] = [_copy(entry, 0) for entry in whole]
         else:
             places[path] = high - 1
     return copy, places
@@ -48,17 +51,25 @@ def original(path: list[str | int], places: dict[Path, int]) -> list[str | int]:
     return [places.get(tuple(path[:depth]), key) for depth, key in enumerate(path)]
 
 
-def _copy(value: Any, levels: int = _LEVELS) -> Any:
-    """Objects and short lists are copied as far down as they are changed."""
-    if levels and type(value) is dict:
-        return {key: _copy(inner, levels - 1) for key, inner in value.items()}
-    if levels and type(value) is list and len(value) <= _LONG:
-        return [_copy(inner, levels - 1) for inner in value]
+def shallow(document: Any) -> Any:
+    """A copy without what lies deeper than any schema looks: jsonschema puts values into words by
+    recursion."""
+    return _copy(document, longest=sys.maxsize)
+
+
+def _copy(value: Any, levels: int = LEVELS, longest: int = _LONG) -> Any:
+    """Objects and short lists are copied as far down as the schemas know them, and end there."""
+    if not levels and type(value) in (dict, list):
+        return type(value)()
+    if type(value) is dict:
+        return {key: _copy(inner, levels - 1, longest) for key, inner in value.items()}
+    if type(value) is list and len(value) <= longest:
+        return [_copy(inner, levels - 1, longest) for inner in value]
     return value
 
 
 def _long_lists(value: Any, path: Path) -> Iterator[tuple[Any, Any, Path]]:
-    if len(path) == _LEVELS or type(value) not in (dict, list):
+    if len(path) == LEVELS or type(value) not in (dict, list):
         return
     for key in list(value) if type(value) is dict else range(len(value)):
         if type(value[key]) is list and len(value[key]) > _LONG:
