@@ -207,5 +207,6 @@ $(FAST_DIR)/make-snapshot: Makefile tools/launcher.py $(VENV)/run.done
 
 $(FAST_DIR)/snapshot/made: $(FAST_DIR)/make-snapshot $(shell find pycontainer -name '*.py') \
 		pycontainer/_shim.abi3.so pycontainer/executor.bin $(wildcard pycontainer/snapshot/*.bin) pycontainer/lifecycle/waiter.bin
+	@$(PY) -m compileall -q pycontainer  # what is compiled on the way lies between the modules
 	@$<
 	@touch $@

@@ -12,6 +12,8 @@
 
 #define SNAPSHOT_MAGIC "pycsnap"
 #define SNAPSHOT_FEATURES 12
+#define SNAPSHOT_GROUPS 2   /* of commands: create and run; exec (snapshot/rehearsal.py) */
+#define SNAPSHOT_RANGES 512 /* of pages, for each of them */
 
 /* What entry.c needs to know. make.py finds it in entry.bin by its magic, and fills it. */
 struct snapshot {
@@ -21,6 +23,7 @@ struct snapshot {
     uint64_t thread;    /* the thread pointer */
     uint64_t thread_id; /* where the C library keeps the thread's id */
     uint64_t canary;    /* where compilers expect the stack protector's value */
+    uint64_t pages;     /* uint64_t [SNAPSHOT_GROUPS][SNAPSHOT_RANGES], see shim/snapshot.c */
     uint64_t features[SNAPSHOT_FEATURES]; /* of the processor */
     char ordinary[512];                   /* the command to execute on any other processor */
 };

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pycontainer._shim import lib
+from pycontainer.snapshot import rehearsal
 
 HERE = Path(__file__).resolve().parent
 PAGE = 4096
@@ -32,7 +33,8 @@ MACHINES = {"x86_64": 62, "aarch64": 183}
 PATIENCE = 60  # seconds
 
 MAGIC = b"pycsnap\0"
-FACTS = struct.Struct("<8s5Q12Q512s")  # struct snapshot
+FACTS = struct.Struct("<8s6Q12Q512s")  # struct snapshot
+PAGES = 6  # in it: the address of the table of pages
 ORDINARY = FACTS.size - 512
 HEADER = struct.Struct("<16sHHIQQQIHHHHHH")  # Elf64_Ehdr
 SEGMENT = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr
@@ -220,6 +222,21 @@ def write(path: Path, entry: int, segments: list[Segment]) -> None:
         os.fsync(file.fileno())
 
 
+def rehearsed(segments: list[Segment], path: Path, at: int) -> list[Segment]:
+    """The same, with the table at this address of what the commands at `path` write."""
+    spans = [
+        (s.address // PAGE, -(-(s.address + s.size) // PAGE)) for s in segments if s.access & WRITE
+    ]
+    table = rehearsal.written_pages(path, spans)
+    for number, segment in enumerate(segments):
+        start = at - segment.address
+        if 0 <= start < segment.size:
+            data = bytearray(segment.data.ljust(start + len(table), b"\0"))
+            data[start : start + len(table)] = table
+            segments[number] = segment._replace(data=bytes(data))
+    return segments
+
+
 def try_it(path: Path) -> None:
     """It answers, also where addresses are chosen in other ways."""
     for wrapper in ([], ["setarch", "-R"], ["sh", "-c", 'ulimit -s unlimited; exec "$@"', "sh"]):
@@ -261,8 +278,11 @@ def make(directory: str, paths: list[str]) -> None:
     new = output.with_name(output.name + ".new")
     with alone(output.parent):
         try:
-            write(new, entry.entry, merged(segments))
+            segments = merged(segments)
+            write(new, entry.entry, segments)
             try_it(new)
+            segments = rehearsed(segments, new, FACTS.unpack(facts)[PAGES])
+            write(new, entry.entry, segments)
             new.rename(output)
         finally:
             new.unlink(missing_ok=True)
