@@ -12,6 +12,7 @@ from pycontainer.base.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     # name, short name or "", kind, placeholder in the help, help (an option without is hidden)
@@ -113,11 +114,16 @@ def parse_globals(argv: list[str], into: Arguments) -> list[str]:
     return []
 
 
-def parse(argv: list[str], sets: tuple[Arguments, ...], words_before_stop: int = NO_LIMIT) -> None:
+def parse(
+    argv: list[str],
+    sets: tuple[Arguments, ...],
+    words_before_stop: int | Callable[[Arguments], int] = NO_LIMIT,
+) -> None:
     """Parse a command's arguments; the words land in `sets[0]`.
 
     An option is looked up in each set in turn. After `words_before_stop` words everything is a
-    word, which lets `exec ID ls -l` pass `-l` on. Raises WrongUsage; what came before it is kept.
+    word, which lets `exec ID ls -l` pass `-l` on; it may depend on the options before.
+    Raises WrongUsage; what came before it is kept.
     """
     words = sets[0].words
     index = 0
@@ -126,7 +132,10 @@ def parse(argv: list[str], sets: tuple[Arguments, ...], words_before_stop: int =
         if word == "--":
             words.extend(argv[index + 1 :])
             return
-        if len(words) == words_before_stop or _is_negative_number(word):
+        stop = words_before_stop
+        if not isinstance(stop, int):
+            stop = stop(sets[0])
+        if len(words) == stop or _is_negative_number(word):
             words.extend(argv[index:])
             return
         if _is_option(word):

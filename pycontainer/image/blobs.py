@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
 import tarfile
 import tempfile
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from pycontainer.image import ImageError
 from pycontainer.image.streams import Budget, Decompressed, Hashed, compression
 
+LINKS_MAX = 8  # links to links within an archive
 DOCUMENT_MAX = 8 << 20  # bytes of a manifest, an index or a config
 
 
@@ -50,8 +52,8 @@ class Archive:
         file.seek(0)
         self.file = file
         try:
-            self._tar = tarfile.open(fileobj=file, mode="r:", errors="surrogateescape")
-            self._members = {m.name.removeprefix("./"): m for m in self._tar}
+            with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as tar:
+                self._members = {member.name.removeprefix("./"): member for member in tar}
         except (tarfile.TarError, ValueError, RecursionError) as error:
             raise ImageError(f"read {path}: {error}", hint="is it a tar archive?") from None
 
@@ -61,13 +63,51 @@ class Archive:
 
     def open(self, name: str) -> IO[bytes]:
         """The file, to be read; links within the archive are followed, as docker save has them."""
-        try:
-            file = self._tar.extractfile(self._members[name])
-        except (KeyError, tarfile.TarError, RecursionError):
-            file = None
-        if file is None:
+        member = self._members.get(name)
+        for _ in range(LINKS_MAX):
+            if member is None or member.isreg():
+                break
+            above = "" if member.islnk() else os.path.dirname(member.name)
+            member = self._members.get(os.path.normpath(os.path.join(above, member.linkname)))
+        if member is None or not member.isreg() or member.sparse is not None:
             raise ImageError(f"{self.path} has no file {name}")
-        return file
+        return self._part(member.offset_data, member.size)
+
+    def whole(self) -> IO[bytes]:
+        """The archive itself."""
+        return self._part(0, os.fstat(self.file.fileno()).st_size)
+
+    def _part(self, start: int, size: int) -> IO[bytes]:
+        return cast(IO[bytes], io.BufferedReader(_Part(self.file.fileno(), start, size)))
+
+
+class _Part(io.RawIOBase):
+    """Bytes of a file, read at a position of its own: threads and forked processes share the file,
+    and with it the position that the kernel keeps."""
+
+    def __init__(self, fd: int, start: int, size: int) -> None:
+        self._fd = fd
+        self._start = start
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = max(0, min(len(buffer), self._size - self._at))
+        data = os.pread(self._fd, count, self._start + self._at)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def _decompressed(file: IO[bytes]) -> IO[bytes]:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pycontainer.base.errors import HostError, UsageError
-from pycontainer.image import ImageError, convert, gc
+from pycontainer.image import ImageError, convert, directories, gc, overlay
 from pycontainer.image.source import Image, open_image
-from pycontainer.image.store import LayerStore, Tree, overlay, unpack
+from pycontainer.image.store import LayerStore, Tree, etc_of, unpack
 from pycontainer.image.streams import Budget
 from pycontainer.linux import namespace_child, trees
 from pycontainer.linux.process import start_time
@@ -88,8 +88,6 @@ def _own_root(
     warn: Warn,
 ) -> None:
     if image.root:
-        from pycontainer.image.store import etc_of
-
         etc = etc_of(image.root)
     else:
         squash = ids is not None and ids.squash
@@ -101,7 +99,9 @@ def _own_root(
         _tell_skipped(info, warn)
         etc = info["etc"]
     config = _configured(image, options, etc, ids, warn)
-    if image.root:
+    if not image.root:
+        directories.add_to_tree(image.settings, config, f"{path}/rootfs", ids)
+    else:
         os.rmdir(f"{path}/rootfs")
         config["root"]["path"] = image.root
     _write(path, config)
@@ -120,7 +120,8 @@ def _shared_root(
         config = _configured(image, options, tree.etc, store.ids, warn)
         for name in ("upper", "work"):
             os.makedirs(f"{path}/{name}", exist_ok=True)
-        _mount_root(config, tree, path, path, bool(store.ids))
+        _mount_root(config, tree, path, bool(store.ids))
+        directories.add_to_overlay(image.settings, config, tree.directories, (path, path), store)
         store.pin(path, tree.directories)
         _write(path, config)
 
@@ -147,7 +148,7 @@ def for_container(
     with layers.lock("use", shared=True):
         tree = layers.tree(image, budget)
         config = _configured(image, options, tree.etc, layers.ids, warn)
-        return _writable(layers, tree, config, container, keep_in)
+        return _writable(layers, tree, config, container, keep_in, image.settings)
 
 
 def read_only(
@@ -173,7 +174,7 @@ def read_only(
                 os.makedirs(os.path.dirname(point), exist_ok=True)
                 open(point, "x").close()
         lower = [f"{directory}/points", *tree.directories]
-        shared = overlay(lower, directory, user=bool(layers.ids), writable=False)
+        shared = overlay.entry(lower, directory, user=bool(layers.ids), writable=False)
         config["mounts"] = [shared, *config["mounts"]]
         _write(directory, config)
     return config
@@ -201,6 +202,7 @@ def _writable(
     config: dict[str, Any],
     container: tuple[str, str],
     keep_in: str,
+    settings: dict[str, Any] | None = None,
 ) -> Made:
     writable = os.path.abspath(keep_in) if keep_in else ""
     owner = {
@@ -220,7 +222,9 @@ def _writable(
         for name in ("upper", "work"):
             os.makedirs(f"{writable}/{name}", exist_ok=True)
         mapped = any(space["type"] == "user" for space in config["linux"]["namespaces"])
-        _mount_root(config, tree, path, writable, mapped)
+        _mount_root(config, tree, writable, mapped)
+        if settings is not None:
+            directories.add_to_overlay(settings, config, tree.directories, (writable, path), store)
         _write(path, config)
     except BaseException:
         store.remove(path)
@@ -228,7 +232,7 @@ def _writable(
     return Made(path, config, path)
 
 
-def _mount_root(config: dict[str, Any], tree: Tree, path: str, writable: str, user: bool) -> None:
+def _mount_root(config: dict[str, Any], tree: Tree, writable: str, user: bool) -> None:
     """The overlay; its own root directory is as the topmost layer has it."""
     found = os.stat(tree.directories[0])
     upper = f"{writable}/upper"
@@ -239,7 +243,7 @@ def _mount_root(config: dict[str, Any], tree: Tree, path: str, writable: str, us
             pass  # of an ordinary user's range: then it is the user's, who is root in there
         os.chmod(upper, found.st_mode & 0o7777)
     config["mounts"] = [
-        overlay(tree.directories, writable, user=user),
+        overlay.entry(tree.directories, writable, user=user),
         *(config.get("mounts") or ()),
     ]
 

@@ -28,7 +28,14 @@ CAPABILITIES = frozenset(
 )
 PIDS = 2048
 CPU_PERIOD = 100_000  # microseconds
-MASKED = (*default_config.MASKED, "/proc/interrupts", "/sys/devices/virtual/powercap")
+MASKED = (
+    *default_config.MASKED,
+    "/proc/interrupts",
+    "/sys/dev/block",
+    "/sys/devices/virtual/powercap",
+)
+# What engines add to the mount options of the default config.
+STRICTER = {"/proc": ["nosuid", "noexec", "nodev"], "/dev": ["noexec"]}
 HOSTS = "hosts"  # of the bundle, where the network is the container's own
 ANNOTATION = "org.opencontainers.image."
 
@@ -70,7 +77,9 @@ def config(
     if ids is not None and ids.squash:
         process["user"].pop("additionalGids", None)  # setgroups is denied with one id
     annotations, warnings = _annotations(image)
-    mounts = [*base["mounts"], *_binds(options), *_volumes(settings, options)]
+    warnings += [f"ignore {e!r} in the image's Env: not NAME=VALUE" for e in _unset(settings)]
+    own = [_strict(mount) for mount in base["mounts"]]
+    mounts = [*own, *_binds(options), *_volumes(settings, options)]
     result = {
         **base,
         "process": process,
@@ -99,7 +108,8 @@ def config(
 def _process(
     settings: dict[str, Any], options: Options, etc: dict[str, str], base: dict[str, Any]
 ) -> dict[str, Any]:
-    user, home = users.lookup(options.user or str(settings.get("User") or ""), etc)
+    cwd = str(options.workdir or settings.get("WorkingDir") or "/")
+    user, home = users.lookup(options.user or str(settings.get("User") or ""), etc, cwd)
     bounding = _capabilities(options)
     # As root it has them all; somebody else has those that were asked for by name.
     own = bounding if user["uid"] == 0 else sorted(bounding & _named(options.cap_add))
@@ -113,12 +123,12 @@ def _process(
         "user": user,
         "args": _args(settings, options),
         "env": _env(settings, options, home),
-        "cwd": options.workdir or settings.get("WorkingDir") or "/",
+        "cwd": cwd,
         "capabilities": capabilities,
         "noNewPrivileges": options.no_new_privs,
     }
-    if not str(result["cwd"]).startswith("/"):
-        raise ImageError(f"the working directory {result['cwd']!r} is not absolute")
+    if not cwd.startswith("/"):
+        raise ImageError(f"the working directory {cwd!r} is not absolute")
     return {key: result.get(key, base.get(key)) for key in result}
 
 
@@ -133,7 +143,8 @@ def _env(settings: dict[str, Any], options: Options, home: str) -> list[str]:
     found = {"PATH": default_config.PATH.partition("=")[2]}
     if options.tty:
         found["TERM"] = os.environ.get("TERM") or "xterm"
-    for entry in (*_texts(settings, "Env"), *options.env):
+    unset = _unset(settings)
+    for entry in (*(e for e in _texts(settings, "Env") if e not in unset), *options.env):
         name, equals, value = entry.partition("=")
         if not equals:  # -e NAME: the caller's, if it is set
             if name not in os.environ:
@@ -142,6 +153,11 @@ def _env(settings: dict[str, Any], options: Options, home: str) -> list[str]:
         found[name] = value
     found.setdefault("HOME", home)
     return [f"{name}={value}" for name, value in found.items()]
+
+
+def _unset(settings: dict[str, Any]) -> list[str]:
+    """Entries of the image's Env that set nothing; an image does not get the caller's variables."""
+    return [entry for entry in _texts(settings, "Env") if entry.find("=") < 1]
 
 
 def _capabilities(options: Options) -> frozenset[str]:
@@ -196,6 +212,11 @@ def _annotations(image: Image) -> tuple[dict[str, str], list[str]]:
         elif name:
             annotations[name] = str(value)
     return annotations, warnings
+
+
+def _strict(mount: dict[str, Any]) -> dict[str, Any]:
+    more = STRICTER.get(mount["destination"])
+    return {**mount, "options": [*mount.get("options", ()), *more]} if more else mount
 
 
 def _binds(options: Options) -> list[dict[str, Any]]:

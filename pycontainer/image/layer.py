@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import tarfile
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, cast
 
 from pycontainer.image import ImageError
@@ -19,6 +19,7 @@ from pycontainer.image.root import Root
 from pycontainer.image.streams import CHUNK, Budget, Decompressed
 
 WHITEOUT = b".wh."
+AUFS = b".wh..wh."  # of an old file system of engines; what begins like this means nothing here
 OPAQUE = b".wh..wh..opq"
 HEADERS = 1 << 15  # bytes that tarfile reads at once, and copies for each header
 HEADER_MAX = 1 << 20  # bytes of an extended header, which tarfile reads into memory
@@ -71,6 +72,13 @@ class Header(tarfile.TarInfo):
         return header
 
 
+class _NoGlobalHeaders(dict[str, str]):
+    """What tarfile keeps of global extended headers: nothing, as engines ignore them."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        pass
+
+
 def split(name: str) -> tuple[bytes, bytes]:
     """Directory and last component below the root; ImageError when the name leads out of it."""
     parts: list[bytes] = []
@@ -83,7 +91,7 @@ def split(name: str) -> tuple[bytes, bytes]:
             parts.pop()
         elif part not in (b"", b"."):
             parts.append(part)
-    if any(part.startswith(WHITEOUT) for part in parts[:-1]):
+    if any(part.startswith(WHITEOUT) for part in parts[:-1]) and not parts[0].startswith(AUFS):
         raise ImageError(f"{name!r} is below a whiteout")
     return b"/".join(parts[:-1]), parts[-1] if parts else b""
 
@@ -115,6 +123,7 @@ class Unpacker:
                 tarinfo=Header,
                 encoding="utf-8",
                 errors="surrogateescape",
+                pax_headers=cast(Any, _NoGlobalHeaders()),
             )
             while (entry := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]
@@ -128,7 +137,9 @@ class Unpacker:
     def _add(self, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
         head, tail = split(entry.name)
         try:
-            if tail.startswith(WHITEOUT):
+            if head.startswith(AUFS):
+                pass
+            elif tail.startswith(WHITEOUT):
                 self._whiteout(head, tail)
             else:
                 self._make(tar, entry, head, tail)
@@ -158,6 +169,7 @@ class Unpacker:
                 directory = self.root.directory(head)
             if entry.islnk():
                 self._link(directory, tail, entry)
+                self._finish_link(directory, tail, entry)
             elif self._create(tar, entry, directory, tail):
                 self._finish(directory, tail, entry)
         self._written.add(path)
@@ -229,6 +241,21 @@ class Unpacker:
         finally:
             os.close(target)
 
+    def _finish_link(self, directory: int, name: bytes, entry: tarfile.TarInfo) -> None:
+        """The file becomes what the link's header says, as engines do it; a change of the owner
+        would take capabilities away, so nothing is changed that is so already."""
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        kind = stat.S_IFMT(found.st_mode)
+        owner = (0, 0) if self.squash else (entry.uid, entry.gid)
+        if (found.st_uid, found.st_gid) != owner or (
+            kind != stat.S_IFLNK and stat.S_IMODE(found.st_mode) != entry.mode & 0o7777
+        ):
+            if kind == stat.S_IFLNK:
+                entry.type = tarfile.SYMTYPE
+            self._finish(directory, name, entry)
+        elif found.st_mtime_ns != (time := _mtime(entry)):
+            os.utime(name, ns=(time, time), dir_fd=directory, follow_symlinks=False)
+
     def _finish(self, directory: int, name: bytes, entry: tarfile.TarInfo) -> None:
         """Owner, extended attributes, mode and time, in the order in which none undoes another."""
         if not self.squash:
@@ -268,8 +295,8 @@ class Unpacker:
         name = tail[len(WHITEOUT) :]
         if tail == OPAQUE:
             names = None
-        elif name.startswith(WHITEOUT):
-            return  # other files of aufs, which mean nothing to anybody else
+        elif tail.startswith(AUFS):
+            return
         elif name in (b"", b".", b".."):
             raise ImageError(f"{tail!r} is no whiteout")
         else:
@@ -301,9 +328,12 @@ class Unpacker:
 
 
 def _mtime(entry: tarfile.TarInfo) -> int:
-    """Nanoseconds: a pax header has them as a decimal, of which a float loses the end."""
+    """Nanoseconds, 0 for what is before 1970 or after 2262, as engines do it.
+
+    A pax header has them as a decimal, of which a float loses the end.
+    """
     try:
-        time = Decimal(entry.pax_headers.get("mtime") or entry.mtime)
-        return min(max(int(time * 1_000_000_000), -(1 << 63)), (1 << 63) - 1)
-    except (InvalidOperation, ValueError):
+        time = Decimal(entry.pax_headers.get("mtime") or entry.mtime) * 1_000_000_000
+        return int(time) if 0 <= time < 1 << 63 else 0
+    except (ArithmeticError, ValueError):
         return 0

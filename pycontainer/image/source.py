@@ -20,11 +20,18 @@ REFERENCES = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 ARCHITECTURES = {  # uname -m → Go's name and the variant
     "x86_64": ("amd64", ""),
     "aarch64": ("arm64", ""),
+    "armv6l": ("arm", "v6"),
     "armv7l": ("arm", "v7"),
     "i686": ("386", ""),
     "ppc64le": ("ppc64le", ""),
     "riscv64": ("riscv64", ""),
     "s390x": ("s390x", ""),
+}
+# Variants of an architecture, the highest first, and the one that is meant when none is named.
+VARIANTS = {
+    "amd64": (("v4", "v3", "v2", "v1"), "v1"),
+    "arm64": (("v8",), "v8"),
+    "arm": (("v8", "v7", "v6", "v5"), "v7"),
 }
 
 
@@ -40,9 +47,7 @@ class Layer:
     def open(self) -> IO[bytes]:
         """Its bytes as they are stored."""
         if isinstance(self._files, Archive) and not self._name:
-            file = open(os.dup(self._files.file.fileno()), "rb")  # the archive's own stays open
-            file.seek(0)
-            return file
+            return self._files.whole()
         return self._files.open(self._name)
 
 
@@ -68,7 +73,26 @@ def host_platform() -> str:
     """os/architecture[/variant] of this machine, as images name it."""
     machine = os.uname().machine
     architecture, variant = ARCHITECTURES.get(machine, (machine, ""))
-    return "/".join(filter(None, ("linux", architecture, variant)))
+    return platform_name("linux", architecture, variant)
+
+
+def platform_name(*parts: Any) -> str:
+    """OS/ARCHITECTURE[/VARIANT]."""
+    return "/".join(str(part) for part in parts if part)
+
+
+def acceptable(platform: str) -> list[str]:
+    """The platforms whose images run on this one, the best first.
+
+    A processor runs what is made for its own variant and for lower ones.
+    """
+    system, architecture, variant = (*platform.split("/"), "", "")[:3]
+    ladder, usual = VARIANTS.get(architecture, ((variant,), variant))
+    at = ladder.index(variant or usual) if (variant or usual) in ladder else len(ladder)
+    found = list(ladder[at:])
+    if usual in found:
+        found.insert(found.index(usual) + bool(variant), "")  # images often do not say it
+    return [platform_name(system, architecture, each) for each in found] or [platform]
 
 
 def open_image(name: str, platform: str = "") -> Image:
@@ -162,9 +186,10 @@ class _Chosen:
 
     def _for_platform(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
         with_platform = [entry for entry in entries if isinstance(entry.get("platform"), dict)]
-        found = [e for e in with_platform if _matches(e["platform"], self.platform)]
-        if found:
-            return found[0]
+        for name in acceptable(self.platform):
+            for entry in with_platform:
+                if _platform(entry["platform"]) == name:
+                    return entry
         plain = [entry for entry in entries if entry not in with_platform]
         if len(plain) == 1:
             return plain[0]
@@ -215,14 +240,7 @@ def _references(entry: dict[str, Any]) -> list[str]:
 
 
 def _platform(platform: dict[str, Any]) -> str:
-    parts = (platform.get(key) for key in ("os", "architecture", "variant"))
-    return "/".join(str(part) for part in parts if part)
-
-
-def _matches(platform: dict[str, Any], wanted: str) -> bool:
-    """A variant that is not asked for may be any; arm64/v8 is arm64."""
-    found = _platform(platform)
-    return found == wanted or found.startswith(wanted + "/") or found + "/v8" == wanted
+    return platform_name(*(platform.get(key) for key in ("os", "architecture", "variant")))
 
 
 def _diff_ids(config: dict[str, Any], count: int) -> list[str]:

@@ -24,19 +24,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pycontainer._shim import lib
-from pycontainer.base.errors import HostError, check, os_reason
-from pycontainer.image import ImageError
+from pycontainer.base.errors import HostError, os_reason
+from pycontainer.image import ImageError, overlay
 from pycontainer.image.layer import Unpacker
 from pycontainer.image.root import Root
 from pycontainer.image.source import Image, Layer
 from pycontainer.image.streams import Budget, Decompressed
 from pycontainer.linux import image_file, namespace_child, trees
-from pycontainer.linux.host import kernel
 
 NAME_LENGTH = 32  # hexadecimal digits of a ChainID: 128 bits
-VALUE_MAX = 250  # bytes of one option of the mount API: fsconfig(2) takes 256
-APPENDS_LAYERS = (6, 8)  # the Linux whose overlay takes lower directories one by one
 ETC = ("passwd", "group")
 ETC_MAX = 1 << 20
 
@@ -64,13 +60,14 @@ class LayerStore:
 
     def __init__(self, path: str = "") -> None:
         self.path = os.path.abspath(path or default_path())
+        self.layers = f"{self.path}/layers"
         self.ids = namespace_child.ids_of_caller()
 
     @contextmanager
     def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
         """Hold one of the store's locks: "use", "unpack" or "containers"."""
         try:
-            os.makedirs(f"{self.path}/layers", 0o700, exist_ok=True)
+            os.makedirs(f"{self.layers}", 0o700, exist_ok=True)
             fd = os.open(f"{self.path}/{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             reason = os_reason(error.errno or 0)
@@ -93,27 +90,28 @@ class LayerStore:
             layers.append([layer])
         if not names:
             raise ImageError("the image has no layers")
-        if len("".join(f"{self.directory(n)}:" for n in names)) > VALUE_MAX and not appends():
+        paths = [f"{self.directory(name)}:" for name in names]
+        if len("".join(paths)) > overlay.VALUE_MAX and not overlay.appends():
             # Then the layers cannot be named one by one: they become one.
             names, layers = [_name(_sha256(f"all {chain}"))], [image.layers]
         for number, name in enumerate(names):
             self._ensure(name, names[:number], layers[number], budget)
-        top = json.loads(_read(f"{self.path}/layers/{names[-1]}/info.json"))
+        top = json.loads(_read(f"{self.layers}/{names[-1]}/info.json"))
         return Tree([self.directory(name) for name in reversed(names)], top["etc"])
 
     def directory(self, name: str) -> str:
         """What a layer adds."""
-        return f"{self.path}/layers/{name}/fs"
+        return f"{self.layers}/{name}/fs"
 
     def _ensure(self, name: str, below: list[str], layers: list[Layer], budget: Budget) -> None:
-        final = f"{self.path}/layers/{name}"
+        final = f"{self.layers}/{name}"
         if os.path.exists(f"{final}/info.json"):
             os.utime(final)  # when it was used last
             return
         with self.lock("unpack"):
             if os.path.exists(f"{final}/info.json"):
                 return
-            new = f"{self.path}/layers/.new-{secrets.token_hex(8)}"
+            new = f"{self.layers}/.new-{secrets.token_hex(8)}"
             os.makedirs(f"{new}/fs", 0o755)
             os.chmod(new, 0o711)
             try:
@@ -136,18 +134,13 @@ class LayerStore:
             os.makedirs(target)
             _copy_directory(self.directory(below[-1]), f"{new}/fs")
             os.makedirs(f"{new}/work")
-            os.chdir(f"{self.path}/layers")  # short names: mount(2) takes one page
-            lower = ":".join(f"{name}/fs" for name in reversed(below))
-            xattr = ",userxattr" if self.ids else ""
-            options = f"lowerdir={lower},upperdir={new}/fs,workdir={new}/work{xattr}"
-            mounted = lib.shim_mount(
-                b"overlay", target.encode(), b"overlay", 0, os.fsencode(options)
-            )
-            check(mounted, f"mount an overlay of {len(below)} layers on {target}")
+            lower = [self.directory(name) for name in reversed(below)]
+            work, user = f"{new}/work", self.ids is not None
+            overlay.mount(lower, f"{new}/fs", work, target, layers=self.layers, user=user)
         squash = self.ids is not None and self.ids.squash
         info = unpack(layers, target, budget, squash=squash)
         if below:
-            check(lib.shim_detach(target.encode()), f"unmount {target}")
+            overlay.unmount(target)
             for name in ("work", "merged"):
                 trees.remove_own(f"{new}/{name}")
         return info
@@ -220,29 +213,6 @@ def _etc(root: Root) -> dict[str, str]:
         finally:
             os.close(fd)
     return found
-
-
-def appends() -> bool:
-    """Whether overlay takes lower directories one by one (lowerdir+)."""
-    return kernel() >= APPENDS_LAYERS
-
-
-def overlay(
-    lower: list[str], directory: str, *, user: bool, writable: bool = True
-) -> dict[str, Any]:
-    """The mount of config.json: `lower`, the topmost first, below DIRECTORY/upper if `writable`."""
-    paths = [*lower, directory]
-    if wrong := [path for path in paths if any(c in path for c in ":,\\") or len(path) > 240]:
-        raise HostError(f"{wrong[0]} is no place for a layer: it has ':', ',' or is too long")
-    if appends() and len(":".join(lower)) > VALUE_MAX:
-        options = [f"lowerdir+={path}" for path in lower]
-    else:
-        options = [f"lowerdir={':'.join(lower)}"]
-    if writable:
-        options += [f"upperdir={directory}/upper", f"workdir={directory}/work"]
-    if user:
-        options.append("userxattr")
-    return {"destination": "/", "type": "overlay", "source": "overlay", "options": options}
 
 
 def _copy_directory(source: str, target: str) -> None:

@@ -15,8 +15,10 @@ from pycontainer.image.source import Image
 from tests.support.bundles import GROUP, PASSWD
 
 ETC = {
-    "passwd": PASSWD + "bob:x:1001:100::/home/bob:/bin/sh\n1002:x:2000:2000::/:/bin/sh\n",
-    "group": GROUP + "users:x:100:\nwheel:x:10:root,alice\n",
+    "passwd": PASSWD
+    + "bob:x:1001:100::/home/bob:/bin/sh\n1002:x:2000:2000::/:/bin/sh\n"
+    + "short:x:1005\n#no:x:1006:1\n",
+    "group": GROUP + "users:x:100:\nwheel:x:10:root,alice\n1003:x:9:\n",
 }
 
 
@@ -45,26 +47,50 @@ def test_args(entrypoint: Any, command: Any, entry: Any, args: list[str], expect
 
 
 @pytest.mark.parametrize(
-    "user, expected",
+    "user, uid, gid, groups",
     [
-        ("", {"uid": 0, "gid": 0, "additionalGids": [10]}),
-        ("root", {"uid": 0, "gid": 0, "additionalGids": [10]}),
-        ("alice", {"uid": 1000, "gid": 1000, "additionalGids": [10, 50]}),
-        ("1000", {"uid": 1000, "gid": 1000, "additionalGids": [10, 50]}),
-        ("alice:staff", {"uid": 1000, "gid": 50}),
-        ("alice:77", {"uid": 1000, "gid": 77}),
-        ("bob", {"uid": 1001, "gid": 100}),
-        ("1234", {"uid": 1234, "gid": 0}),
-        ("1234:users", {"uid": 1234, "gid": 100}),
-        ("1002", {"uid": 2000, "gid": 2000}),
+        ("", 0, 0, [10]),
+        (":", 0, 0, [0]),
+        ("root", 0, 0, [0, 10]),
+        ("0", 0, 0, [0, 10]),
+        ("alice", 1000, 1000, [10, 50, 1000]),
+        ("1000", 1000, 1000, [10, 50, 1000]),
+        ("alice:", 1000, 1000, [1000]),
+        ("1000:", 1000, 1000, [1000]),
+        (":1000", 0, 1000, [1000]),
+        (":staff", 0, 50, [50]),
+        ("alice:staff", 1000, 50, [50]),
+        ("alice:77", 1000, 77, [77]),
+        ("bob", 1001, 100, [100]),
+        ("1234", 1234, 0, [0]),
+        ("1234:", 1234, 0, [0]),
+        ("1234:users", 1234, 100, [100]),
+        ("1002", 1002, 0, [0]),  # a number is an id, whatever names there are
+        ("alice:1003", 1000, 1003, [1003]),
+        ("short", 1005, 0, [0]),
     ],
 )
-def test_users(user: str, expected: dict[str, Any]):
+def test_users(user: str, uid: int, gid: int, groups: list[int]):
+    expected = {"uid": uid, "gid": gid, "additionalGids": groups}
     assert made({"User": user})["process"]["user"] == expected
-    assert made({"User": "bob"}, user=user or "root")["process"]["user"] == expected
+    if user:
+        assert made({"User": "bob"}, user=user)["process"]["user"] == expected
 
 
-@pytest.mark.parametrize("user", ["nobody", "alice:nobody", "99999999999", "-1", "a\nb"])
+@pytest.mark.parametrize(
+    "user",
+    [
+        "nobody",
+        "alice:nobody",
+        "99999999999",
+        "-1",
+        "a\nb",
+        "2147483648",
+        "9" * 9999,
+        "\u0663",
+        "#no",
+    ],
+)
 def test_users_that_are_none(user: str):
     with pytest.raises(ContainerError):
         made({"User": user})
@@ -78,6 +104,36 @@ def test_environment(monkeypatch: pytest.MonkeyPatch):
     assert sorted(env) == ["A=2", "B=x=y", "HOME=/home/bob", "MINE=1", "PATH=/bin"]
     assert made()["process"]["env"][0].startswith("PATH=/usr/local/sbin:")
     assert "TERM" in " ".join(made(tty=True)["process"]["env"])
+
+
+@pytest.mark.parametrize(
+    "name, home",
+    [("bob", "/home/bob"), ("1001", "/home/bob"), ("77", "/w"), ("", "/root"), ("short", "/")],
+)
+def test_the_home_directory(name: str, home: str):
+    image = {"User": name, "WorkingDir": "/w"}
+    assert f"HOME={home}" in made(image)["process"]["env"]
+    assert "HOME=/x" in made({"User": name, "Env": ["HOME=/x"]})["process"]["env"]
+
+
+def test_an_image_gets_nothing_of_the_callers_environment(monkeypatch: pytest.MonkeyPatch):
+    """-e NAME is how the caller passes a variable on; in an image's Env it would steal one."""
+    monkeypatch.setenv("SECRET", "1")
+    image = Image("x", {"config": {"Env": ["SECRET", "", "=x", "A=1"]}}, [])
+    found, warnings = config(image, Options(), ETC, None)
+    assert [e for e in found["process"]["env"] if not e.startswith(("PATH", "HOME"))] == ["A=1"]
+    assert len(warnings) == 3 and "'SECRET'" in warnings[0]
+
+
+def test_what_a_runtime_has_no_use_for():
+    settings = {"Healthcheck": {"Test": ["CMD", "false"]}, "OnBuild": ["RUN x"], "Shell": ["x"]}
+    assert made(settings) == made()
+
+
+@pytest.mark.parametrize("document", [{}, {"config": None}, {"config": {}}])
+def test_an_image_without_settings(document: dict[str, Any]):
+    found, _ = config(Image("x", document, []), Options(), ETC, None)
+    assert found["process"]["args"] == ["sh"] and found["process"]["cwd"] == "/"
 
 
 def test_annotations():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.box import Box
-from tests.support.images import busybox, digest, entry, image, layer
+from tests.support.images import Layout, busybox, digest, docker_archive, entry, image, layer
 from tests.support.runtimes import Done
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, see test_as_user.py")
@@ -51,6 +51,21 @@ def test_settings_of_the_image(box: Box):
     assert out == "mine\n"
     out = images.run("c", "/bin/id", "-u", flags=("--entrypoint", "", "-u", "0")).ok().out
     assert out == "0\n"
+
+
+@pytest.mark.parametrize("form", ["docker", "oci"])
+def test_of_an_archive(box: Box, form: str):
+    """Each layer is unpacked by a process of its own, and all read the same file."""
+    layers = [busybox(), *(layer(entry(f"data/{n}", f"{n} " * 50000)) for n in range(5))]
+    if form == "docker":
+        archive = docker_archive(box.directory / "saved", layers, {})
+    else:
+        made = Layout(box.directory / "layout")
+        made.image(*layers)
+        archive = made.tar(box.directory / "saved")
+    options = ("--layers", box.directory / "store", "--image", archive)
+    done = box.pycontainer("run", *options, box.id(), "sh", "-c", "cat /data/* | wc -w").ok()
+    assert done.out.strip() == "250000"
 
 
 def test_of_a_root_tar(box: Box):
@@ -101,6 +116,17 @@ def test_nothing_stays_of_what_fails(box: Box):
     images.run("c", "/no/such/program").fails("no such file")
     assert images.names("containers") == []
     images.run("c", "-v").fails("-v")
+
+
+def test_what_follows_the_container_is_the_command(box: Box):
+    """Its options are not ours, whatever they are called."""
+    config = {"Entrypoint": ["sh", "-c", 'echo "$@"', "sh"]}
+    images = Images(box, config=config)
+    words = ("-v", "--memory", "-e", "--", "-c")
+    assert images.run("c", *words).ok().out == "-v --memory -e -- -c\n"
+    assert images.run("c", "--", "-v").ok().out == "-v\n"
+    done = images.run("c", "-c", "echo $0", "-x", flags=("--entrypoint", "sh"))
+    assert done.ok().out == "-x\n"
 
 
 def test_layers_are_shared_by_images(box: Box):

@@ -114,6 +114,36 @@ def test_platforms(tmp_path: Path, nested: bool):
         config_of(made.path, "linux/s390x")
 
 
+@pytest.mark.parametrize(
+    "offered, platform, chosen",
+    [
+        (["amd64/v3", "amd64"], "linux/amd64", "amd64"),
+        (["amd64/v3", "amd64/v1"], "linux/amd64", "amd64/v1"),
+        (["amd64/v3", "amd64"], "linux/amd64/v2", "amd64"),
+        (["amd64/v3", "amd64"], "linux/amd64/v4", "amd64/v3"),
+        (["amd64/v3"], "linux/amd64", None),
+        (["arm/v5", "arm/v6", "arm/v7"], "linux/arm", "arm/v7"),
+        (["arm/v5", "arm/v7", "arm/v6"], "linux/arm/v6", "arm/v6"),
+        (["arm/v5", "arm/v6"], "linux/arm/v7", "arm/v6"),
+        (["arm/v7"], "linux/arm/v6", None),
+        (["arm64"], "linux/arm64/v8", "arm64"),
+        (["arm64/v9"], "linux/arm64", None),
+    ],
+)
+def test_variants(tmp_path: Path, offered: list[str], platform: str, chosen: str | None):
+    """The best that runs there, whatever the order, and never what may not."""
+    layout = Layout(tmp_path / "oci")
+    for name in offered:
+        architecture, _, variant = name.partition("/")
+        described = {"os": "linux", "architecture": architecture, "variant": variant}
+        layout.image(FIRST, config={"Cmd": [name]}, platform=described)
+    if chosen:
+        assert config_of(layout.path, platform) == {"Cmd": [chosen]}
+        return
+    with pytest.raises(ImageError, match=f"no image for {platform} there"):
+        config_of(layout.path, platform)
+
+
 def test_indexes_in_a_circle_end(tmp_path: Path):
     made = Layout(tmp_path / "oci")
     below: dict[str, Any] = made.image(FIRST, name="")

@@ -161,7 +161,9 @@ def docker_archive(path: Path, layers: Sequence[bytes], config: dict[str, Any]) 
     manifest = [{"Config": name, "RepoTags": ["example.com/app:1"], "Layers": paths}]
     files = {name: document, "manifest.json": json.dumps(manifest).encode()}
     with tarfile.open(path, "w") as tar:
-        for file, data in {**files, **dict(zip(paths, layers, strict=True))}.items():
+        # The first layer last: any order is one.
+        parts = reversed(list(zip(paths, layers, strict=True)))
+        for file, data in {**files, **dict(parts)}.items():
             info, _ = entry(file, data)
             tar.addfile(info, io.BytesIO(data))
     return path

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 SUMMARY = "create and run a container"
 USAGE = "run [options] CONTAINER [COMMAND...]"
 WORDS = (1, NO_LIMIT)
-STOP = 2  # what follows the container and a command is the command's
 FAILURE = ("pycontainer run failed: ", 1)
 SHOWN_BY = "bundle"
 OPTIONS = (
@@ -40,6 +39,11 @@ In the foreground the container is deleted when its program ends. With --image, 
    pycontainer run --overlay -b mybundle mybox   on top of the bundle
    pycontainer run --seccomp-report - -b mybundle mybox
 """
+
+
+def STOP(arguments: Arguments) -> int:
+    """What follows the container is an image's command, with its own options."""
+    return 1 if "image" in arguments else 2
 
 
 def run(settings: Settings, arguments: Arguments) -> int:
