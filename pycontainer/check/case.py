@@ -80,7 +80,12 @@ class Case:
 
     def add(self, severity: str, field: str, message: str, fix: str = "", clause: str = "") -> None:
         """Note a finding about a field of `config`; the same field and words are noted once."""
-        field = self.in_file(field)
+        self.add_in_file(severity, self.in_file(field), message, fix, clause)
+
+    def add_in_file(
+        self, severity: str, field: str, message: str, fix: str = "", clause: str = ""
+    ) -> None:
+        """The same about a field of the file."""
         if not any((f.field, f.message) == (field, message) for f in self._findings):
             place = self.positions.find(field)
             self._findings.append(Finding(severity, field, message, fix, clause, *place))
@@ -94,6 +99,10 @@ class Case:
         """Whether something of one of these severities has been found about a field."""
         field = self.in_file(field)
         return any(f.field == field and f.severity in severities for f in self._findings)
+
+    def found_below(self, field: str, severity: str) -> bool:
+        """Whether something of it has been found about a part of a field."""
+        return any(f.field.startswith(field) and f.severity == severity for f in self._findings)
 
     def report(self) -> Report:
         """What it came to."""

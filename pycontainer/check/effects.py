@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+import re
 from typing import Any
 
 from pycontainer.base.nearest import did_you_mean
 from pycontainer.check.case import Case
-from pycontainer.tables import caps, mount_options
+from pycontainer.diagnose.values import FORMS
+from pycontainer.spec.rules.context import ranges
+from pycontainer.tables import mount_options
 
 # Pairs of options of which the later one wins.
 _OPPOSITES = {
@@ -36,49 +38,13 @@ _V1_ONLY = (
 _DEFAULT_DEVICES = {(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)}
 
 
+_KERNELS = ("/proc", "/sys", "/dev")
+
+
 def find(case: Case) -> None:
     """All of them."""
-    for part in (_process, _capabilities, _mounts, _options, _limits, _v1_only, _devices, _paths):
+    for part in (_mounts, _options, _limits, _cpu, _v1_only, _devices, _paths):
         part(case)
-
-
-def _process(case: Case) -> None:
-    process = case.process
-    size = process.get("consoleSize") or {}
-    if not process.get("terminal") and (size.get("height") or size.get("width")):
-        case.add("warning", "process.consoleSize", "has no effect without process.terminal")
-    names = Counter(entry.partition("=")[0] for entry in process.get("env") or ())
-    for index, entry in enumerate(process.get("env") or ()):
-        name = entry.partition("=")[0]
-        names[name] -= 1
-        if names[name] > 0:
-            later = "has no effect: a later entry sets it again"
-            case.add("warning", f"process.env[{index}]", f"{name} {later}")
-    label = process.get("apparmorProfile")
-    if label and process.get("selinuxLabel"):
-        field = "process.apparmorProfile"
-        case.add("warning", field, "is given beside process.selinuxLabel; a host has one of them")
-
-
-def _capabilities(case: Case) -> None:
-    sets = case.process.get("capabilities") or {}
-    bits = {
-        name: caps.mask(sets.get(name) or ())[0] for name in (*sets, "permitted", "inheritable")
-    }
-    lost = bits.get("ambient", 0) & ~(bits["permitted"] & bits["inheritable"])
-    # For root they would have no effect anyway, and Buildah writes them.
-    if lost and (case.process.get("user") or {}).get("uid"):
-        names = ", ".join(caps.names(lost))
-        case.add(
-            "warning",
-            "process.capabilities.ambient",
-            f"{names}: no effect, an ambient capability must be permitted and inheritable, too",
-            "add it to process.capabilities.permitted and .inheritable",
-        )
-    for name, listed in sets.items():
-        twice = [one for one, count in Counter(listed).items() if count > 1]
-        if twice:
-            case.add("warning", f"process.capabilities.{name}", f"has {twice[0]} twice")
 
 
 def _mounts(case: Case) -> None:
@@ -89,10 +55,16 @@ def _mounts(case: Case) -> None:
         if _is_remount(case.mounts[index]):
             continue
         bind = mount_options.parse(case.mounts[index].get("options") or ()).bind
+        if place == "/":
+            message = "is mounted on /, and covers the whole root file system"
+            case.add("warning", f"mounts[{index}]", message, "choose another destination")
+            continue
         for later in range(index + 1, len(places)):
             over = places[later]
-            if _is_remount(case.mounts[later]) or not (
-                place == over or place.startswith(over.rstrip("/") + "/")
+            if (
+                over == "/"
+                or _is_remount(case.mounts[later])
+                or not (place == over or place.startswith(over.rstrip("/") + "/"))
             ):
                 continue
             if bind or place != over:
@@ -124,7 +96,12 @@ def _options(case: Case) -> None:
         spread = [o for o in options if o in mount_options.PROPAGATION]
         if len({o.removeprefix("r") for o in spread}) > 1 and "unbindable" not in spread:
             case.add("warning", field, f"has {' and '.join(spread)}; the last one counts")
-        words = [option.partition("=")[0] for option in mount_options.parse(options).data]
+        given = mount_options.parse(options).data
+        words = [option.partition("=")[0] for option in given]
+        if any("," in word for word in words):
+            parts = ", ".join(f'"{part}"' for option in options for part in option.split(","))
+            case.add("error", field, "has several options in one string", f"write [{parts}]")
+            continue
         own = mount_options.OF_FILESYSTEMS.get(mount.get("type") or "")
         bind = "bind" in options or "rbind" in options
         if own is None or bind:
@@ -135,6 +112,11 @@ def _options(case: Case) -> None:
                 near = did_you_mean(word, [*known, *own.split()])
                 message = f"{word} is no option of {mount['type']}" + (near and f"; {near}")
                 case.add("error", field, message)
+        if mount.get("type") == "tmpfs":
+            for name, _, value in [option.partition("=") for option in given]:
+                pattern, form = FORMS.get(name, ("", ""))
+                if form and not re.fullmatch(pattern, value):
+                    case.add("error", field, f"{name} is {value}", f"give it as {form}")
 
 
 def _misspelt(case: Case, field: str, words: list[str], known: list[str], bind: bool) -> None:
@@ -147,7 +129,7 @@ def _misspelt(case: Case, field: str, words: list[str], known: list[str], bind: 
 
 
 def _limits(case: Case) -> None:
-    memory, cpu = case.resources.get("memory") or {}, case.resources.get("cpu") or {}
+    memory = case.resources.get("memory") or {}
     limit, reservation = memory.get("limit") or 0, memory.get("reservation") or 0
     field = "linux.resources.memory"
     if 0 < limit < reservation:
@@ -159,8 +141,18 @@ def _limits(case: Case) -> None:
     if (memory.get("swap") or 0) > 0 and not limit:
         message = "needs linux.resources.memory.limit, which it includes"
         case.add("error", f"{field}.swap", message, "add the limit")
-    field = "linux.resources.cpu"
-    if (cpu.get("period") or 0) and not cpu.get("quota"):
+    weight = (case.resources.get("blockIO") or {}).get("weight")
+    if weight and not 10 <= weight <= 1000:
+        case.add("error", "linux.resources.blockIO.weight", f"is {weight}, must be 10 to 1000")
+    pids = (case.resources.get("pids") or {}).get("limit") or 0
+    if pids < -1:
+        message = f"is {pids}, which is as good as no limit"
+        case.add("warning", "linux.resources.pids.limit", message, "no limit is -1")
+
+
+def _cpu(case: Case) -> None:
+    cpu, field = case.resources.get("cpu") or {}, "linux.resources.cpu"
+    if (cpu.get("period") or 0) and "quota" not in cpu:  # Kubernetes writes a quota of 0
         case.add("warning", f"{field}.period", "has no effect without quota")
     quota, period = cpu.get("quota") or 0, cpu.get("period") or 100000
     if 0 < quota < 1000:
@@ -171,8 +163,15 @@ def _limits(case: Case) -> None:
         case.add("error", f"{field}.period", message)
     if cpu.get("burst") and not quota > 0:
         case.add("warning", f"{field}.burst", "has no effect without quota")
+    count = os.cpu_count() or 1
+    if quota > period * count:
+        message = f"is {quota / period:g} CPUs; this host has {count}, so it has no effect"
+        case.add("warning", f"{field}.quota", message)
     if cpu.get("idle") == 1 and cpu.get("shares"):
         case.add("warning", f"{field}.shares", "has no effect with idle")
+    for name in ("cpus", "mems"):
+        if ranges(cpu.get(name) or "") is None:
+            case.add("error", f"{field}.{name}", f"is {cpu[name]}, must be like 0-3,7")
 
 
 def _v1_only(case: Case) -> None:
@@ -188,7 +187,18 @@ def _v1_only(case: Case) -> None:
 def _devices(case: Case) -> None:
     """A device node that the device rules do not let anybody open."""
     rules = case.resources.get("devices") or []
+    _denied_again(case, rules)
+    paths: dict[str, int] = {}
     for index, device in enumerate(case.linux.get("devices") or ()):
+        field = f"linux.devices[{index}]"
+        first = paths.setdefault(_clean(device["path"]), index)
+        if first != index:
+            message = f"has the path of linux.devices[{first}]"
+            case.add("error", f"{field}.path", message, "remove one, or change its path")
+        mode = device.get("fileMode")
+        if mode is not None and (meant := meant_as_octal(mode)):
+            message = f"is {mode}, in octal {mode:04o}: JSON has decimal numbers only"
+            case.add("warning", f"{field}.fileMode", message, f"for {mode:04d} write {meant}")
         if device["type"] == "p" or not rules:
             continue
         number = (device["major"], device["minor"])
@@ -201,6 +211,29 @@ def _devices(case: Case) -> None:
                 f'add {{"allow": true, "type": "{_kind(device["type"])}", "major": {number[0]}, '
                 f'"minor": {number[1]}, "access": "rwm"}} there',
             )
+
+
+def _denied_again(case: Case, rules: list[dict[str, Any]]) -> None:
+    """What is allowed before everything is denied."""
+    last = max((i for i, r in enumerate(rules) if not r.get("allow") and _is_all(r)), default=-1)
+    for index, rule in enumerate(rules[: max(last, 0)]):
+        if rule.get("allow") and not _is_all(rule):
+            field = f"linux.resources.devices[{index}]"
+            message = f"has no effect: linux.resources.devices[{last}] denies everything after it"
+            case.add("warning", field, message, f"put it after linux.resources.devices[{last}]")
+
+
+def _is_all(rule: dict[str, Any]) -> bool:
+    numbers = rule.get("major"), rule.get("minor")
+    return (rule.get("type") or "a") == "a" and all(n in (None, -1) for n in numbers)
+
+
+def meant_as_octal(mode: int) -> int:
+    """What the digits of a decimal mode are in octal, where they look like it: 666, 22; or 0."""
+    digits = str(mode)
+    if digits in ("22", "27", "77") or (len(digits) == 3 and set(digits) <= set("04567")):
+        return int(digits, 8)
+    return 0
 
 
 def _kind(letter: str) -> str:
@@ -222,6 +255,12 @@ def _allowed(rules: list[dict[str, Any]], letter: str, number: tuple[int, int]) 
 def _paths(case: Case) -> None:
     """Masked or read-only in vain."""
     masked = set(case.linux.get("maskedPaths") or ())
+    for index, path in enumerate(case.linux.get("maskedPaths") or ()):
+        for number, mount in enumerate(case.mounts):
+            place = _clean(mount["destination"])
+            if f"{place}/".startswith(_clean(path) + "/") and not place.startswith(_KERNELS):
+                message = f"{path} hides mounts[{number}] on {place}"
+                case.add("warning", f"linux.maskedPaths[{index}]", message, "remove one of them")
     for index, path in enumerate(case.linux.get("readonlyPaths") or ()):
         if path in masked:
             message = f"{path} is in linux.maskedPaths, too, which hides it anyway"

@@ -42,8 +42,10 @@ def find(case: Case) -> None:
     taken: set[str] = set()
     for look in (_schema, _rules, _plan):
         for _ in range(_ROUNDS):
-            problems = look(case)
-            repaired = [_note(case, problem, taken) for problem in problems]
+            # As they are in the file, before anything of this round is taken out.
+            problems = [(problem, case.in_file(problem.field)) for problem in look(case)]
+            gone: set[str] = set()
+            repaired = [_note(case, problem, key, taken, gone) for problem, key in problems]
             if not any(repaired):
                 break
 
@@ -88,6 +90,8 @@ def _plan(case: Case) -> list[ContainerError]:
 def _warn(case: Case, warnings: list[str]) -> None:
     """Warnings are "FIELD: message; fix: ..."; those without a field are about the whole config."""
     for warning in warnings:
+        if warning.startswith("ignoring unknown or unavailable capabilities"):
+            continue  # process.py names them one by one
         field, colon, message = warning.partition(": ")
         if not colon or " " in field:
             field, message = "", warning
@@ -97,21 +101,34 @@ def _warn(case: Case, warnings: list[str]) -> None:
         case.add(severity, field, message, remedy)
 
 
-def _note(case: Case, error: ContainerError, taken: set[str]) -> bool:
-    """Report an error and take its cause out of the config; False when that is not possible."""
+def _note(case: Case, error: ContainerError, key: str, taken: set[str], gone: set[str]) -> bool:
+    """Report an error and take its cause out of the config; False when that is not possible.
+
+    `key` is its field in the file, `gone` are the elements that other errors of this round have
+    taken out.
+    """
     field = error.field
-    key = case.in_file(field)
-    if not any(_related(key, other) for other in taken):
+    element = field.rpartition("]")[0]
+    if not any(_related(key, other) for other in taken) and not _follows(error, key, taken):
         clause = error.clause if isinstance(error, ConfigError) else ""
         message = error.message
         if isinstance(error, HostError):
             message = f"this host cannot do it: {message}"
         remedy = error.hint or remedies.of(error)
-        case.add("error", field, message, remedy.removeprefix("fix: "), clause)
+        case.add_in_file("error", key, message, remedy.removeprefix("fix: "), clause)
     elif key in taken:
         return False
     taken.add(key)
+    if element and element in gone:
+        return True
+    gone.add(element)
     return bool(field) and _take_out(case, field)
+
+
+def _follows(error: ContainerError, key: str, taken: set[str]) -> bool:
+    """Whether it is missing only because what was wrong with it has been taken out."""
+    place = {"required": key, "needs-namespace": "linux.namespaces"}.get(error.code)
+    return place is not None and any(other.startswith(f"{place}[") for other in taken)
 
 
 def _related(field: str, other: str) -> bool:

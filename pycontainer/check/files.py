@@ -90,13 +90,31 @@ def _program(case: Case) -> None:
     root = os.open(case.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         problem, path = examine(case.config, root, sources)
+        _directory(case, root, sources)
     finally:
         os.close(root)
+    for index, hidden in enumerate(case.linux.get("maskedPaths") or ()):
+        if path and f"{os.path.normpath(path)}/".startswith(os.path.normpath(hidden) + "/"):
+            message = f"{hidden} hides the program {path}"
+            case.add("error", f"linux.maskedPaths[{index}]", message, "take it out")
     if problem:
         what, _, fix = problem.partition("; fix: ")
         case.add("error", "process.args[0]", what, fix)
     elif path.startswith("/"):
         _noexec(case, path)
+
+
+def _directory(case: Case, root: int, sources: dict[str, str]) -> None:
+    """A working directory that is a file, or is below one; a missing one is made."""
+    from pycontainer.diagnose.tree import Unseen, Walk
+
+    try:
+        with Walk(root, case.process.get("cwd") or "/", "/", sources) as walk:
+            if not walk.end.is_dir:
+                message = f"{walk.end.path} is a file, not a directory"
+                case.add("error", "process.cwd", message, "correct the path")
+    except (OSError, Unseen):
+        pass  # nobody can look into it before it is mounted
 
 
 def _noexec(case: Case, path: str) -> None:

@@ -45,6 +45,10 @@ def _filesystems(case: Case) -> None:
         parsed = mount_options.parse(mount.get("options") or ())
         if not kind or parsed.bind or parsed.remount or kind in known or kind == "cgroup":
             continue
+        if kind == "none":
+            message = "none is no file system, and the options have neither bind nor rbind"
+            case.add("error", f"mounts[{index}].type", message, 'add "rbind" to its options')
+            continue
         near = did_you_mean(kind, known)
         message = f"this kernel has no file system {kind}"
         message += f"; {near}" if near else " at the moment; it may be a module"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pycontainer.base.nearest import did_you_mean
 from pycontainer.check.case import Case
 from pycontainer.spec import schema, unknown_keys
+from pycontainer.spec.rules import OTHER_PLATFORMS
 from pycontainer.spec.schema import field_path
 from pycontainer.tables.annotations import KNOWN, OCI
 
@@ -14,6 +15,9 @@ def find(case: Case) -> None:
     for unknown in unknown_keys.find(schema.CONFIG, case.original):
         message = "unknown, ignored" + (f"; {unknown.hint}" if unknown.hint else "")
         case.add("warning", field_path(list(unknown.path)), message)
+    for name in OTHER_PLATFORMS:
+        if name in case.original:
+            case.add("warning", name, "is not for Linux, and ignored")
     for field in case.positions.twice:
         case.add("warning", field, "given twice; the last one counts")
     _annotations(case)

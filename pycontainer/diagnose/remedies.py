@@ -32,7 +32,6 @@ REMEDIES: dict[str, str] = {
     "process.user.additionalGids[] unmapped-id": "add it to linux.gidMappings, or leave it out",
     "process.capabilities.effective not-allowed": "add them to process.capabilities.permitted, too",
     "process.rlimits[].type duplicate": "remove one of the two",
-    "process.rlimits[].soft out-of-range": "lower soft, or raise hard",
     "process.scheduler out-of-range": "choose runtime <= deadline <= period, in nanoseconds",
     "linux.namespaces[].type duplicate": "remove one of the two",
     "linux.uidMappings required": f"add one, e.g. {_RANGE}, or take the user namespace out",
@@ -61,6 +60,10 @@ REMEDIES: dict[str, str] = {
     "mounts[].options needs-mappings": "add uidMappings and gidMappings, or take idmap out",
     "hostname too-large": "shorten it",
     "domainname too-large": "shorten it",
+    "linux.uidMappings[] out-of-range": "lower size",
+    "linux.gidMappings[] out-of-range": "lower size",
+    "* hook-exit": "see what the hook complains of, or take it out",
+    "* hook-signal": "find out who has killed the hook, or take it out",
     "* overlap": "change the ranges so that each id is in one of them",
     "* needs-namespace": 'add {{"type": "{namespace}"}} to linux.namespaces, or leave this out',
     "* nul": "take the NUL byte (\\u0000) out",
@@ -97,14 +100,23 @@ def field_and_keys(field: str) -> tuple[str, dict[str, str]]:
 # -- remedies that depend on the value -------------------------------------------------------------
 
 
-def _unknown(error: ContainerError, place: str) -> str:
-    """A word that is none of a long list."""
+def _limit_type(error: ContainerError, place: str) -> str:
+    """A resource limit that there is not."""
     if place != "process.rlimits[].type":
         return ""
     from pycontainer.tables import rlimits
 
-    near = did_you_mean(str(error.params.get("value")), rlimits.NUMBERS)
+    name = str(error.params.get("value"))
+    near = did_you_mean(f"RLIMIT_{name.upper().removeprefix('RLIMIT_')}", rlimits.NUMBERS)
     return near or f"take one of {', '.join(rlimits.NUMBERS)}"
+
+
+def _limit(error: ContainerError, place: str) -> str:
+    if not place.startswith("process.rlimits[]."):
+        return ""
+    if int(error.params.get("value", 0)) < 0:
+        return f"no limit is {(1 << 64) - 1}"
+    return "lower soft, or raise hard"
 
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -116,7 +128,8 @@ def _wrong_type(error: ContainerError, place: str) -> str:
     if type(value) is not str:
         return ""
     if expected == "array":
-        words = ", ".join(f'"{word}"' for word in value.split())
+        parts = value.split(",") if place.endswith(".options") else value.split()
+        words = ", ".join(f'"{word}"' for word in parts)
         return f"write [{words}]"
     if expected == "boolean" and value.lower() in ("true", "false"):
         return f"write {value.lower()} without quotes"
@@ -132,7 +145,9 @@ def _wrong_type(error: ContainerError, place: str) -> str:
 
 
 _COMPUTED: dict[str, Callable[[ContainerError, str], str]] = {
-    "unknown": _unknown,
+    "unknown": _limit_type,
+    "wrong-form": _limit_type,
+    "out-of-range": _limit,
     "wrong-type": _wrong_type,
 }
 

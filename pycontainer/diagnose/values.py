@@ -50,13 +50,14 @@ def option(op: Op, errno: int) -> str:
             known = [*own.split(), *mount_options.known_options()]
             otherwise = f"this file system has no option {name}; fix: take it out of {field}"
             return did_you_mean(name, known) or otherwise
-        pattern, words = _FORMS.get(name, ("", ""))
+        pattern, words = FORMS.get(name, ("", ""))
         if not re.fullmatch(pattern, value) and words:
             return f"{name} is {value}; fix: give it in {field} as {words}"
     return ""
 
 
-_FORMS = {
+# What options of tmpfs and others look like: a pattern, and words for it.
+FORMS = {
     "size": ("[0-9]+[kKmMgGtTpPeE%]?", "bytes, with k, m or g, or a percentage: 64m, 50%"),
     "nr_inodes": ("[0-9]+[kKmMgG]?", "a number: 10000, 10k"),
     "mode": ("[0-7]+", "octal digits: 1777"),
@@ -90,7 +91,7 @@ def device(op: Op, errno: int) -> str:
         known = [name for name in os.listdir("/sys/class/net") if name != "lo"]
     except OSError:
         known = []
-    listed = f"; there are {', '.join(sorted(known)[:8])}" if known else ""
+    listed = f"; fix: take one of {', '.join(sorted(known)[:8])}" if known else ""
     name = op["name"].decode("utf-8", "replace")
     missing = f"the runtime's own network namespace has no {name}{listed}"
     return did_you_mean(name, known) or missing

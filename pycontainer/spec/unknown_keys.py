@@ -60,13 +60,41 @@ def _search(node: Node, value: Any, path: tuple[str | int, ...], found: list[Unk
             _search(below, member, (*path, key), found)
 
 
+# What members are called elsewhere: in other tools, in cgroup v2, in the kernel.
+_ELSEWHERE = {
+    "target": "destination",
+    "dest": "destination",
+    "dst": "destination",
+    "mountPath": "destination",
+    "command": "args",
+    "cmd": "args",
+    "entrypoint": "args",
+    "workingDir": "cwd",
+    "workdir": "cwd",
+    "environment": "env",
+    "max": "limit",
+    "high": "reservation",
+    "weight": "shares",
+    "readOnly": "readonly",
+    "rootfs": "path",
+    "name": "path",
+}
+
+
 def _hint(key: str, siblings: list[str], path: tuple[str | int, ...]) -> str:
     """A sibling of nearly the same name, or the object that has a member of exactly that name."""
+    meant = _ELSEWHERE.get(key, "")
+    if meant in siblings:
+        return f"did you mean {meant}?"
     if near := did_you_mean(key, siblings):
         return near
     here = field_path([step for step in path if isinstance(step, str)])
     homes = [home for home in _homes().get(key, ()) if home != here]
-    if 0 < len(homes) <= 2:
+    # Those further in, or else the outermost.
+    below = [home for home in homes if here and home.startswith(f"{here}.")]
+    depth = min((home.count(".") for home in homes), default=0)
+    homes = below or [home for home in homes if home.count(".") == depth]
+    if 0 < len(homes) <= 3:
         return f"it belongs in {' or '.join(home or 'the top level' for home in homes)}"
     return ""
 

@@ -57,7 +57,10 @@ def names(subject: Subject) -> None:
 
 
 def mappings(subject: Subject) -> None:
-    """Mappings come with a user namespace, and a new user namespace with both mappings."""
+    """Mappings come with a user namespace, and a new user namespace with both mappings.
+
+    containerd and CRI-O give them with one that is joined, too; check_map looks whether they agree.
+    """
     both = {name: subject.linux.get(name) for name in ("uidMappings", "gidMappings")}
     path = subject.namespaces.get("user")
     for name, entries in both.items():
@@ -67,9 +70,6 @@ def mappings(subject: Subject) -> None:
         if entries:
             needs(f"linux.{name}", "user", _MAPPINGS, subject)
             _map(entries, f"linux.{name}")
-    if path and any(both.values()):
-        # containerd and CRI-O do so; whether the two agree only the joined namespace can tell.
-        subject.warn("linux.uidMappings", "the user namespace that is joined has its own mappings")
     for place, mount in enumerate(subject.config.get("mounts", ())):
         for name in both:
             if mount.get(name):

@@ -231,7 +231,7 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
         ("mounts[7].type", "add the option rbind if it is a bind mount"),
     ),
     "bind as a type": (
-        mount(type="bind", source="/tmp"), ("mounts[7].type", "only the option bind or rbind"),
+        mount(type="bind", source="/tmp"), ("mounts[7].type", "add the option bind or rbind"),
     ),
     "mount on the root": (
         bind("/tmp", "/"), ("mounts[7], mounted on /, hides", "take mounts[7] out"),

@@ -18,6 +18,7 @@ from pycontainer.lifecycle.options import CreateOptions
 PROGRAMS = "sh sleep true echo cat id ls touch grep stat readlink chown mkdir tail dd env".split()
 FILES = (
     "resolv.conf", "hosts", "hostname", ".containerenv", "docker-init", "catatonit", "init",
+    "passwd", "group", "termination-log",
 )  # fmt: skip
 
 
@@ -51,9 +52,16 @@ class Bundle:
                 name = os.path.basename(mount["destination"])
                 mount["source"] = str(self.path / ("file" if name in FILES else "directory"))
         for space in config["linux"]["namespaces"]:
+            if space["type"] == "network" and config["linux"].get("sysctl"):
+                space.pop("path", None)  # our own one's parameters are not to be set
             if space.get("path"):
                 file = {"network": "net", "mount": "mnt"}.get(space["type"], space["type"])
                 space["path"] = f"/proc/self/ns/{file}"
+        # All but the first of each engine have their long profiles cut short.
+        for rule in (config["linux"].get("seccomp") or {}).get("syscalls") or ():
+            if rule["action"] == "SCMP_ACT_ALLOW":
+                rule["names"].append("execve")
+                break
         for hooks in (config.get("hooks") or {}).values():
             for hook in hooks:
                 hook["path"] = "/bin/true"

@@ -131,6 +131,8 @@ ACCEPTED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({**NONE, "hostname": None}, BASE),
     ({"linux.namespaces.+": {"type": "user", "path": "/proc/1/ns/user"}}, BASE),
     ({"linux.namespaces.+": {"type": "time", "path": ""}}, BASE),
+    ({"linux.namespaces.+": {"type": "user", "path": "/x"}, "linux.uidMappings": IDS,
+      "linux.gidMappings": IDS}, BASE),
     ({"linux.uidMappings": _ids((0, 5, 5), (5, 0, 5), (20, 20, 2**32 - 20))}, with_user()),
     ({"process.user": {"uid": 99, "gid": 99, "additionalGids": [1]}}, with_user()),
     ({"linux.uidMappings": [], "linux.gidMappings": []}, BASE),
@@ -184,8 +186,6 @@ WARNED: list[tuple[dict[str, Any], str]] = [
     ({"linux.devices": [NULL, {**NULL, "path": "/dev/y", "type": "u"}]}, "same device"),
     ({"linux.intelRdt": {"l3CacheSchema": "L2:0=f"}}, "L3:"),
     ({"linux.personality": {"domain": "LINUX", "flags": ["X"]}}, "not used"),
-    ({"linux.namespaces.+": {"type": "user", "path": "/x"}, "linux.uidMappings": IDS,
-      "linux.gidMappings": IDS}, "joined"),
 ]  # fmt: skip
 
 
