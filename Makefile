@@ -11,13 +11,13 @@ VM ?= $(abspath $(wildcard ../shared/vm/run-in-vm))
 PYTEST ?=
 
 VENV := .venv
-PY := $(CURDIR)/$(VENV)/bin/python
+PY := $(VENV)/bin/python
 LIBDIR := $(PREFIX)/lib/pycontainer
 COMMAND := build/pycontainer
 # As it is installed: a small C program (csrc/launcher/front.c), beside it a snapshot of Python after its
 # start (csrc/launcher/snapshot.h), built anew when a module changes.
-FAST_DIR := $(CURDIR)/build/fast
-FAST := build/fast/pycontainer
+FAST_DIR := build/fast
+FAST := $(FAST_DIR)/pycontainer
 SHIM := containerd-shim-pycontainer-v2
 
 SYSTEM := gcc make libc6-dev libpython3-dev python3-venv libseccomp2
@@ -36,7 +36,8 @@ export PYCONTAINER_VM := $(VM)
 # What tests call: as it is installed. (pytest without make takes the script, which is always fresh.)
 export PYCONTAINER_COMMAND ?= $(FAST)
 
-STAGE = $(DESTDIR)$(LIBDIR).new
+STAGE = "$(DESTDIR)$(LIBDIR).new"
+BIN = "$(DESTDIR)$(PREFIX)/bin"
 
 .DEFAULT_GOAL := help
 .PHONY: help build install-files deb release demo test test-unit check sweep test-vm test-engines conformance lint format bench soak install uninstall clean system
@@ -47,8 +48,8 @@ help: ## show this list
 build: system $(VENV)/run.done ## build the command build/pycontainer in this checkout
 	@$(COMMIT)
 	@$(MAKE) -s --no-print-directory $(COMMAND)
-	@$(MAKE) -s --no-print-directory -C csrc PYTHON=$(PY)
-	@$(MAKE) -s --no-print-directory -C csrc containerd-shim CONTAINERD_SHIM=$(FAST_DIR)/$(SHIM)
+	@$(MAKE) -s --no-print-directory -C csrc PYTHON="$(CURDIR)/$(PY)"
+	@$(MAKE) -s --no-print-directory -C csrc containerd-shim CONTAINERD_SHIM=../$(FAST_DIR)/$(SHIM)
 	@$(MAKE) -s --no-print-directory $(FAST_DIR)/snapshot/made $(FAST)
 
 demo: build ## run a first container, and show its plan
@@ -115,22 +116,23 @@ install: build ## install to PREFIX (/usr/local), below DESTDIR if set
 # Complete beside the old one, then in its place: commands go on meanwhile.
 install-files:
 	rm -rf $(STAGE)
-	mkdir -p $(STAGE) $(DESTDIR)$(PREFIX)/bin
+	mkdir -p $(STAGE) $(BIN)
 	$(PY) tools/vendor.py $(VENDOR) $(STAGE)
 	cp -R pycontainer $(STAGE)/
 	find $(STAGE) -name __pycache__ -prune -exec rm -rf {} +
-	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s $(STAGE) -p $(LIBDIR) $(STAGE)
-	$(PY) tools/launcher.py --destdir $(STAGE) --snapshot $(LIBDIR) $(RUN_PYTHON) $(RUN_PATHS)
+	$(PY) -m compileall -q --invalidation-mode unchecked-hash -s $(STAGE) -p "$(LIBDIR)" $(STAGE)
+	$(PY) tools/launcher.py --destdir $(STAGE) --snapshot "$(LIBDIR)" $(RUN_PYTHON) $(RUN_PATHS)
 	chmod -R u=rwX,go=rX $(STAGE)
-	$(PY) tools/exchange.py $(STAGE) $(DESTDIR)$(LIBDIR)
-	$(MAKE) -C csrc front FRONT=$(abspath $(DESTDIR)$(PREFIX))/bin/pycontainer DIRECTORY=$(LIBDIR)
-	$(MAKE) -C csrc containerd-shim CONTAINERD_SHIM=$(abspath $(DESTDIR)$(PREFIX))/bin/$(SHIM)
-	$(PY) tools/share.py $(DESTDIR)$(PREFIX)/share
-	$(if $(DESTDIR),,$(LIBDIR)/make-snapshot)
+	$(PY) tools/exchange.py $(STAGE) "$(DESTDIR)$(LIBDIR)"
+	$(MAKE) -C csrc front FRONT="$$(realpath -ms $(BIN))/pycontainer" DIRECTORY="$(LIBDIR)"
+	cp $(FAST_DIR)/$(SHIM) $(BIN)/$(SHIM).new
+	mv $(BIN)/$(SHIM).new $(BIN)/$(SHIM)
+	$(PY) tools/share.py "$(DESTDIR)$(PREFIX)/share"
+	$(if $(DESTDIR),,"$(LIBDIR)/make-snapshot")
 
 deb: build ## make a Debian package in dist/
 	@rm -rf build/deb
-	@umask 022 && $(MAKE) -s --no-print-directory install-files DESTDIR=$(CURDIR)/build/deb PREFIX=/usr \
+	@umask 022 && $(MAKE) -s --no-print-directory install-files DESTDIR=build/deb PREFIX=/usr \
 		VENDOR="--without cffi" RUN_PYTHON=/usr/bin/python3 \
 		RUN_PATHS="/usr/lib/pycontainer /usr/lib/python3/dist-packages"
 	@SOURCE_DATE_EPOCH=$(EPOCH) tools/make-deb build/deb dist
@@ -139,9 +141,9 @@ release: build $(VENV)/test.done ## make and check the sdist, the wheel and the 
 	$(PY) tools/release.py dist
 
 uninstall: ## remove what `make install` put there
-	rm -rf $(DESTDIR)$(LIBDIR)
-	rm -f $(DESTDIR)$(PREFIX)/bin/pycontainer $(DESTDIR)$(PREFIX)/bin/$(SHIM)
-	cd $(DESTDIR)$(PREFIX)/share && rm -f man/man1/pycontainer.1 man/man1/pycontainer-*.1 \
+	rm -rf "$(DESTDIR)$(LIBDIR)"
+	rm -f $(BIN)/pycontainer $(BIN)/$(SHIM)
+	cd "$(DESTDIR)$(PREFIX)/share" && rm -f man/man1/pycontainer.1 man/man1/pycontainer-*.1 \
 		man/man5/pycontainer-config.5 bash-completion/completions/pycontainer \
 		zsh/site-functions/_pycontainer fish/vendor_completions.d/pycontainer.fish
 
@@ -163,7 +165,7 @@ COMMIT = [ ! -e .git ] || { git describe --always --abbrev=12 --dirty --exclude=
 
 # What an installation runs with, and where that finds modules.
 RUN_PYTHON = "$$($(BASE_PYTHON))"
-RUN_PATHS = $(LIBDIR)
+RUN_PATHS = "$(LIBDIR)"
 VENDOR =
 
 # Of the last commit: packages of the same source are the same, byte for byte.
@@ -191,22 +193,22 @@ $(VENV)/run.done $(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: pyproject.
 	@$(PY) tools/requirements.py $(filter-out run,$*) > $(VENV)/$*.txt
 	@$(PY) -m pip install -q --disable-pip-version-check --root-user-action=ignore \
 		-r $(VENV)/$*.txt
-	@echo $(CURDIR) > $$($(SITE_PACKAGES))/pycontainer-checkout.pth
+	@echo "$(CURDIR)" > "$$($(SITE_PACKAGES))/pycontainer-checkout.pth"
 	@touch $@
 
 SITE_PACKAGES = $(PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))'
 
 $(COMMAND): Makefile tools/launcher.py $(VENV)/run.done
-	@$(PY) tools/launcher.py $(CURDIR)/$(COMMAND) "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))"
+	@$(PY) tools/launcher.py $(COMMAND) "$$($(BASE_PYTHON))" "$(CURDIR)" "$$($(SITE_PACKAGES))"
 
 $(FAST): $(wildcard csrc/launcher/*.[ch]) csrc/executor/memory.c csrc/executor/sys.h csrc/Makefile
-	@$(MAKE) -s -C csrc front FRONT=$(CURDIR)/$@ DIRECTORY=$(FAST_DIR)
+	@$(MAKE) -s -C csrc front FRONT=../$@ DIRECTORY="$(CURDIR)/$(FAST_DIR)"
 
 $(FAST_DIR)/make-snapshot: Makefile tools/launcher.py $(VENV)/run.done
-	@$(PY) tools/launcher.py --snapshot $(FAST_DIR) "$$($(BASE_PYTHON))" $(CURDIR) "$$($(SITE_PACKAGES))"
+	@$(PY) tools/launcher.py --snapshot "$(CURDIR)/$(FAST_DIR)" "$$($(BASE_PYTHON))" "$(CURDIR)" "$$($(SITE_PACKAGES))"
 
 $(FAST_DIR)/snapshot/made: $(FAST_DIR)/make-snapshot $(shell find pycontainer -name '*.py') \
 		pycontainer/_shim.abi3.so pycontainer/executor.bin $(wildcard pycontainer/snapshot/*.bin) pycontainer/lifecycle/waiter.bin
 	@$(PY) -m compileall -q pycontainer  # what is compiled on the way lies between the modules
-	@$<
+	@./$<
 	@touch $@

@@ -43,8 +43,10 @@ class BuildNative(build_py):
         super().run()
         base = ROOT if getattr(self, "editable_mode", False) else Path(self.build_lib).resolve()
         temp = Path(self.get_finalized_command("build").build_temp).resolve()
-        command = ["make", "-C", str(ROOT / "csrc"), f"PYTHON={sys.executable}"]
-        subprocess.run([*command, f"OUT={base / 'pycontainer'}", f"BUILD={temp}"], check=True)
+        csrc = ROOT / "csrc"
+        out, build = (os.path.relpath(path, csrc) for path in (base / "pycontainer", temp))
+        command = ["make", "-C", str(csrc), f"PYTHON={sys.executable}"]
+        subprocess.run([*command, f"OUT={out}", f"BUILD={build}"], check=True)
         write_commit(base / "pycontainer")
         if base != ROOT:
             self.distribution.data_files = share(base, temp / "share")
