@@ -88,8 +88,8 @@ for number in 1 2; do
 done
 sleep 0.3
 for number in 1 2; do show pycontainer exec "$id-$number" cat /data; done
-echo "(the image's $(du -sk "$work/layers/layers" | cut -f 1) KiB are there once, and" \
-    "$(du -sk "$work/layers/containers" | cut -f 1) KiB of both containers' own)"
+echo "(the image's $(du -sk "$work/layers/layers" 2>/dev/null | cut -f 1) KiB are there once, and" \
+    "$(du -sk "$work/layers/containers" 2>/dev/null | cut -f 1) KiB of both containers' own)"
 show pycontainer list --long
 for number in 1 2; do show pycontainer delete --force "$id-$number"; done
 show pycontainer gc --layers "$work/layers" --unused 0s --yes
