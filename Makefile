@@ -133,7 +133,7 @@ install-files:
 deb: build ## make a Debian package in dist/
 	@rm -rf build/deb
 	@umask 022 && $(MAKE) -s --no-print-directory install-files DESTDIR=build/deb PREFIX=/usr \
-		VENDOR="--without cffi" RUN_PYTHON=/usr/bin/python3 \
+		VENDOR="--without cffi --without rpds-py" RUN_PYTHON=/usr/bin/python3 \
 		RUN_PATHS="/usr/lib/pycontainer /usr/lib/python3/dist-packages"
 	@SOURCE_DATE_EPOCH=$(EPOCH) tools/make-deb build/deb dist
 

@@ -1,6 +1,6 @@
 """Copy pycontainer's run-time dependencies out of this environment.
 
-    vendor.py [--without NAME] DIRECTORY
+    vendor.py [--without NAME...] DIRECTORY
 
 `make install` needs no network this way: what was resolved, built and tested with is what gets
 installed, in a directory of its own that nothing else on the system changes.
@@ -12,14 +12,15 @@ import argparse
 import re
 import shutil
 import tomllib
+from collections.abc import Container
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def closure(requirements: list[str], without: str = "") -> dict[str, Distribution]:
-    """The distributions that `requirements` need here, by name, theirs included; but for one.
+def closure(requirements: list[str], without: Container[str] = ()) -> dict[str, Distribution]:
+    """The distributions that `requirements` need here, by name, theirs included, not those of `without`.
 
     A dependency of a dependency that is not installed was not needed on this system.
     """
@@ -28,7 +29,7 @@ def closure(requirements: list[str], without: str = "") -> dict[str, Distributio
     while todo:
         text, required = todo.pop()
         name = re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0]
-        if name in found or name == without or "extra ==" in text:
+        if name in found or name in without or "extra ==" in text:
             continue
         try:
             found[name] = distribution(name)
@@ -52,7 +53,7 @@ def copy(package: Distribution, target: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--without", default="", metavar="NAME")
+    parser.add_argument("--without", default=[], action="append", metavar="NAME")
     parser.add_argument("directory", type=Path)
     words = parser.parse_args()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

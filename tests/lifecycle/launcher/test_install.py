@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.launcher.test_front import can_compile
 from tests.lifecycle.launcher.test_snapshot import SNAPSHOT, start
 from tests.support.runtimes import CHECKOUT, SLOWNESS
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not can_compile(), reason="needs gcc and make"),
+    pytest.mark.skipif(
+        not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make"
+    ),
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an installation is for other users"),
 ]
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}

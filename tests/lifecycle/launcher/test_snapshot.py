@@ -11,13 +11,13 @@ import shutil
 import signal
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pycontainer.snapshot import make
-from tests.lifecycle.launcher.test_front import compile_front
+from tests.lifecycle.launcher.test_front import built_in, front_of
 from tests.support.box import Box
 from tests.support.runtimes import CHECKOUT, SLOWNESS, Runtime
 
@@ -43,7 +43,9 @@ def said(*argv: object, strace: Path | None = None, **options) -> tuple[int, str
 
 
 def programs_started(trace: Path) -> list[str]:
-    return re.findall(r'execve\("([^"]*)".* = 0$', trace.read_text(), re.MULTILINE)
+    """By their paths without links."""
+    found = re.findall(r'execve\("([^"]*)".* = 0$', trace.read_text(), re.MULTILINE)
+    return list(map(os.path.realpath, found))
 
 
 def start(command: Path, **options) -> dict[str, str]:
@@ -52,14 +54,14 @@ def start(command: Path, **options) -> dict[str, str]:
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Iterator[Path]:
     """An installation with a copy of the snapshot."""
     made = tmp_path / "own"
     shutil.copytree(FAST, made)
     ordinary = made / "ordinary" / "pycontainer"
     ordinary.write_text(ordinary.read_text().replace(str(FAST), str(made)))
-    compile_front(made / "pycontainer", made)
-    return made
+    with front_of(made, made / "pycontainer"):
+        yield made
 
 
 @pytest.fixture
@@ -251,6 +253,8 @@ def in_a_root_of_its_own(directory: Path, root: Path, *binds: Path) -> list[obje
     if os.geteuid():
         pytest.skip("needs root")
     (root / "run").mkdir(parents=True)
+    (root / "tmp").mkdir()
+    os.symlink(directory, f"{root}{built_in(directory / 'pycontainer')}")
     places = [directory / "pycontainer", directory / "snapshot", *binds]
     places += map(Path, ("/proc", "/sys", "/dev"))
     lines = [f"mount --bind {root} {root}"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +100,20 @@ def test_field_path() -> None:
 def test_features_and_state_are_checked_off_the_hot_path() -> None:
     assert explain.conforms("features.schema.json", {"ociVersionMin": "1.0", "ociVersionMax": "1"})
     assert not explain.conforms("features.schema.json", {"ociVersionMin": "1.0.0"})
+
+
+PACKAGING = Path(__file__).resolve().parents[3] / "packaging" / "debian"
+AGAIN = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import pytest, rpds
+assert rpds.__file__.startswith(sys.argv[1])
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "not debian", sys.argv[2]]))
+"""
+
+
+def test_the_debian_package_says_the_same() -> None:
+    """It has rpds in Python, which is of no version of Python."""
+    argv = [sys.executable, "-c", AGAIN, str(PACKAGING), __file__]
+    done = subprocess.run(argv, cwd=PACKAGING.parents[1], capture_output=True, text=True)
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
