@@ -159,7 +159,7 @@ clean: ## remove everything that was built
 BASE_PYTHON = $(PY) -c 'import os, sys; print(os.path.realpath(sys._base_executable))'
 
 # What --version says: the commit of this checkout. An sdist brings the file along.
-COMMIT = [ ! -e .git ] || { git describe --always --abbrev=12 --dirty --exclude='*' > pycontainer/COMMIT.new && \
+COMMIT = [ ! -e .git ] || { git describe --always --abbrev=12 --dirty --exclude='*' > pycontainer/COMMIT.new 2>/dev/null && \
 	{ cmp -s pycontainer/COMMIT.new pycontainer/COMMIT || cp pycontainer/COMMIT.new pycontainer/COMMIT; }; \
 	rm -f pycontainer/COMMIT.new; }
 

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pycontainer.base.errors import HostError
@@ -46,11 +46,7 @@ def typed(draw: st.DrawFn, depth: int = 3) -> tuple[str, object]:
     return f"a{kind}", draw(st.lists(values))
 
 
-# A machine with much else to do draws slowly.
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-
-@PATIENT
 @given(st.lists(typed(), max_size=5))
 def test_what_is_written_is_read(members):
     signature = "".join(kind for kind, _ in members)
@@ -62,7 +58,6 @@ def test_what_is_written_is_read(members):
     assert reader.at == len(out)
 
 
-@PATIENT
 @given(st.lists(typed(), min_size=1, max_size=3), st.data())
 def test_cut_messages_are_refused(members, data):
     signature = "".join(kind for kind, _ in members)
@@ -75,7 +70,6 @@ def test_cut_messages_are_refused(members, data):
         Reader(short).read(signature)
 
 
-@PATIENT
 @given(st.binary(max_size=64), st.sampled_from(["a(sv)", "as", "v", "a{sv}", "(ua(ss))"]))
 def test_nonsense_is_refused_or_read(data, signature):
     try:
@@ -316,7 +310,6 @@ def test_annotation_nonsense(text):
         gvariant.parse(text)
 
 
-@PATIENT
 @given(st.text())
 def test_annotation_fuzz(text):
     try:
