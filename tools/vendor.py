@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def closure(requirements: list[str], without: Container[str] = ()) -> dict[str, Distribution]:
-    """The distributions that `requirements` need here, by name, theirs included, not those of `without`.
+    """The distributions that `requirements` need here, by name, theirs included; not `without`.
 
     A dependency of a dependency that is not installed was not needed on this system.
     """

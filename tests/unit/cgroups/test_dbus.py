@@ -46,7 +46,6 @@ def typed(draw: st.DrawFn, depth: int = 3) -> tuple[str, object]:
     return f"a{kind}", draw(st.lists(values))
 
 
-
 @given(st.lists(typed(), max_size=5))
 def test_what_is_written_is_read(members):
     signature = "".join(kind for kind, _ in members)
