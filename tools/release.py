@@ -66,7 +66,7 @@ def build(work: Path, epoch: str) -> dict[str, Path]:
     run(sys.executable, "-c", HOOK, "build_sdist", output, cwd=clone, SOURCE_DATE_EPOCH=epoch)
     (sdist,) = output.glob("*.tar.gz")
     plain(sdist, int(epoch))
-    shutil.unpack_archive(sdist, work, filter="data")
+    run("tar", "-xf", sdist, "-C", work)
     (source,) = work.glob("pycontainer-*")
     run(sys.executable, "-c", HOOK, "build_wheel", output, cwd=source, SOURCE_DATE_EPOCH=epoch)
     run("make", "deb", cwd=source, SOURCE_DATE_EPOCH=epoch)
