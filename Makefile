@@ -28,8 +28,8 @@ SYSTEM_LINT := clang clang-format
 C_LINT := -std=gnu11 -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror -fsyntax-only
 # What is compiled without a C library, and what the parent uses; generated files are left out.
 C_FREE := $(wildcard csrc/executor/*.c csrc/launcher/*.c csrc/waiter/*.c)
-C_LIBC := $(wildcard csrc/shim/*.c csrc/containerd/*.c)
-C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch] tests/faults/*.c))
+C_LIBC := $(wildcard csrc/shim/*.c csrc/containerd/*.c benchmarks/*.c)
+C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch] tests/faults/*.c benchmarks/*.[ch]))
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
