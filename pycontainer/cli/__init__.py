@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pycontainer.cli.trace import Trace
-    from pycontainer.executor.timing import Timing
     from pycontainer.lifecycle.container import Container
 
 # For engines that call us with options of their own.
@@ -49,7 +48,6 @@ class Session(Log):
         "path",
         "prefix",
         "status",
-        "timing",
         "trace",
     )
 
@@ -58,7 +56,6 @@ class Session(Log):
         self.path = ""  # absolute path of the log file, BACKEND:ID, or "" for stderr
         self.command = ""
         self.looked_for: tuple[str, ...] = ()  # the state directory, and a container's id
-        self.timing: Timing | None = None
         self.trace: Trace | None = None
         self.prefix = ""
         self.status = 1
@@ -87,23 +84,15 @@ class Session(Log):
         """From now on, time the operations of plans, for --trace and --debug."""
         from pycontainer.executor.timing import Timing
 
-        settings.timing = self.timing = Timing()
+        settings.timing = timing = Timing(self.debug if self.options["debug"] else None)
         if self.options["trace"]:
             from pycontainer.cli.trace import Trace
 
-            self.trace = Trace(absolute(self.options["trace"]), self.timing)
-
-    def tell_operations(self) -> None:
-        """What was timed, once, for --debug; before the error that ends the log."""
-        timing, self.timing = self.timing, None
-        if timing is not None and self.options["debug"]:
-            for line in timing.lines():
-                self.debug(line)
+            self.trace = Trace(absolute(self.options["trace"]), timing)
 
     def traced(self, status: int) -> int:
-        """The exit status, when what --debug and --trace have seen is written; that a file cannot
-        be written is only a warning."""
-        self.tell_operations()
+        """The exit status, when what --trace has seen is written; that a file cannot be written is
+        only a warning."""
         try:
             if self.trace:
                 self.trace.finish()

@@ -39,7 +39,6 @@ def report(error: BaseException, session: Session) -> int:
     record = ("error", prefix + message, extra)
     if not isinstance(error, (ContainerError, OSError)):
         _log_locations(error, session)
-    session.tell_operations()
     path = session.path
     if not path and session.options["log"]:  # failed before that was looked at
         path = log.place(session.options["log"])

@@ -122,6 +122,7 @@ class _Run:
     """One walk over one plan."""
 
     handlers: dict[str, Any]  # of the runtime's operations
+    meetings: dict[str, Any]  # of the container's operations: what the runtime waits for there
     __slots__ = (
         "context",
         "channel",
@@ -159,8 +160,8 @@ class _Run:
                 self._release()
                 if self.op.kind == "await_start":
                     return
-                if self.op.kind in _MEETINGS:
-                    _MEETINGS[self.op.kind](self)
+                if self.op.kind in self.meetings:
+                    self.meetings[self.op.kind](self)
             else:
                 self.handlers[self.op.kind](self, self.op)
         self._release()
@@ -384,7 +385,7 @@ _Run.handlers = {
     for kind, row in TABLE.items()
     if row[0] != CONTAINER
 }
-_MEETINGS: dict[str, Any] = {
+_Run.meetings = {
     "sync": _Run._meet,
     "receive": _Run._meet,  # what is opened now goes with GO
     "respawn": _Run._follow_child,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 from xml.etree import ElementTree
 
 from tests.support.box import Box
-from tests.support.runtimes import CHECKOUT, Runtime
+from tests.support.runtimes import CHECKOUT, Runtime, eventually
 
 
 def test_a_timeline(box: Box, pyc: Runtime):
@@ -131,6 +132,32 @@ def test_debug_logs_each_operation(box: Box):
     pattern = r"operation \d+ of \d+, container: mount proc on /proc: ok, \d+ us"
     assert any(re.fullmatch(pattern, line) for line in lines)
     assert any(", runtime: clone init" in line for line in lines)
+
+
+def test_debug_tells_of_operations_as_they_happen(box: Box):
+    """A container that hangs in a hook: the log says so while it does."""
+    bundle, log, fifo = box.bundle("true"), box.directory / "log", box.directory / "fifo"
+    os.mkfifo(bundle.rootfs / "fifo")
+    os.mkfifo(fifo)
+    for name, command in (("inside", "cat /fifo"), ("outside", f"cat {fifo}")):
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"{command} >/dev/null"], "timeout": 60}
+        stage = {"inside": "startContainer", "outside": "createRuntime"}[name]
+        bundle.config.setdefault("hooks", {})[stage] = [hook]
+    flags = ["--debug", "--log", log, "run", "-b", bundle, box.id()]
+    with box.pycontainer.start_process(*flags) as running:
+        outside = "runtime: run 1 createRuntime hooks: has begun"
+        eventually(lambda: log.exists() and outside in log.read_text(), outside)
+        assert "startContainer" not in log.read_text()
+        fifo.write_text("")
+        inside = r"container: run startContainer hook #0.*: has not ended yet"
+        eventually(lambda: re.search(inside, log.read_text()) is not None, inside)
+        assert running.poll() is None
+        (bundle.rootfs / "fifo").write_text("")
+        assert running.wait(timeout=60) == 0
+    text = log.read_text()
+    numbers = re.findall(r"operation (\d+) of \d+, \w+: .*: ok, \d+ us", text)
+    total = int(re.findall(r"operation \d+ of (\d+)", text)[0])
+    assert sorted(map(int, numbers)) == list(range(1, total + 1))  # each of them once
 
 
 def test_a_failure_is_traced_too(box: Box, pyc: Runtime):
