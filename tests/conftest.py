@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from pycontainer.base.errors import ContainerError
+from pycontainer.diagnose.hints import hint_of
 from tests.support.box import Box, open_box
 from tests.support.bundles import CACHE
 from tests.support.runtimes import COMMAND, Runtime
 
+ContainerError.find_hint = hint_of  # as the command and the API do it
 IMAGES = ("busybox", "debian")
 
 

@@ -53,6 +53,7 @@ from pycontainer.base.errors import OperationError as OperationError
 from pycontainer.base.errors import StartError as StartError
 from pycontainer.base.errors import StateError as StateError
 from pycontainer.base.errors import UsageError as UsageError
+from pycontainer.diagnose.hints import hint_of
 
 __all__ = [
     "AlreadyExists",
@@ -103,6 +104,7 @@ __all__ = [
     "sandbox",
 ]
 
+ContainerError.find_hint = hint_of
 ListOfArgs = list[str] | tuple[str, ...]  # `list` is a function below
 
 

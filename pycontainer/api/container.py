@@ -295,11 +295,11 @@ def split_capture(options: Any) -> CaptureArguments:
     found: Any = {name: options.pop(name) for name in _CAPTURE if name in options}
     if "input" in found:
         if "stdin" in options:
-            raise UsageError("input and stdin exclude each other")
+            raise UsageError("input and stdin exclude each other", "exclusive")
         options["stdin"] = PIPE
     if found.get("capture_output"):
         if "stdout" in options or "stderr" in options:
-            raise UsageError("capture_output and stdout or stderr exclude each other")
+            raise UsageError("capture_output and stdout or stderr exclude each other", "exclusive")
         options["stdout"] = options["stderr"] = PIPE
     return found
 
@@ -324,7 +324,7 @@ def attended(process: Process, capture: CaptureArguments) -> Completed:
 def _exec_options(args: Sequence[str], options: Any) -> tuple[ExecOptions, StreamArguments]:
     """The core's options, and the streams."""
     if isinstance(args, str):
-        raise UsageError("args must be a list, not a string", hint='["sh", "-c", text]')
+        raise UsageError("args must be a list, not a string", "not-a-list")
     given: Any = {name: options.pop(name) for name in _STREAMS if name in options}
     user = options.pop("user", None)
     if user is not None:
@@ -334,7 +334,7 @@ def _exec_options(args: Sequence[str], options: Any) -> tuple[ExecOptions, Strea
     for name in ("additional_gids", "cgroup"):
         options[name] = list(options.pop(name, ()))
     if options.get("process") is None and not args:
-        raise UsageError("exec args cannot be empty")
+        raise UsageError("exec args cannot be empty", "no-command")
     wanted = ExecOptions(args=list(args), detach=True, **options)
     return wanted, given
 

@@ -121,7 +121,7 @@ class Sandbox:
     ) -> Result:
         """Run a program until it ends or is stopped; `timeout` is this call's own."""
         if isinstance(args, str):
-            raise UsageError("args must be a list, not a string", hint='["sh", "-c", text]')
+            raise UsageError("args must be a list, not a string", "not-a-list")
         given = self._given(args, env or {}, input)
         start = monotonic()
         name = f"sandbox-{secrets.token_hex(6)}"
@@ -172,7 +172,10 @@ class Sandbox:
         """
         code = function.__code__
         if code.co_freevars:
-            raise UsageError(f"{function.__name__} uses variables from around it: pass them")
+            raise UsageError(
+                f"{function.__name__} uses variables from around it: pass them",
+                "not-self-contained",
+            )
         program = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         data = pickle.dumps((marshal.dumps(code), args, kwargs))
         result = self.run([program, "-IS", "-c", CALLED], input=data)

@@ -76,7 +76,7 @@ class Ends:
             return self._opened[-1]
         fd = given if isinstance(given, int) else given.fileno()
         if fd < 0:
-            raise UsageError(f"no such stream: {fd}")
+            raise UsageError(f"no such stream: {fd}", "no-such-stream")
         return fd
 
     def started(self) -> None:

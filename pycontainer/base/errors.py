@@ -12,6 +12,7 @@ from posix import strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
 
 # Texts that engines search in our output. Left: our name for it; right: the words, which must not
@@ -50,10 +51,14 @@ class ContainerError(Exception):
     is the JSON path in config.json, `source` the option that has set the field in its place.
     `operation` is what failed, `path` the file that it was about, `errno` the kernel's number;
     `hint` what to do. Each is "" or 0 when it does not apply.
+
+    What to do follows from the facts: `find_hint` is asked for it when it is wanted. The command
+    and the API set that, because diagnose/, which knows, stands above whoever raises an error.
     """
 
     category = "error"
     source = ""
+    find_hint: Callable[[ContainerError], str] | None = None
 
     def __init__(
         self,
@@ -64,7 +69,7 @@ class ContainerError(Exception):
         operation: str = "",
         errno: int | None = 0,
         path: str = "",
-        hint: str = "",
+        hint: str | None = None,
         **params: Any,
     ) -> None:
         self.message = cut(text)
@@ -74,15 +79,29 @@ class ContainerError(Exception):
         self.operation = operation
         self.errno = errno or 0
         self.path = path
-        self.hint = hint
+        self._hint = hint
         self.params = params
 
     @classmethod
-    def of(cls, verb: str, path: str, error: OSError | int, /, **details: Any) -> Self:
+    def of(
+        cls, verb: str, path: str, error: OSError | int, /, code: str = "os-error", **details: Any
+    ) -> Self:
         """`VERB PATH: REASON`, for an OSError or its number."""
         errno = error if isinstance(error, int) else error.errno or 0
         facts = {"operation": verb, "errno": errno, "path": path, **details}
-        return cls(f"{verb} {path}: {os_reason(errno)}", "os-error", **facts)
+        return cls(f"{verb} {path}: {os_reason(errno)}", code, **facts)
+
+    @property
+    def hint(self) -> str:
+        """What to do, in one sentence."""
+        if self._hint is None:
+            find = type(self).find_hint
+            self._hint = find(self) if find else ""
+        return self._hint
+
+    @hint.setter
+    def hint(self, text: str) -> None:
+        self._hint = text
 
     def place(self) -> str:
         """Where it comes from, in words; "" when that is not known."""
@@ -155,16 +174,16 @@ class AlreadyExists(StateError):
 class NotRunning(StateError):
     """None of the container's processes is alive, or it waits for `start`."""
 
-    def __init__(self, *, doing: str = "", hint: str = "") -> None:
+    def __init__(self, *, doing: str = "", **params: Any) -> None:
         words = f"{doing}: " if doing else ""
-        super().__init__(words + CLIENT_TEXTS["not_running"], "not-running", hint=hint)
+        super().__init__(words + CLIENT_TEXTS["not_running"], "not-running", **params)
 
 
 class DamagedState(StateError):
     """The container's state file makes no sense: only `delete --force` helps."""
 
-    def __init__(self, text: str, hint: str) -> None:
-        super().__init__(text, "damaged-state", hint=hint)
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "damaged-state")
 
 
 class HostError(ContainerError):

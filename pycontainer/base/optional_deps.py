@@ -35,7 +35,6 @@ def load(name: str) -> ModuleType:
     try:
         __import__(name)
     except ImportError as error:
-        raise HostError(
-            f"load {name}: {error}", hint=f"install it for {sys.executable}, or reinstall"
-        ) from None
+        text = f"load {name}: {error}"
+        raise HostError(text, "not-installed", interpreter=sys.executable) from None
     return sys.modules[name]

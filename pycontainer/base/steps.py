@@ -30,7 +30,7 @@ def attempt_each(step: Callable[[T], object], items: Iterable[T]) -> list[Contai
             failures.append(error)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            failures.append(HostError(f"{where}{os_reason(error.errno or EIO)}"))
+            failures.append(HostError(f"{where}{os_reason(error.errno or EIO)}", "os-error"))
     return failures
 
 

@@ -200,7 +200,9 @@ class Cgroup:
             if not self.paths.directory("devices"):
                 raise HostError(
                     "restrict devices: no devices cgroup is mounted",
-                    field="linux.resources.devices",
+                    "no-hierarchy",
+                    "linux.resources.devices",
+                    controller="devices",
                 )
             self.write_device_rules(plan.device_writes)
             return []
@@ -251,6 +253,7 @@ class Cgroup:
             except OSError as error:
                 raise OperationError(
                     f"chown {path} to {uid}: {os_reason(error.errno or 0)}",
+                    "os-error",
                     errno=error.errno,
                     operation="cgroup_delegate",
                 ) from None

@@ -113,10 +113,9 @@ def _make(directory: str, tops: tuple[str, ...], made: list[str]) -> bool:
     raise OSError(ENOENT, "parent cgroup keeps disappearing")
 
 
-def _failed(directory: str, number: int) -> OperationError:
-    return OperationError.of(
-        "create cgroup", directory, number, operation="cgroup_create", field=FIELD
-    )
+def _failed(directory: str, number: int, code: str = "os-error", **params: str) -> OperationError:
+    facts = {"operation": "cgroup_create", "field": FIELD, **params}
+    return OperationError.of("create cgroup", directory, number, code, **facts)
 
 
 def check_fit(paths: CgroupPaths, directory: str = "") -> None:
@@ -129,7 +128,8 @@ def check_fit(paths: CgroupPaths, directory: str = "") -> None:
             f"container's cgroup is not empty: {len(pids)} process(es) found",
             "cgroup-not-empty",
             field=FIELD,
-            hint=f"in {directory}: {' '.join(str(pid) for pid in pids[:5])}",
+            path=directory,
+            pids=pids[:5],
         )
     from pycontainer.cgroups.processes import frozen
 
@@ -239,7 +239,6 @@ def _settle_type(directories: list[str], plan: ResourcePlan | None) -> None:
                 "cgroup-invalid" if kind == "domain invalid" else "cgroup-threaded",
                 FIELD,
                 path=directory,
-                hint="fix: choose a path that is not below a cgroup with processes of its own",
                 type=kind,
             )
         if kind == "domain invalid":
@@ -257,9 +256,7 @@ def go_without(
     """
     directory, number = next(iter(lost.items()), ("", 0))
     if paths.explicit and lost:
-        error = _failed(directory, number)
-        error.hint = _why(paths)
-        raise error
+        raise _failed(directory, number, "no-cgroup", mode=paths.mode)
     code, reason = "not-mounted", "no cgroup is mounted"
     if lost:
         code = "no-cgroup" if directory == paths.unified else "no-hierarchy"
@@ -270,7 +267,7 @@ def go_without(
             f"set {', '.join(asked) or 'the cgroup path'}: {reason}",
             code,
             FIELD if paths.explicit else "linux.resources",
-            hint=f"{_why(paths)}; or leave the limits out",
+            mode=paths.mode,
             controller=asked[0].split(".")[2] if asked else "",
         )
     left = paths.without(set(lost))
@@ -279,12 +276,6 @@ def go_without(
         return left, [f"{without}: {reason}"]
     names = sorted(name or "unified" for name, path in paths.directories.items() if path in lost)
     return left, [f"the container has no cgroup of {', '.join(names)}: {reason}"]
-
-
-def _why(paths: CgroupPaths) -> str:
-    from pycontainer.cgroups.errors import none_to_be_had
-
-    return str(none_to_be_had(paths.mode))
 
 
 def _asked(

@@ -62,7 +62,9 @@ class CgroupPaths:
                 data.get("unit"),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise HostError(f"read cgroup paths of the state file: {error!r}") from None
+            raise HostError(
+                f"read cgroup paths of the state file: {error!r}", "unreadable"
+            ) from None
 
     @property
     def unified(self) -> str:

@@ -68,6 +68,7 @@ class Placement:
                         continue
                     raise OperationError(
                         f"move process {pid} into {directory}: {os_reason(error.errno or 0)}",
+                        "os-error",
                         errno=error.errno,
                         operation="cgroup_enter",
                         field="linux.cgroupsPath",
@@ -123,16 +124,20 @@ def _split_sub_paths(sub_paths: Iterable[str]) -> list[tuple[list[str], str]]:
         if not colon:
             if len(values) != 1:
                 raise UsageError(
-                    f"invalid --cgroup argument: {value} (missing <controller>: prefix)"
+                    f"invalid --cgroup argument: {value} (missing <controller>: prefix)",
+                    "wrong-form",
                 )
             return [([], value)]
         controllers = names.split(",")
         if "" in controllers:
-            raise UsageError(f"invalid --cgroup argument: {value} (empty <controller> prefix)")
+            raise UsageError(
+                f"invalid --cgroup argument: {value} (empty <controller> prefix)", "wrong-form"
+            )
         for name in controllers:
             if name in seen:
                 raise UsageError(
-                    f"invalid --cgroup argument(s): controller {name} specified multiple times"
+                    f"invalid --cgroup argument(s): controller {name} specified multiple times",
+                    "duplicate",
                 )
             seen.add(name)
         parsed.append((controllers, relative))

@@ -9,7 +9,7 @@ else with a delay that starts at 0.2 ms.
 from __future__ import annotations
 
 import posix
-from errno import EBUSY, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP, EPERM, ESRCH
+from errno import EBUSY, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP, ESRCH
 from time import monotonic, sleep
 
 from pycontainer.base.errors import ContainerError, OperationError, os_reason
@@ -73,8 +73,8 @@ def freeze(paths: CgroupPaths, deadline_s: float) -> None:
         else:
             raise OperationError(
                 "freeze container: it has no cgroup with a freezer",
+                "no-freezer",
                 operation="cgroup_freeze",
-                hint="`pycontainer info` says how it gets one; fix: send SIGSTOP instead",
             )
     except OSError as error:
         raise _failed("freeze", error) from None
@@ -82,6 +82,7 @@ def freeze(paths: CgroupPaths, deadline_s: float) -> None:
         thaw(paths)
         raise OperationError(
             f"freeze container: not all processes stopped within {deadline_s:g} s",
+            "timeout",
             operation="cgroup_freeze",
         )
 
@@ -212,12 +213,11 @@ def _signal_one(pid: int, signal: int) -> None:
         posix.kill(pid, signal)
     except OSError as error:
         if error.errno != ESRCH:
-            hint = "it belongs to another user" if error.errno == EPERM else ""
             raise OperationError(
                 f"signal process {pid}: {os_reason(error.errno or 0)}",
+                "os-error",
                 errno=error.errno,
                 operation="cgroup_kill",
-                hint=hint,
             ) from None
 
 
@@ -335,8 +335,9 @@ def _stuck(directory: str, number: int) -> OperationError:
         "remove cgroup",
         directory,
         number,
+        code="cgroup-busy" if number == EBUSY else "os-error",
         operation="cgroup_delete",
-        hint="; ".join(describe(pid) for pid in processes(directory)[:3]),
+        processes=[describe(pid) for pid in processes(directory)[:3]],
     )
 
 
@@ -358,6 +359,7 @@ def _failed(verb: str, error: OSError) -> OperationError:
     number = error.errno or 0
     return OperationError(
         f"{verb} container: {error.filename or 'cgroup'}: {os_reason(number)}",
+        "os-error",
         errno=number,
         operation=f"cgroup_{verb}",
     )

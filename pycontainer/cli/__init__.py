@@ -7,7 +7,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from pycontainer.base.errors import UsageError, os_reason
+from pycontainer.base.errors import ContainerError, UsageError, os_reason
 from pycontainer.base.settings import NAME, Log, Settings, absolute, default_root
 from pycontainer.cli.commands import load, trait
 from pycontainer.cli.options import (
@@ -36,6 +36,15 @@ _ROOTLESS = {
     **dict.fromkeys(("true", "t", "1"), True),
     **dict.fromkeys(("false", "f", "0"), False),
 }
+
+
+def _hint_of(error: ContainerError) -> str:
+    from pycontainer.diagnose.hints import hint_of
+
+    return hint_of(error)
+
+
+ContainerError.find_hint = _hint_of
 
 
 class Session(Log):
@@ -68,10 +77,10 @@ class Session(Log):
         """
         if self.options["log-format"] not in ("", "text", "json"):
             message = f"invalid log-format: {self.options['log-format']}"
-            raise UsageError(message, hint="it is text or json")
+            raise UsageError(message, "not-one-of", choices=["text", "json"])
         if "log-level" in self.options:
             if self.options["log-level"] not in LEVELS:
-                raise UsageError(_none_of(self.options, "log-level", LEVELS))
+                raise UsageError(_none_of(self.options, "log-level", LEVELS), "not-one-of")
             if self.options["log-level"] == "debug":
                 self.options.values["debug"] = True
         if self.options["log"]:
@@ -171,7 +180,7 @@ def execute(argv: list[str], session: Session) -> int:
 def named(arguments: Arguments) -> str:
     """The id of the container on the command line; the store checks its form."""
     if not arguments.words[0]:
-        raise UsageError("container id cannot be empty")
+        raise UsageError("container id cannot be empty", "empty")
     return arguments.words[0]
 
 
@@ -197,11 +206,13 @@ def _settings(session: Session, uses_state: bool) -> Settings:
     options = session.options
     when = options["rootless"].lower()
     if when not in _ROOTLESS:
-        raise UsageError(f'invalid value "{when}" for flag -rootless: must be true, false or auto')
+        raise UsageError(
+            f'invalid value "{when}" for flag -rootless: must be true, false or auto', "not-one-of"
+        )
     if "root" in options:
         root = absolute(options["root"])
         if root == "/":
-            raise UsageError("Option --root argument should not be set to /")
+            raise UsageError("Option --root argument should not be set to /", "not-allowed")
     else:
         root, below_runtime_dir = default_root(posix.environ)
         if below_runtime_dir and uses_state:
@@ -227,7 +238,7 @@ def _is_set(variable: bytes) -> bool:
 def _choose_manager(settings: Settings, options: Arguments) -> None:
     manager = options["cgroup-manager"]
     if manager not in MANAGERS:
-        raise UsageError(_none_of(options, "cgroup-manager", MANAGERS))
+        raise UsageError(_none_of(options, "cgroup-manager", MANAGERS), "not-one-of")
     settings.systemd_cgroup = manager == "systemd"
     settings.no_cgroup = manager == "disabled"
 
@@ -253,8 +264,7 @@ def _claim(root: str) -> None:
             posix.mkdir(root, 0o700)
         posix.chmod(root, 0o1700)
     except OSError as error:
-        hint = "$XDG_RUNTIME_DIR must be a directory of the user; fix: log in again, or give --root"
-        raise UsageError.of("make", root, error, hint=hint) from None
+        raise UsageError.of("make", root, error, code="no-runtime-directory") from None
 
 
 def fill_standard_descriptors() -> None:

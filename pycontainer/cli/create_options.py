@@ -55,7 +55,7 @@ def seccomp_watch(arguments: Arguments) -> Watch:
         from pycontainer.base.errors import UsageError
 
         name = "--seccomp-report" if report else "--seccomp-patch"
-        raise UsageError(f"{name} needs a process in the foreground, without --detach")
+        raise UsageError(f"{name} needs a process in the foreground, without --detach", "exclusive")
     return Watch(report or "-", patch)
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED_STATUS = 128 + 2
 UNKNOWN_COMMAND_STATUS = 3
-_MORE_FILES = "raise the caller's limit: ulimit -n"
 _FACTS = ("field", "operation", "path", "errno", "hint")
 _VALUE_MAX = 1024  # characters of a param in the log
 
@@ -68,7 +67,9 @@ def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
         reason = os_reason(error.errno)
         message = f"{' -> '.join(names)}: {reason}" if names else reason
         if error.errno == EMFILE:
-            message += f"; {_MORE_FILES}"
+            from pycontainer.diagnose.hints import MORE_FILES
+
+            message += f"; {MORE_FILES}"
         return message, {"category": "host", "code": "os-error", "errno": error.errno}
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", {"category": "interrupted", "code": "interrupted"}
@@ -115,14 +116,3 @@ def _add_advice(error: BaseException, session: Session) -> None:
         from pycontainer.diagnose import containers
 
         error.hint = error.hint or containers.advice(error, *session.looked_for)
-    elif isinstance(error, OperationError) and error.operation == "connect":
-        from pycontainer.diagnose import hints
-
-        error.hint = hints.unanswered(error.errno)
-    elif isinstance(error, ContainerError) and error.errno == EMFILE:
-        error.hint = error.hint or _MORE_FILES
-    elif isinstance(error, ContainerError) and not error.hint:
-        from pycontainer.diagnose import remedies
-
-        if remedy := remedies.of(error):
-            error.hint = remedy if "; fix: " in remedy or "?" in remedy else f"fix: {remedy}"

@@ -36,7 +36,7 @@ def prepare(settings: Settings, arguments: Arguments, options: CreateOptions) ->
     else:
         _refuse(arguments, [option[0] for option in IMAGE_OPTIONS], "--{} needs --image")
         if not (arguments["overlay"] or keep):
-            raise UsageError("--layers needs --image, --overlay or --keep-layer")
+            raise UsageError("--layers needs --image, --overlay or --keep-layer", "exclusive")
         bundle = absolute(options.bundle)
         config, _ = spec.load_config(options.config or f"{bundle}/config.json")
         spec.validate(config, b"")
@@ -50,4 +50,4 @@ def prepare(settings: Settings, arguments: Arguments, options: CreateOptions) ->
 def _refuse(arguments: Arguments, names: tuple[str, ...] | list[str], words: str) -> None:
     for name in names:
         if name in arguments:
-            raise UsageError(words.format(name))
+            raise UsageError(words.format(name), "exclusive")

@@ -25,7 +25,9 @@ def check(place: str) -> None:
     except OSError as error:
         address = ADDRESSES[place.partition(":")[0]]
         reason = os_reason(error.errno or 0)
-        raise HostError(f"log to {place}: connect {address}: {reason}", field="--log") from None
+        raise HostError(
+            f"log to {place}: connect {address}: {reason}", "os-error", field="--log"
+        ) from None
 
 
 def send(place: str, text: bytes, level: str) -> bool:

@@ -67,7 +67,7 @@ class UnknownFlag(WrongUsage):
     """No table has an option of this name."""
 
     def __init__(self, flag: str) -> None:
-        super().__init__(f"flag provided but not defined: -{flag}")
+        super().__init__(f"flag provided but not defined: -{flag}", "unknown-option")
         self.flag = flag
 
 
@@ -163,7 +163,7 @@ def _take(argv: list[str], index: int, sets: tuple[Arguments, ...]) -> int:
                 if not equals and option[2] != FLAG:
                     index += 1
                     if index == len(argv):
-                        raise WrongUsage(f"flag needs an argument: {word}")
+                        raise WrongUsage(f"flag needs an argument: {word}", "required")
                     value = argv[index]
                 _store(arguments.values, option, name, value)
                 return index + 1
@@ -193,15 +193,15 @@ def _is_number(digits: str) -> bool:
 
 
 def _invalid(name: str, value: str, reason: str) -> WrongUsage:
-    return WrongUsage(f'invalid value "{value}" for flag -{name}: {reason}')
+    return WrongUsage(f'invalid value "{value}" for flag -{name}: {reason}', "wrong-form")
 
 
 def check_words(command: str, words: list[str], limits: tuple[int, int]) -> None:
     """Refuse too few or too many words; a second limit of NO_LIMIT means any number."""
     least, most = limits
     if least == most and len(words) != least:
-        raise WrongCount(f'"{command}" requires exactly {least} argument(s)')
+        raise WrongCount(f'"{command}" requires exactly {least} argument(s)', "wrong-count")
     if len(words) < least:
-        raise WrongCount(f'"{command}" requires a minimum of {least} argument(s)')
+        raise WrongCount(f'"{command}" requires a minimum of {least} argument(s)', "wrong-count")
     if most != NO_LIMIT and len(words) > most:
-        raise WrongCount(f'"{command}" requires a maximum of {most} argument(s)')
+        raise WrongCount(f'"{command}" requires a maximum of {most} argument(s)', "wrong-count")

@@ -29,7 +29,7 @@ def emit(text: str) -> None:
     except BrokenPipeError:
         raise SystemExit(BROKEN_PIPE_STATUS) from None
     except OSError as error:
-        raise HostError(f"write to stdout: {os_reason(error.errno or 0)}") from None
+        raise HostError(f"write to stdout: {os_reason(error.errno or 0)}", "os-error") from None
 
 
 def emit_document(text: str) -> None:

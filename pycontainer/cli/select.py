@@ -42,7 +42,7 @@ def each(
             raise re.error("a class of characters that no id has")
         expression = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"invalid regular expression {text}: {error}") from None
+        raise UsageError(f"invalid regular expression {text}: {error}", "wrong-form") from None
     store = Store(settings.root)
     for name in store.ids():
         if not expression.search(name):

@@ -118,7 +118,7 @@ def _external_namespaces(criu: Criu, config: dict[str, Any]) -> list[str]:
             number = posix.stat(path).st_ino
         except OSError as error:
             raise HostError(
-                f"find {kind} namespace {path}: {os_reason(error.errno or 0)}"
+                f"find {kind} namespace {path}: {os_reason(error.errno or 0)}", "os-error"
             ) from None
         found.append(f"{name}[{number}]:{namespace_key(name)}")
     return found
@@ -152,7 +152,7 @@ def _check_status_fd(fd: int) -> None:
         writable = fcntl.fcntl(fd, fcntl.F_GETFL) & (posix.O_WRONLY | posix.O_RDWR)
     except OSError as error:
         raise UsageError(
-            f"invalid --status-fd argument {fd}: {os_reason(error.errno or 0)}"
+            f"invalid --status-fd argument {fd}: {os_reason(error.errno or 0)}", "os-error"
         ) from None
     if not writable:
-        raise UsageError(f"invalid --status-fd argument {fd}: not writable")
+        raise UsageError(f"invalid --status-fd argument {fd}: not writable", "not-writable")

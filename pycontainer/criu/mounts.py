@@ -67,7 +67,9 @@ def seal_masks(config: dict[str, Any], pid: int) -> None:
         for path in _linux(config).get("maskedPaths") or ():
             result = lib.shim_seal_in(*opened, path.encode())
             if result not in (0, -ENOENT, -ENOTDIR, -EINVAL):  # not there, or not masked
-                raise HostError(f"make the masked {path} read-only: {os_reason(-result)}")
+                raise HostError(
+                    f"make the masked {path} read-only: {os_reason(-result)}", "os-error"
+                )
     finally:
         for fd in opened:
             posix.close(fd)

@@ -10,13 +10,13 @@ from pycontainer.tables.annotations import CRIU_CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 DESCRIPTORS = "descriptors.json"  # in the images: where init's stdio went
 CLONE_NEWNET = 0x40000000
 _CONFIG_FILE = "/etc/criu/runc.conf"
 _LOG_LEVEL = 4
-_LOCKS = "it is iptables, nftables or skip"
 # Options of the command line that are options of CRIU's, one to one.
 _FLAGS = {
     "tcp-established": "tcp_established",
@@ -70,17 +70,17 @@ class CriuOptions:
         }
         mode = given.get("manage-cgroups-mode") or ""
         if mode not in wire.CGROUP_MODES:
-            raise UsageError(f'invalid manage-cgroups-mode value "{mode}"')
+            raise _none_of(f'invalid manage-cgroups-mode value "{mode}"', wire.CGROUP_MODES)
         self.flags["manage_cgroups"] = True  # what came before modes
         self.flags["manage_cgroups_mode"] = wire.CGROUP_MODES[mode]
         lock = given.get("network-lock")
         if lock:
             if lock not in wire.NETWORK_LOCKS:
-                raise UsageError(f'invalid network-lock value "{lock}"', hint=_LOCKS)
+                raise _none_of(f'invalid network-lock value "{lock}"', wire.NETWORK_LOCKS)
             self.flags["network_lock"] = wire.NETWORK_LOCKS[lock]
         for name in given.get("empty-ns") or ():
             if name != "network":
-                raise UsageError(f'namespace "{name}" is not supported')
+                raise UsageError(f'namespace "{name}" is not supported', "not-one-of")
         # Network devices are never ours: whoever made them makes them again.
         self.flags["empty_ns"] = CLONE_NEWNET
 
@@ -88,8 +88,13 @@ class CriuOptions:
         """ADDRESS:PORT; an IPv6 address stands in brackets."""
         address, colon, port = text.rpartition(":")
         if not (address and colon and port.isdigit() and int(port) < 1 << 16):
-            raise UsageError("Use --page-server ADDRESS:PORT to specify page server")
+            raise UsageError("Use --page-server ADDRESS:PORT to specify page server", "wrong-form")
         self.page_server = {"address": address.strip("[]"), "port": int(port)}
+
+
+def _none_of(text: str, choices: Iterable[str]) -> UsageError:
+    names = [choice for choice in choices if choice]
+    return UsageError(text, "not-one-of", choices=names)
 
 
 def common(options: CriuOptions, config: dict[str, Any], log: str) -> dict[str, Any]:

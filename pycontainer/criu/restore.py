@@ -178,12 +178,12 @@ class _Restoration(Creation):
             file = posix.open(DESCRIPTORS, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=images)
         except OSError as error:
             raise HostError(
-                f"read {DESCRIPTORS} of images: {os_reason(error.errno or 0)}"
+                f"read {DESCRIPTORS} of images: {os_reason(error.errno or 0)}", "os-error"
             ) from None
         try:
             links = jsonfast.loads(posix.read(file, 65536))
         except ValueError as error:
-            raise HostError(f"read {DESCRIPTORS} of images: {error}") from None
+            raise HostError(f"read {DESCRIPTORS} of images: {error}", "unreadable") from None
         finally:
             posix.close(file)
         return [{"key": link, "fd": fd} for fd, link in enumerate(links) if "pipe:" in link]

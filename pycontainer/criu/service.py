@@ -62,13 +62,15 @@ class Criu:
         """HostError when this CRIU is too old for `what`."""
         if self.version() < version:
             oldest = f"{version // 10000}.{version // 100 % 100}"
-            raise HostError(f"{what}: criu {oldest} or newer is needed, not {self.version()}")
+            raise HostError(
+                f"{what}: criu {oldest} or newer is needed, not {self.version()}", "old-criu"
+            )
 
     def require_feature(self, name: str) -> None:
         """HostError when the kernel does not have what CRIU needs for it."""
         answer = Service(self, []).ask({"type": wire.FEATURE_CHECK, "features": {name: True}})
         if not (answer.get("features") or {}).get(name):
-            raise HostError(f"criu: this kernel does not support {name}")
+            raise HostError(f"criu: this kernel does not support {name}", "old-kernel")
 
 
 class CriuError(OperationError):
@@ -125,14 +127,18 @@ class Service:
         try:
             self._socket.send(wire.encode("request", request), _socket.MSG_NOSIGNAL)
         except OSError as error:
-            raise OperationError(f"send to criu: {os_reason(error.errno or 0)}") from None
+            raise OperationError(
+                f"send to criu: {os_reason(error.errno or 0)}", "os-error"
+            ) from None
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
         try:
             room = _socket.CMSG_SPACE(4 * 16)
             data, ancillary, _, _ = self._socket.recvmsg(_ROOM, room, _socket.MSG_CMSG_CLOEXEC)
         except OSError as error:
-            raise OperationError(f"receive from criu: {os_reason(error.errno or 0)}") from None
+            raise OperationError(
+                f"receive from criu: {os_reason(error.errno or 0)}", "os-error"
+            ) from None
         fds = [
             int.from_bytes(rights[at : at + 4], byteorder)
             for level, kind, rights in ancillary
@@ -167,8 +173,8 @@ def explained(error: OperationError, log: str) -> OperationError:
         said = line.partition("): ")[2] or line
         if said not in message:  # CRIU's answer has one of them already
             message += f": {said}"
-    hint = f"more is in {log}" if lines else error.hint
-    return CriuError(message, errno=error.errno, hint=hint)
+    params = {"log": log} if lines else error.params
+    return CriuError(message, errno=error.errno, **params)
 
 
 def _refusal(response: dict[str, Any]) -> str:
@@ -188,4 +194,4 @@ def _find(name: str) -> str:
         path = f"{directory or '.'}/{name}"
         if posix.access(path, posix.X_OK):
             return path
-    raise HostError(f"{name}: executable file not found in $PATH", hint="fix: install CRIU")
+    raise HostError(f"{name}: executable file not found in $PATH", "no-criu")

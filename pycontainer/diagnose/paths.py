@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import ELOOP, ENOTDIR
+from errno import EACCES, ELOOP, ENOTDIR, EPERM, EROFS
 
 from pycontainer.base.errors import os_reason
 from pycontainer.base.nearest import nearest
@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pycontainer.base.errors import ContainerError
     from pycontainer.plan.ops import Op
 
 _SEARCH, _WRITE = 1, 2
@@ -247,3 +248,17 @@ def _mapped_root(ops: Sequence[Op]) -> tuple[int, int] | None:
                 if inside <= 0 < inside + count:
                     ids[op["file"]] = outside - inside
     return (ids[b"uid_map"], ids[b"gid_map"]) if len(ids) == 2 else None
+
+
+def state_directory(error: ContainerError) -> str:
+    """A path of the state directory that the kernel refuses: what to set."""
+    if error.errno == ENOTDIR:
+        return "a part of this path is a file; fix: give another --root"
+    if error.errno not in (EACCES, EPERM, EROFS):
+        return ""
+    directory = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.geteuid() != 0 and not directory:
+        return "fix: set $XDG_RUNTIME_DIR to a directory of the user, or give --root"
+    if directory and f"{error.path}/".startswith(directory.rstrip("/") + "/"):
+        return "$XDG_RUNTIME_DIR must be a directory of the user; fix: log in again, or give --root"
+    return "fix: give another --root" if error.errno == EROFS else ""

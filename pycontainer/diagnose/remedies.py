@@ -72,12 +72,19 @@ REMEDIES: dict[str, str] = {
 
 
 def of(error: ContainerError) -> str:
-    """The remedy, or ""."""
+    """`fix: ` and the remedy, or ""."""
+    remedy = _remedy(error)
+    return remedy if not remedy or "; fix: " in remedy or "?" in remedy else f"fix: {remedy}"
+
+
+def _remedy(error: ContainerError) -> str:
     place, _ = field_and_keys(error.field)
     keys = (f"{place} {error.code}", f"* {error.code}")
     words = next((REMEDIES[key] for key in keys if key in REMEDIES), "")
+    if "{namespace}" in words:
+        return words.format_map(error.params) if "namespace" in error.params else ""
     if words:
-        return words.format_map(error.params) if "{namespace}" in words else words
+        return words
     find = _COMPUTED.get(error.code)
     return (find(error, place) if find else "") or _path(error)
 

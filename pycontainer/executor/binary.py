@@ -49,7 +49,7 @@ def _read() -> bytes:
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise HostError.of("open", path, error, hint="fix: run make") from None
+        raise HostError.of("open", path, error, code="not-built") from None
     try:
         return posix.read(fd, posix.fstat(fd).st_size)
     finally:
@@ -78,4 +78,4 @@ def pid_of(pidfd: int) -> int:
                 return int(line[4:])
     finally:
         posix.close(fd)
-    raise HostError("the process has been reaped by somebody else")
+    raise HostError("the process has been reaped by somebody else", "reaped")

@@ -63,7 +63,9 @@ class Channel:
         """Send the plan, and the descriptors that its operations call slots; the last one may be
         a file for their `timings` (executor/timing.py)."""
         if len(slots) > MAX_FDS:
-            raise HostError(f"the plan needs {len(slots)} descriptors, over {MAX_FDS}")
+            raise HostError(
+                f"the plan needs {len(slots)} descriptors, over {MAX_FDS}", "too-many-descriptors"
+            )
         memfd = check(lib.shim_memfd(b"pycontainer-plan", packed, len(packed), 0), "keep the plan")
         try:
             traced = timings >= 0 and len(slots) < MAX_FDS

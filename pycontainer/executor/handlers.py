@@ -78,7 +78,7 @@ def init_died(run: Run) -> OperationError:
         status, reason = 0, UNKNOWN_STATUS
     else:
         reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
-    hint = ""
+    facts: dict[str, object] = {}
     cgroup = run.context.cgroup
     # Without memory the executor may not even be executed, and nobody is killed for it.
     found = cgroup.oom_report(refused=status >> 8 == 126) if cgroup is not None else {}
@@ -86,12 +86,12 @@ def init_died(run: Run) -> OperationError:
         from pycontainer.cgroups.stats.oom import words
 
         reason += ", " + words(found)
-        hint = "fix: raise linux.resources.memory.limit"
+        facts = {"oom": found}
     elif status & 0x7F == 9 and cgroup is not None and not cgroup.exists():
         # systemd was quicker, and nobody else has counted.
-        hint = "systemd has removed its cgroup; linux.resources.memory.limit may be too low"
+        facts = {"cgroup": "removed"}
     run.pid = 0
-    return StartError(f"the container's init died ({reason})", "init-died", hint=hint)
+    return StartError(f"the container's init died ({reason})", "init-died", **facts)
 
 
 def wrong_namespace(run: Run, op: Op) -> OperationError:
@@ -101,10 +101,9 @@ def wrong_namespace(run: Run, op: Op) -> OperationError:
     name = NAMES_OF_FLAGS[op["nstype"]]
     path = op["path"].decode()
     found = NAMES_OF_FLAGS.get(lib.shim_namespace_type(run.slots[op["slot"]]))
-    what = f"it is a {found} namespace" if found else "it is no namespace at all"
-    hint = f"{what}; fix: give a path like /proc/PID/ns/{FILES[name]}"
-    where = {"step": run.step, "total": len(run.plan.ops), "field": op.field, "hint": hint}
-    return StartError(f"{path} is no {name} namespace", "wrong-namespace", path=path, **where)
+    where = {"step": run.step, "total": len(run.plan.ops), "field": op.field, "path": path}
+    facts = {"found": found or "", "file": FILES[name]}
+    return StartError(f"{path} is no {name} namespace", "wrong-namespace", **where, **facts)
 
 
 def abandon(run: Run) -> None:

@@ -134,6 +134,5 @@ def _failure(number: int, errno: int, detail: Detail) -> OperationError:
     else:
         message = f"{str(detail) or kind}: {os_reason(errno)}"
     field = "hooks.startContainer" if kind == "hook" else "process.args"
-    return StartError(
-        message, detail.code, field=field, operation=kind, errno=errno, path=program_of(detail)
-    )
+    about = {"operation": kind, "errno": errno, "path": program_of(detail), "hint": ""}
+    return StartError(message, detail.code, field=field, **about)

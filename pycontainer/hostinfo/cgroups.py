@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from pycontainer.cgroups.errors import DELEGATE, UNIFIED, bus
 from pycontainer.cgroups.layout import Layout, probe
+from pycontainer.diagnose.cgroups import DELEGATE, UNIFIED, bus
 from pycontainer.diagnose.namespaces import read
 from pycontainer.hostinfo.item import Item
 

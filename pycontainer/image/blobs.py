@@ -34,7 +34,7 @@ class Directory:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
-                raise ImageError(f"open {path}: not a regular file")
+                raise ImageError(f"open {path}: not a regular file", "not-an-archive")
             return open(fd, "rb")
         except OSError as error:
             raise ImageError.of("open", path, error) from None
@@ -55,7 +55,7 @@ class Archive:
             with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as tar:
                 self._members = {member.name.removeprefix("./"): member for member in tar}
         except (tarfile.TarError, ValueError, RecursionError) as error:
-            raise ImageError(f"read {path}: {error}", hint="is it a tar archive?") from None
+            raise ImageError(f"read {path}: {error}", "not-an-archive") from None
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
@@ -70,7 +70,7 @@ class Archive:
             above = "" if member.islnk() else os.path.dirname(member.name)
             member = self._members.get(os.path.normpath(os.path.join(above, member.linkname)))
         if member is None or not member.isreg() or member.sparse is not None:
-            raise ImageError(f"{self.path} has no file {name}")
+            raise ImageError(f"{self.path} has no file {name}", "bad-image")
         return self._part(member.offset_data, member.size)
 
     def whole(self) -> IO[bytes]:
@@ -127,14 +127,14 @@ def document(files: Files, name: str, digest: str = "") -> dict[str, Any]:
         source = Hashed(file, digest)
         data = source.read(DOCUMENT_MAX + 1)
         if len(data) > DOCUMENT_MAX:
-            raise ImageError(f"{name} is larger than {DOCUMENT_MAX} bytes")
+            raise ImageError(f"{name} is larger than {DOCUMENT_MAX} bytes", "too-large")
         source.finish(name)
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ImageError(f"read {name}: {error}") from None
+        raise ImageError(f"read {name}: {error}", "bad-image") from None
     if name == "manifest.json" and isinstance(value, list):
         value = {"archives": value}
     if not isinstance(value, dict):
-        raise ImageError(f"read {name}: not a JSON object")
+        raise ImageError(f"read {name}: not a JSON object", "bad-image")
     return value

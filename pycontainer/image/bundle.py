@@ -51,7 +51,7 @@ def make_bundle(
     image = open_image(name, platform)
     path = os.path.abspath(directory)
     if os.path.exists(path) and os.listdir(path):
-        raise HostError(f"use {directory}: directory not empty", hint="fix: remove it first")
+        raise HostError(f"use {directory}: directory not empty", "directory-not-empty")
     options.hostname = options.hostname or _hostname(os.path.basename(path))
     existed = os.path.isdir(path)
     ids = namespace_child.ids_of_caller()
@@ -189,7 +189,11 @@ def over_bundle(
         config["root"] = {**config["root"], "readonly": False}
     spaces = (config.get("linux") or {}).get("namespaces") or ()
     if not any(space["type"] == "mount" for space in spaces):
-        raise UsageError("--overlay needs a mount namespace of the container's own")
+        raise UsageError(
+            "--overlay needs a mount namespace of the container's own",
+            "needs-namespace",
+            namespace="mount",
+        )
     with layers.lock("use", shared=True):
         made = _writable(layers, Tree([rootfs], {}), config, container, keep_in)
         config["root"]["path"] = f"{made.bundle}/rootfs"
@@ -215,7 +219,7 @@ def _writable(
     }
     with store.lock("containers"):
         if writable and (user := gc.user_of(store, writable)):
-            raise HostError(f"use {keep_in}: container {user} uses it")
+            raise HostError(f"use {keep_in}: container {user} uses it", "in-use")
         path = store.new_container(owner)
     writable = writable or path
     try:

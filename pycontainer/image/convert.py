@@ -128,7 +128,7 @@ def _process(
         "noNewPrivileges": options.no_new_privs,
     }
     if not cwd.startswith("/"):
-        raise ImageError(f"the working directory {cwd!r} is not absolute")
+        raise ImageError(f"the working directory {cwd!r} is not absolute", "bad-image")
     return {key: result.get(key, base.get(key)) for key in result}
 
 
@@ -177,7 +177,7 @@ def _named(names: list[str]) -> frozenset[str]:
         elif full in caps.BITS:
             found.add(full)
         else:
-            raise UsageError(f"no capability {name}")
+            raise UsageError(f"no capability {name}", "unknown")
     return frozenset(found)
 
 
@@ -186,7 +186,7 @@ def _texts(settings: dict[str, Any], name: str) -> list[str]:
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise ImageError(f"the image's config: {name} is no list of strings")
+        raise ImageError(f"the image's config: {name} is no list of strings", "bad-image")
     return value
 
 
@@ -232,7 +232,7 @@ def _binds(options: Options) -> list[dict[str, Any]]:
         source, _, rest = text.partition(":")
         target, _, asked = rest.partition(":")
         if not source or not target.startswith("/"):
-            raise UsageError(f"-v {text}: expected SOURCE:TARGET[:OPTIONS]")
+            raise UsageError(f"-v {text}: expected SOURCE:TARGET[:OPTIONS]", "wrong-form")
         result.append(_bind(os.path.abspath(source), target, asked.split(",") if asked else []))
     return result
 
@@ -286,10 +286,7 @@ def _linux(
 
 def _check_net(options: Options) -> None:
     if options.net not in ("host", "none"):
-        raise UsageError(
-            f"--net {options.net}: must be host or none",
-            hint="other networks are made by whoever calls: docs/images.md",
-        )
+        raise UsageError(f"--net {options.net}: must be host or none", "unknown-network")
 
 
 def _limits(options: Options, ids: Ids | None = None) -> dict[str, Any]:
@@ -301,7 +298,7 @@ def _limits(options: Options, ids: Ids | None = None) -> dict[str, Any]:
         limits["memory"] = {"limit": size(options.memory)}
     if options.cpus:
         if not re.fullmatch(r"\d+(\.\d+)?", options.cpus) or float(options.cpus) <= 0:
-            raise UsageError(f"--cpus {options.cpus}: must be a number, like 1.5")
+            raise UsageError(f"--cpus {options.cpus}: must be a number, like 1.5", "wrong-form")
         limits["cpu"] = {"quota": int(float(options.cpus) * CPU_PERIOD), "period": CPU_PERIOD}
     pids = options.pids
     if pids is None and ids is None and "pids" in enabled_controllers():

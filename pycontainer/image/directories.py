@@ -92,6 +92,6 @@ def _make(paths: Iterable[str], tree: str, owner: tuple[int, int]) -> None:
             pass
         except OSError as error:
             reason = os_reason(error.errno or 0)
-            raise ImageError(f"make {path} in the container: {reason}") from None
+            raise ImageError(f"make {path} in the container: {reason}", "os-error") from None
     root.close()
     os.close(fd)

@@ -58,7 +58,7 @@ def _remove(store: LayerStore, directory: str) -> None:
     with store.lock("use"), store.lock("unpack"):
         owner = dict(_containers(store)).get(directory)
         if f"{directory}/fs" in _used(store) or (owner and _is_alive(directory, owner)):
-            raise ContainerError("it is in use again")
+            raise ContainerError("it is in use again", "in-use")
         store.remove(directory)
 
 

@@ -64,11 +64,13 @@ class Header(tarfile.TarInfo):
         except (tarfile.EOFHeaderError, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
             raise
         except (tarfile.HeaderError, ValueError) as error:
-            raise ImageError(f"read a layer: {error}") from None
+            raise ImageError(f"read a layer: {error}", "bad-layer") from None
         if header.type in _EXTENDED and header.size > HEADER_MAX:
-            raise ImageError(f"read a layer: an extended header of {header.size} bytes")
+            raise ImageError(
+                f"read a layer: an extended header of {header.size} bytes", "bad-layer"
+            )
         if header.size < 0:
-            raise ImageError("read a layer: a file of negative size")
+            raise ImageError("read a layer: a file of negative size", "bad-layer")
         return header
 
 
@@ -83,16 +85,16 @@ def split(name: str) -> tuple[bytes, bytes]:
     """Directory and last component below the root; ImageError when the name leads out of it."""
     parts: list[bytes] = []
     if "\0" in name:
-        raise ImageError(f"{name!r} is no path")
+        raise ImageError(f"{name!r} is no path", "unsafe-path")
     for part in name.encode("utf-8", "surrogateescape").split(b"/"):
         if part == b"..":
             if not parts:
-                raise ImageError(f"{name!r} leads out of the root")
+                raise ImageError(f"{name!r} leads out of the root", "unsafe-path")
             parts.pop()
         elif part not in (b"", b"."):
             parts.append(part)
     if any(part.startswith(WHITEOUT) for part in parts[:-1]) and not parts[0].startswith(AUFS):
-        raise ImageError(f"{name!r} is below a whiteout")
+        raise ImageError(f"{name!r} is below a whiteout", "bad-layer")
     return b"/".join(parts[:-1]), parts[-1] if parts else b""
 
 
@@ -130,7 +132,7 @@ class Unpacker:
                 self.budget.take_entry()
                 self._add(tar, entry)
         except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-            raise ImageError(f"read a layer: {error}") from None
+            raise ImageError(f"read a layer: {error}", "bad-layer") from None
         self._set_directory_times()
         self.root.close()
 
@@ -145,10 +147,10 @@ class Unpacker:
                 self._make(tar, entry, head, tail)
         except OSError as error:
             reason = self.root.reason(error)
-            hint = ""
-            if error.errno == errno.EINVAL and not self.squash:
-                hint = f"are uid {entry.uid} and gid {entry.gid} in the range of /etc/subuid?"
-            raise ImageError(f"unpack {entry.name!r}: {reason}", hint=hint) from None
+            unmapped = error.errno == errno.EINVAL and not self.squash
+            code = "unmapped-owner" if unmapped else "os-error"
+            owner: dict[str, Any] = {"uid": entry.uid, "gid": entry.gid} if unmapped else {}
+            raise ImageError(f"unpack {entry.name!r}: {reason}", code, **owner) from None
         self.report.files += 1
 
     def _make(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, head: bytes, tail: bytes) -> None:
@@ -161,7 +163,7 @@ class Unpacker:
             self._times[path] = _mtime(entry)
         else:
             if not tail:
-                raise ImageError("the root itself is no directory")
+                raise ImageError("the root itself is no directory", "bad-layer")
             if self._is_there(directory, tail):
                 if entry.islnk() and split(entry.linkname) == (head, tail):
                     return
@@ -205,7 +207,7 @@ class Unpacker:
                 self.report.skip("device nodes")
                 return False
         else:
-            raise ImageError(f"{entry.name!r} has the unknown type {entry.type!r}")
+            raise ImageError(f"{entry.name!r} has the unknown type {entry.type!r}", "bad-layer")
         return True
 
     def _write(self, tar: tarfile.TarFile, entry: Any, directory: int, name: bytes) -> None:
@@ -228,7 +230,7 @@ class Unpacker:
         while size > 0:
             data = source.read(min(size, CHUNK))
             if not data:
-                raise ImageError("read a layer: it ends in the middle of a file")
+                raise ImageError("read a layer: it ends in the middle of a file", "bad-layer")
             size -= len(data)
             while data:
                 data = data[os.write(fd, data) :]
@@ -298,7 +300,7 @@ class Unpacker:
         elif tail.startswith(AUFS):
             return
         elif name in (b"", b".", b".."):
-            raise ImageError(f"{tail!r} is no whiteout")
+            raise ImageError(f"{tail!r} is no whiteout", "bad-layer")
         else:
             names = [name]
         try:

@@ -25,7 +25,9 @@ def entry(
     """The mount of config.json: `lower`, the topmost first, below DIRECTORY/upper if `writable`."""
     paths = [*lower, directory]
     if wrong := [path for path in paths if any(c in path for c in ":,\\") or len(path) > 240]:
-        raise HostError(f"{wrong[0]} is no place for a layer: it has ':', ',' or is too long")
+        raise HostError(
+            f"{wrong[0]} is no place for a layer: it has ':', ',' or is too long", "wrong-path"
+        )
     if appends() and len(":".join(lower)) > VALUE_MAX:
         options = [f"lowerdir+={path}" for path in lower]
     else:

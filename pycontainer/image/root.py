@@ -64,7 +64,7 @@ class Root:
                 os.close(above)
             return self.open(path, _OPEN)
         except RecursionError:
-            raise ImageError("directories are nested too deeply") from None
+            raise ImageError("directories are nested too deeply", "too-deep") from None
 
     def remove(
         self, directory: int, name: bytes, path: bytes = b"", keep: Container[bytes] = ()
@@ -90,7 +90,7 @@ class Root:
             os.unlink(name, dir_fd=directory)
             return True
         if depth == DEEPEST:
-            raise ImageError("directories are nested too deeply")
+            raise ImageError("directories are nested too deeply", "too-deep")
         inner = os.open(name, _OPEN | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             names = [os.fsencode(entry) for entry in os.listdir(inner)]

@@ -10,7 +10,6 @@ import os
 import re
 from typing import IO, Any
 
-from pycontainer.base.errors import os_reason
 from pycontainer.image import ImageError
 from pycontainer.image.blobs import Archive, Directory, Files, document
 from pycontainer.image.streams import check_digest
@@ -65,7 +64,7 @@ class Image:
         """How its program runs: the member "config" of the config."""
         settings = self.config.get("config") or {}
         if not isinstance(settings, dict):
-            raise ImageError("the image's config: config is not an object")
+            raise ImageError("the image's config: config is not an object", "bad-image")
         return settings
 
 
@@ -100,7 +99,9 @@ def open_image(name: str, platform: str = "") -> Image:
     try:
         return _open(name, platform)
     except (AttributeError, KeyError, TypeError) as error:
-        raise ImageError(f"{name}: a document of the image has another form: {error}") from None
+        raise ImageError(
+            f"{name}: a document of the image has another form: {error}", "bad-image"
+        ) from None
 
 
 def _open(name: str, platform: str) -> Image:
@@ -131,8 +132,8 @@ def _split(name: str) -> tuple[str, str]:
     try:
         os.stat(path)
     except OSError as error:
-        hint = "" if "://" not in name else "skopeo copy brings images from registries"
-        raise ImageError(f"open {name}: {os_reason(error.errno or 0)}", hint=hint) from None
+        code = "remote-image" if "://" in name else "os-error"
+        raise ImageError.of("open", name, error, code=code) from None
     return path, reference
 
 
@@ -156,7 +157,7 @@ class _Chosen:
         if "layers" in index or "config" in index:
             return index, name
         if depth == DEEPEST:
-            raise ImageError(f"more than {DEEPEST} indexes within each other")
+            raise ImageError(f"more than {DEEPEST} indexes within each other", "bad-image")
         entries = [entry for entry in index.get("manifests") or () if isinstance(entry, dict)]
         if depth == 0:
             entries = self._referenced(entries)
@@ -182,7 +183,7 @@ class _Chosen:
     def _unknown(self, names: list[list[str]]) -> ImageError:
         known = ", ".join(sorted({name for group in names for name in group})) or "none with a name"
         what = f"no image {self.reference} there" if self.reference else "several images there"
-        return ImageError(f"{what}: {known}", hint="IMAGE is PATH:REFERENCE")
+        return ImageError(f"{what}: {known}", "no-such-image")
 
     def _for_platform(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
         with_platform = [entry for entry in entries if isinstance(entry.get("platform"), dict)]
@@ -194,18 +195,16 @@ class _Chosen:
         if len(plain) == 1:
             return plain[0]
         offered = ", ".join(_platform(entry["platform"]) for entry in with_platform) or "none"
-        raise ImageError(
-            f"no image for {self.platform} there: {offered}", hint="--platform chooses another one"
-        )
+        raise ImageError(f"no image for {self.platform} there: {offered}", "no-platform")
 
     def of_manifest(self, name: str, manifest: dict[str, Any], where: str) -> Image:
         """The image of an OCI manifest, or of docker's version 2, schema 2."""
         described = manifest.get("config")
         if not isinstance(described, dict) or not isinstance(manifest.get("layers"), list):
-            raise ImageError(f"{where} is no image manifest")
+            raise ImageError(f"{where} is no image manifest", "bad-image")
         media = str(described.get("mediaType", ""))
         if "image.config" not in media and "container.image" not in media:
-            raise ImageError(f"{where} is an artifact of type {media}, no image")
+            raise ImageError(f"{where} is an artifact of type {media}, no image", "bad-image")
         config = document(self.files, self.blob(described.get("digest")), described["digest"])
         diff_ids = _diff_ids(config, len(manifest["layers"]))
         layers = [
@@ -246,5 +245,7 @@ def _platform(platform: dict[str, Any]) -> str:
 def _diff_ids(config: dict[str, Any], count: int) -> list[str]:
     listed = (config.get("rootfs") or {}).get("diff_ids") or []
     if len(listed) != count:
-        raise ImageError(f"the image has {count} layers, its config names {len(listed)}")
+        raise ImageError(
+            f"the image has {count} layers, its config names {len(listed)}", "bad-image"
+        )
     return [check_digest(diff_id) for diff_id in listed]

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pycontainer.base.errors import HostError, os_reason
+from pycontainer.base.errors import HostError
 from pycontainer.image import ImageError, overlay
 from pycontainer.image.layer import Unpacker
 from pycontainer.image.root import Root
@@ -70,8 +70,7 @@ class LayerStore:
             os.makedirs(f"{self.layers}", 0o700, exist_ok=True)
             fd = os.open(f"{self.path}/{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            reason = os_reason(error.errno or 0)
-            raise HostError(f"make {self.path}: {reason}", hint="--layers DIR") from None
+            raise HostError.of("make", self.path, error, code="no-layer-store") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield
@@ -89,7 +88,7 @@ class LayerStore:
             names.append(_name(chain))
             layers.append([layer])
         if not names:
-            raise ImageError("the image has no layers")
+            raise ImageError("the image has no layers", "bad-image")
         paths = [f"{self.directory(name)}:" for name in names]
         if len("".join(paths)) > overlay.VALUE_MAX and not overlay.appends():
             # Then the layers cannot be named one by one: they become one.

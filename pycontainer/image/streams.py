@@ -25,7 +25,7 @@ MEDIA = (
 def check_digest(digest: Any) -> str:
     """The digest; ImageError unless it is one of sha256 or sha512 (it becomes part of a path)."""
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
-        raise ImageError(f"{digest!r} is no sha256 or sha512 digest")
+        raise ImageError(f"{digest!r} is no sha256 or sha512 digest", "bad-layer")
     return digest
 
 
@@ -48,16 +48,14 @@ class Budget:
         self.size -= size
         self.progress(size)
         if self.size < 0:
-            raise ImageError(
-                f"the image unpacks to more than {self._limits[0]} bytes",
-                hint="--max-size raises the limit",
-            )
+            text = f"the image unpacks to more than {self._limits[0]} bytes"
+            raise ImageError(text, "image-too-large")
 
     def take_entry(self) -> None:
         """One more entry of an archive."""
         self.entries -= 1
         if self.entries < 0:
-            raise ImageError(f"the image has more than {self._limits[1]} files")
+            raise ImageError(f"the image has more than {self._limits[1]} files", "too-many-files")
 
 
 class Hashed:
@@ -74,7 +72,7 @@ class Hashed:
         try:
             data: bytes = self._file.read(CHUNK if size is None or size < 0 else size)
         except (OSError, EOFError, zlib.error, ValueError, _zstd_error()) as error:
-            raise ImageError(f"read a layer: {error}") from None
+            raise ImageError(f"read a layer: {error}", "bad-layer") from None
         if self._budget is not None:
             self._budget.take(len(data))
         self._hash.update(data)
@@ -87,7 +85,7 @@ class Hashed:
         algorithm = self._expected.partition(":")[0] or "sha256"
         found = f"{algorithm}:{self._hash.hexdigest()}"
         if self._expected and found != self._expected:
-            raise ImageError(f"{what} has the digest {found}, not {self._expected}")
+            raise ImageError(f"{what} has the digest {found}, not {self._expected}", "wrong-digest")
         return found
 
 
@@ -146,7 +144,7 @@ def _find(name: str) -> Any:
 
 def _refuse(name: str) -> Any:
     def refuse(file: Hashed) -> Any:
-        raise ImageError(f"a layer is compressed with {name}, which images do not use")
+        raise ImageError(f"a layer is compressed with {name}, which images do not use", "bad-layer")
 
     return refuse
 

@@ -28,13 +28,13 @@ def lookup(user: str, etc: dict[str, str], cwd: str = "/") -> tuple[dict[str, An
     elif _is_number(name or "0"):
         uid, gid = _number(name or "0"), 0
     else:
-        raise ImageError(f"no user {name} in the image's /etc/passwd")
+        raise ImageError(f"no user {name} in the image's /etc/passwd", "no-user")
     groups = _rows(etc["group"], GROUP_FIELDS)
     others = set()
     if group:
         found = _find(groups, group)
         if found is None and not _is_number(group):
-            raise ImageError(f"no group {group} in the image's /etc/group")
+            raise ImageError(f"no group {group} in the image's /etc/group", "no-user")
         gid = _number(found[2] if found else group)
     elif login and not colon:
         others = {_number(row[2]) for row in groups if login in row[3].split(",")}
@@ -66,5 +66,5 @@ def _is_number(text: str) -> bool:
 
 def _number(text: str) -> int:
     if not _is_number(text) or int(text) > ID_MAX:
-        raise ImageError(f"{text!r} is no user or group id")
+        raise ImageError(f"{text!r} is no user or group id", "no-user")
     return int(text)

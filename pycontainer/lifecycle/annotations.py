@@ -138,7 +138,9 @@ def delegated(config: dict[str, Any], paths: CgroupPaths) -> str:
             value=wanted,
         )
     if paths.mode != "v2":
-        raise HostError("delegate a cgroup: it takes cgroup v2", field=field(DELEGATE))
+        raise HostError(
+            "delegate a cgroup: it takes cgroup v2", "no-cgroup-v2", field=field(DELEGATE)
+        )
     return f"{paths.unified}/{'/'.join(parts)}"
 
 

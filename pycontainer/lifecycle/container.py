@@ -212,9 +212,9 @@ class Container:
             self.facts = self.entry.read_facts()
             now = self.status() if connection < 0 else "created"
             if now != "created":
-                other = f"cannot start a container in the {now} state", ""
-                refusal, remedy = _START_REFUSALS.get(now, other)
-                raise StateError(refusal, hint=f"{self.id} is {now}{remedy}")
+                refusal = f"cannot start a container in the {now} state"
+                text = _START_REFUSALS.get(now, refusal)
+                raise StateError(text, "wrong-state", id=self.id, status=now)
             if self.facts.extra.get("no_process"):
                 from pycontainer.spec import require_process
 
@@ -287,7 +287,7 @@ class Container:
             if signal == SIGKILL and not self._own_pids():  # nobody else ends what init leaves
                 reached = self.cgroup.signal_all(signal) > 0 or reached
         if not reached:
-            raise NotRunning(hint=f"{self.id} has stopped")
+            raise NotRunning(id=self.id, status="stopped")
         if signal == SIGKILL and facts.cgroup and self._frozen():
             self.cgroup.thaw()  # on v1 a frozen process does not even die
 
@@ -324,15 +324,15 @@ class Container:
         """Freeze all its processes."""
         now = self.status()
         if now not in ("running", "created"):
-            raise NotRunning(hint=f"{self.id} is {now}")
+            raise NotRunning(id=self.id, status=now)
         self.cgroup.freeze()
 
     def resume(self) -> None:
         """Thaw a paused container."""
         now = self.status()
         if now != "paused":
-            hint = f"{self.id} is {now}, nothing is to be done"
-            raise StateError(CLIENT_TEXTS["not_paused"], "not-paused", hint=hint)
+            text = CLIENT_TEXTS["not_paused"]
+            raise StateError(text, "not-paused", id=self.id, status=now)
         self.cgroup.thaw()
 
     def delete(self, force: bool = False, meanwhile: Callable[[], None] | None = None) -> None:
@@ -342,9 +342,8 @@ class Container:
             self.facts = self.entry.read_facts()
             now = self.status()
             if not force and now not in ("stopped", "created"):
-                hint = "fix: kill it first, or use --force"
                 message = f"cannot delete container {self.id} that is not stopped: {now}"
-                raise StateError(message, "not-stopped", hint=hint)
+                raise StateError(message, "not-stopped")
             from pycontainer.lifecycle.delete import destroy
 
             destroy(self, now != "stopped", meanwhile)
@@ -395,6 +394,6 @@ class Container:
 
 
 _START_REFUSALS = {
-    "running": (CLIENT_TEXTS["already_started"], "; `exec` runs one more program in it"),
-    "stopped": (CLIENT_TEXTS["start_stopped"], "; fix: delete it, and create it again"),
+    "running": CLIENT_TEXTS["already_started"],
+    "stopped": CLIENT_TEXTS["start_stopped"],
 }

@@ -68,6 +68,8 @@ def _remove_cgroup(config: dict[str, Any], settings: Settings, container_id: str
     left: list[int] = []
     failures = attempt([lambda: left.extend(cgroup.kill()), cgroup.delete])
     if left:
-        raise HostError(f"kill container {container_id}: processes {left} do not die")
+        raise HostError(
+            f"kill container {container_id}: processes {left} do not die", "still-running"
+        )
     for failure in failures:
         raise failure

@@ -161,7 +161,7 @@ def _reap(pid: int, reap_all: bool) -> int | None:
             ended = posix.waitid(which, number, posix.WEXITED | posix.WNOHANG)
         except ChildProcessError:
             raise OperationError(
-                f"wait for process {pid}: not a child of ours", errno=errno.ECHILD
+                f"wait for process {pid}: not a child of ours", "not-a-child", errno=errno.ECHILD
             ) from None
         if ended is None:
             return None

@@ -47,7 +47,7 @@ class HookResult:
         self.path = path
         self.problem = ""
         self.code = "hook-not-executed"
-        self.hint = ""
+        self.hint: str | None = None
         self.seconds = 0.0
         self.stdout = b""
         self.stderr = b""
@@ -77,7 +77,12 @@ def run_hooks(
             where = f"hooks.{stage}[{index}]"
             text = result.message(stage)
             raise OperationError(
-                text, result.code, field=where, operation="hook", path=result.path, hint=result.hint
+                text,
+                result.code,
+                field=where,
+                operation="hook",
+                path=result.path,
+                hint=result.hint,
             )
         results.append(result)
     return results
@@ -140,7 +145,6 @@ def _run(
             limit = float(timeout or 0)
             result.code = "hook-timeout"
             result.problem = f"hook ran past specified timeout of {limit:.1f}s"
-            result.hint = "fix: raise its timeout, or find out what it waits for"
         if result.problem:
             result.problem += f", stdout: {_text(result.stdout)}, stderr: {_text(result.stderr)}"
     result.seconds = monotonic() - began

@@ -72,7 +72,9 @@ def change(container: Container, mounts: list[dict[str, Any]], add: bool) -> Non
     if status is None:
         raise OperationError(f"change mounts: {UNKNOWN_STATUS}")
     if status:
-        raise OperationError(f"change mounts: the executor ended with status {status:#x}")
+        raise OperationError(
+            f"change mounts: the executor ended with status {status:#x}", "protocol"
+        )
 
 
 def _nothing(phase: str, pid: int) -> None:

@@ -33,7 +33,6 @@ _CREATE = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | pos
 _INFO = Struct("=QQ11Ii")  # struct pidfd_info, 64 bytes
 _GET_INFO = 0xC040FF0B
 _INFO_EXIT = 8
-_HINT = "it needs Linux 6.15, or --record-exit of create or run"
 
 
 def watch(entry: Entry, pidfd: int) -> None:
@@ -41,13 +40,13 @@ def watch(entry: Entry, pidfd: int) -> None:
     from pycontainer.linux.spawn import spawn
 
     if not _tells():
-        raise HostError("record the exit status: Linux 6.15 is needed")
+        raise HostError("record the exit status: Linux 6.15 is needed", "old-kernel")
     program = __file__.rpartition("/")[0] + "/waiter.bin"
     fd = posix.open(FILE, _CREATE, 0o600, dir_fd=entry.dir_fd)
     try:
         spawn(program, ["pycontainer-end"], [pidfd, fd], env=[])
     except OSError as error:
-        raise HostError(f"start {program}: {os_reason(error.errno or 0)}") from None
+        raise HostError(f"start {program}: {os_reason(error.errno or 0)}", "os-error") from None
     finally:
         posix.close(fd)
 
@@ -88,7 +87,8 @@ def await_end(container: Container) -> dict[str, Any]:
     if "status" not in end:
         end = recorded(container.entry)
     if "status" not in end:
-        raise StateError(f"container {container.id} has stopped: exit status unknown", hint=_HINT)
+        text = f"container {container.id} has stopped: exit status unknown"
+        raise StateError(text, "exit-unknown")
     return end
 
 

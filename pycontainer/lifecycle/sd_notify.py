@@ -55,7 +55,7 @@ def make_directory(state_fd: int) -> None:
         posix.mkdir(DIRECTORY, 0o755, dir_fd=state_fd)
         posix.chmod(DIRECTORY, 0o755, dir_fd=state_fd)  # whatever the umask
     except OSError as error:
-        raise HostError(f"make directory for notifications: {_reason(error)}") from None
+        raise HostError(f"make directory for notifications: {_reason(error)}", "os-error") from None
 
 
 class Proxy:
@@ -78,7 +78,7 @@ class Proxy:
                 posix.close(directory)
         except OSError as error:
             self.socket.close()
-            raise HostError(f"bind {DIRECTORY}/{_NAME}: {_reason(error)}") from None
+            raise HostError(f"bind {DIRECTORY}/{_NAME}: {_reason(error)}", "os-error") from None
 
     def serve(self, pid: int, main_pid: int = 0) -> None:
         """Wait until the process is ready, or gone; tell the manager that `main_pid` is it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posix
 
-from pycontainer.base.errors import HostError, UsageError, os_reason
+from pycontainer.base.errors import HostError, UsageError
 from pycontainer.linux.process import open_pidfd, start_time
 
 TYPE_CHECKING = False
@@ -108,12 +108,13 @@ def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
     if tty and not stays and not console_socket:
         raise UsageError(
             "cannot allocate tty if pycontainer will detach without setting console socket",
-            hint="fix: set process.terminal to false, or give --console-socket",
+            "needs-console-socket",
         )
     if console_socket and (stays or not tty):
         raise UsageError(
             "cannot use console socket if pycontainer will not detach or allocate tty",
-            hint="fix: leave --console-socket out" + ("" if tty else ", or set process.terminal"),
+            "unneeded-console-socket",
+            terminal=tty,
         )
     if tty and stays:
         from pycontainer.lifecycle.terminal import find_console
@@ -121,11 +122,7 @@ def _check_terminal(tty: bool, stays: bool, console_socket: str) -> None:
         try:
             posix.close(find_console(0, 1))
         except OSError as error:
-            raise UsageError(
-                f"open /dev/tty: {os_reason(error.errno or 0)}",
-                hint="process.terminal is true, and neither stdin, stdout nor stderr is a "
-                "terminal; fix: start it at a terminal, or set process.terminal to false",
-            ) from None
+            raise UsageError.of("open", "/dev/tty", error, code="stdio-no-terminal") from None
 
 
 def _open_among(count: int) -> int:

@@ -70,7 +70,9 @@ class Terminal:
             termios.tcsetattr(master, termios.TCSANOW, modes)
         except (OSError, termios.error) as error:
             self.restore()
-            raise OperationError(f"set up terminal: {os_reason(error.args[0])}") from None
+            raise OperationError(
+                f"set up terminal: {os_reason(error.args[0])}", "os-error"
+            ) from None
         self.resize()
         self.make_raw()
 

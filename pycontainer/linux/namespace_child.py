@@ -94,7 +94,7 @@ def run(
     try:
         if ids is not None and os.read(ready[0], 1):
             if problem := _write_maps(pid, ids):
-                raise HostError(problem, hint="pycontainer info says what an ordinary user needs")
+                raise HostError(problem, "no-id-map")
             os.write(go[1], b"g")
         with open(reader, "rb", closefd=False) as answers:
             data = answers.read()
@@ -102,9 +102,9 @@ def run(
         for fd in (reader, ready[0], go[1]):
             os.close(fd)
         reap(pid)
-    answer = json.loads(data or '{"error": "the child process has been killed", "hint": ""}')
+    answer = json.loads(data or '{"error": "the child process has been killed"}')
     if "error" in answer:
-        raise failure(answer["error"], hint=answer["hint"])
+        raise failure(answer["error"], answer.get("code", ""), **answer.get("params", {}))
     return answer["value"]
 
 
@@ -124,11 +124,11 @@ def _answer(
         os.umask(0)
         answer = {"value": task()}
     except ContainerError as error:
-        answer = {"error": error.message, "hint": error.hint}
+        answer = {"error": error.message, "code": error.code, "params": error.params}
     except OSError as error:
-        answer = {"error": str(error), "hint": ""}
+        answer = {"error": str(error), "code": "os-error"}
     except Exception as error:  # the parent tells, whatever it is
-        answer = {"error": f"internal error: {error!r}", "hint": ""}
+        answer = {"error": f"internal error: {error!r}", "code": "internal"}
     data = json.dumps(answer).encode()
     while data:
         data = data[os.write(writer, data) :]

@@ -110,7 +110,7 @@ def choose(names: Iterable[str]) -> list[Column]:
     found = []
     for name in names:
         if name not in COLUMNS:
-            raise UsageError(f"no column {name}", hint=f"there are {', '.join(COLUMNS)}")
+            raise UsageError(f"no column {name}", "not-one-of", kind="columns", choices=[*COLUMNS])
         found.append(COLUMNS[name])
     return found
 
@@ -154,7 +154,7 @@ def condition(text: str) -> Callable[[Row], bool]:
     """
     found = re.fullmatch(r"([\w-]+)(!=|<=|>=|=|<|>)(.*)", text)
     if not found:
-        raise UsageError(f"--filter {text}: expected COLUMN=VALUE, COLUMN>VALUE, ...")
+        raise UsageError(f"--filter {text}: expected COLUMN=VALUE, COLUMN>VALUE, ...", "wrong-form")
     name, operator, wanted = found.groups()
     if name == "annotation":
         key, _, value = wanted.partition("=")
@@ -170,7 +170,7 @@ def condition(text: str) -> Callable[[Row], bool]:
         try:
             limit = column.parse(wanted)
         except ValueError:
-            raise UsageError(f"--filter {text}: {wanted!r} is no number") from None
+            raise UsageError(f"--filter {text}: {wanted!r} is no number", "wrong-form") from None
 
         def compare(row: Row) -> bool:
             value = column.value(row)
@@ -180,7 +180,7 @@ def condition(text: str) -> Callable[[Row], bool]:
 
         return compare
     if operator not in ("=", "!="):
-        raise UsageError(f"--filter {text}: {name} is a text, = or != is meant")
+        raise UsageError(f"--filter {text}: {name} is a text, = or != is meant", "wrong-form")
     return lambda row: fnmatchcase(str(column.value(row)), wanted) == (operator == "=")
 
 
@@ -189,7 +189,7 @@ def template(text: str) -> Callable[[Row], str]:
     names = re.findall(r"\{\{\s*\.([\w-]+)\s*\}\}", text)
     columns = {name: choose([name.lower()])[0] for name in names}
     if "{{" in re.sub(r"\{\{\s*\.[\w-]+\s*\}\}", "", text):
-        raise UsageError(f"--format {text}: only {{{{.COLUMN}}}} is known")
+        raise UsageError(f"--format {text}: only {{{{.COLUMN}}}} is known", "wrong-form")
     text = text.replace("\\t", "\t").replace("\\n", "\n")
 
     def render(row: Row) -> str:

@@ -19,4 +19,5 @@ def render(rows: Sequence[Row], form: str, names: Sequence[str]) -> str:
         return json.dumps([document(row) for row in rows]) + "\n"
     if form in ("", "table"):
         return "".join(f"{line}\n" for line in columns.table(columns.choose(names), rows))
-    raise UsageError("invalid format option", hint="the formats are table, json and a template")
+    choices = ["table", "json", "a template"]
+    raise UsageError("invalid format option", "not-one-of", kind="formats", choices=choices)

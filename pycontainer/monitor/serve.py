@@ -87,7 +87,9 @@ class Server(ThreadingHTTPServer):
             self.server_activate()
         except OSError as error:
             self.server_close()
-            raise HostError(f"listen on {address}: {os_reason(error.errno or 0)}") from None
+            raise HostError(
+                f"listen on {address}: {os_reason(error.errno or 0)}", "os-error"
+            ) from None
 
     def server_bind(self) -> None:
         """HTTPServer's would ask for the host's name."""
@@ -130,7 +132,7 @@ def _loopback(address: str) -> tuple[str, int]:
     if not local or not port.isdigit() or int(port) > 65535:
         raise UsageError(
             f"--listen {address}: must be a loopback address with a port, or unix:PATH",
-            hint="a proxy in front of it may authenticate those from outside",
+            "not-loopback",
         )
     return host, int(port)
 
@@ -139,7 +141,7 @@ def _clear(path: str) -> None:
     """A socket that nobody listens on any more."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise HostError(f"listen on {path}: file exists")
+            raise HostError(f"listen on {path}: file exists", "file-exists")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -148,4 +150,4 @@ def _clear(path: str) -> None:
         except OSError:
             os.unlink(path)
             return
-    raise HostError(f"listen on {path}: address already in use")
+    raise HostError(f"listen on {path}: address already in use", "in-use")

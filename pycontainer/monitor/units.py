@@ -15,7 +15,7 @@ def seconds(text: str) -> float:
     """2d, 36h, 1h30m, 90: seconds."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdw]|)", text)
     if not parts or "".join(a + b for a, b in parts) != text:
-        raise UsageError(f"{text!r} is no duration", hint="like 30s, 10m, 36h, 2d")
+        raise UsageError(f"{text!r} is no duration", "no-duration", value=text)
     return sum(float(number) * SECONDS[unit or "s"] for number, unit in parts)
 
 
@@ -23,7 +23,7 @@ def size(text: str) -> int:
     """Bytes, with a unit like 64M or 1g."""
     found = re.fullmatch(r"(\d+)([bkmgt]?)(?:i?b)?", text.lower())
     if not found:
-        raise UsageError(f"{text!r} is no size", hint="like 64M, 2G")
+        raise UsageError(f"{text!r} is no size", "no-size", value=text)
     return int(found[1]) * BYTES[found[2]]
 
 

@@ -65,9 +65,11 @@ def _sketch(config: dict[str, Any], host: Host, spaces: list[dict[str, Any]]) ->
     sketch = Sketch(config, host)
     sketch.spaces = Spaces([space for space in spaces if space["type"] in KINDS])
     if "mount" not in sketch.spaces.joined:
-        raise HostError("change the container's mounts: it has the host's own")
+        raise HostError("change the container's mounts: it has the host's own", "of-the-host")
     if not host.mounts:
-        raise HostError("change the mounts of a running container: it takes root of the host")
+        raise HostError(
+            "change the mounts of a running container: it takes root of the host", "not-allowed"
+        )
     return sketch
 
 

@@ -281,6 +281,7 @@ def net_devices(sketch: Sketch) -> None:
             "needs-namespace",
             "linux.netDevices",
             "config-linux.md#network-devices",
+            namespace="network",
         )
     sketch.add("sync", what="network devices", field="linux.netDevices")
     for name, device in devices.items():

@@ -7,7 +7,7 @@ import re
 import textwrap
 
 from pycontainer.base.errors import UsageError
-from pycontainer.base.nearest import did_you_mean
+from pycontainer.base.nearest import nearest
 from pycontainer.plan.describe import line
 from pycontainer.plan.ops import CONTAINER, TABLE
 
@@ -105,8 +105,8 @@ def why(plan: Plan, field: str) -> list[int]:
         find(plan.config, field)
     except KeyError:
         known = {op.field for op in plan.ops if op.field}
-        hint = did_you_mean(field, known) or "a field is written like mounts[0].options"
-        raise UsageError(f"--why {field}: config.json has no such field", hint=hint) from None
+        text = f"--why {field}: config.json has no such field"
+        raise UsageError(text, "no-such-field", nearest=nearest(field, known)) from None
     return [n for n, op in enumerate(plan.ops, 1) if op.field and _is_in(field, op.field)]
 
 

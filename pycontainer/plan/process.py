@@ -74,8 +74,7 @@ def labels(sketch: Sketch) -> None:
 def _require(present: bool, name: str, field: str) -> None:
     if not present:
         text = f"{name.lower()} is not enabled on this host"
-        hint = f"fix: leave the field out, or boot with {name}"
-        raise HostError(text, "not-enabled", field, hint=hint)
+        raise HostError(text, "not-enabled", field, module=name)
 
 
 def all_cpus(sketch: Sketch) -> None:

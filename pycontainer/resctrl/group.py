@@ -106,11 +106,7 @@ def group(rdt: dict[str, Any], container_id: str, root: str | None = None) -> Gr
     """The group that `rdt` asks for; HostError where there is no resctrl file system."""
     found = find_root() if root is None else root
     if not found:
-        raise HostError(
-            "use intelRdt: no resctrl file system is mounted",
-            field=FIELD,
-            hint="fix: mount -t resctrl resctrl /sys/fs/resctrl, where CPU and kernel have it",
-        )
+        raise HostError("use intelRdt: no resctrl file system is mounted", "no-resctrl", FIELD)
     name = rdt.get("closID") or container_id
     path = found if name == "/" else f"{found}/{name}"
     monitor = f"{path}/mon_groups/{container_id}" if rdt.get("enableMonitoring") else ""
@@ -150,7 +146,7 @@ def check(facts: dict[str, Any] | None, schemas: dict[str, str]) -> None:
     for name in schemas:
         resource, words = _FEATURES[name]
         if not root or not _exists(f"{root}/info/{resource}"):
-            raise HostError(f"Intel RDT/{words} schema is not enabled")
+            raise HostError(f"Intel RDT/{words} schema is not enabled", "no-resctrl-schema")
     if facts is None:
         raise StateError(
             "updating a non-existent Intel RDT configuration is not supported", "no-group"
@@ -231,4 +227,6 @@ def _failed(verb: str, what: str, error: OSError, root: str, member: str) -> Ope
         status = ""
     if status and status != "ok":
         message += f": {status}"
-    return OperationError(message, errno=number, field=f"{FIELD}.{member}" if member else FIELD)
+    return OperationError(
+        message, "os-error", errno=number, field=f"{FIELD}.{member}" if member else FIELD
+    )

@@ -50,5 +50,5 @@ def check_known(annotations: dict[str, str], compiled: Filter) -> None:
                 f"names unknown system calls: {line[len(UNKNOWN) :]}",
                 "unknown",
                 "linux.seccomp.syscalls",
-                hint=f"{STRICT_FILTER} does not let them be passed over",
+                annotation=STRICT_FILTER,
             )

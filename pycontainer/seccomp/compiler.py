@@ -151,9 +151,9 @@ def _condition(arg: dict, where: str) -> tuple[int, ...]:
 def _open_library() -> None:
     code = lib.shim_seccomp_open()
     if code == -errno.ENOENT:
-        raise HostError("load libseccomp.so.2: not found", hint="fix: install libseccomp2")
+        raise HostError("load libseccomp.so.2: not found", "no-libseccomp")
     if code < 0:
-        raise HostError("load libseccomp.so.2: it is older than 2.5")
+        raise HostError("load libseccomp.so.2: it is older than 2.5", "no-libseccomp")
 
 
 def _flags(names: list[str] | None, notify: bool, warnings: list[str]) -> int:
@@ -164,10 +164,12 @@ def _flags(names: list[str] | None, notify: bool, warnings: list[str]) -> int:
     """
     supported = lib.shim_seccomp_flags_supported
     if not supported(0):
-        raise HostError("use seccomp: the kernel is built without filters", field=FIELD)
+        raise HostError(
+            "use seccomp: the kernel is built without filters", "no-seccomp", field=FIELD
+        )
     flags = words.FLAG_NEW_LISTENER if notify else 0
     if notify and not supported(flags):
-        raise HostError("use SCMP_ACT_NOTIFY: it needs Linux 5.0", field=FIELD)
+        raise HostError("use SCMP_ACT_NOTIFY: it needs Linux 5.0", "old-kernel", field=FIELD)
     if names is None:
         return flags | (words.FLAG_SPEC_ALLOW if supported(words.FLAG_SPEC_ALLOW) else 0)
     for index, name in enumerate(names):
@@ -179,7 +181,9 @@ def _flags(names: list[str] | None, notify: bool, warnings: list[str]) -> int:
             warnings.append(f"{FIELD}.{where}: {name} says nothing without SCMP_ACT_NOTIFY")
         elif not supported(flag | flags & words.FLAG_NEW_LISTENER):
             raise HostError(
-                f"use seccomp flag {name}: this kernel lacks it", field=f"{FIELD}.{where}"
+                f"use seccomp flag {name}: this kernel lacks it",
+                "old-kernel",
+                field=f"{FIELD}.{where}",
             )
         else:
             flags |= flag
@@ -202,13 +206,17 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
     """Let libseccomp do its part; returns struct sock_filter[]."""
     context = lib.shim_seccomp_begin(default)
     if context == ffi.NULL:
-        raise HostError(f"begin a seccomp filter: libseccomp refuses {default:#x} as default")
+        raise HostError(
+            f"begin a seccomp filter: libseccomp refuses {default:#x} as default", "filter-refused"
+        )
     try:
         for arch, name in archs.items():
             code = lib.shim_seccomp_add_arch(context, arch)
             if code < 0 and code != -errno.EEXIST:
                 reason = _ARCH_REASONS.get(-code) or os_reason(-code)
-                raise HostError(f"add {name} to a seccomp filter: {reason}", field=FIELD)
+                raise HostError(
+                    f"add {name} to a seccomp filter: {reason}", "filter-refused", field=FIELD
+                )
         if len(rules) > TREE_FROM and lib.shim_seccomp_optimize(context) < 0:
             debug.append("seccomp binary tree optimization not available")
         unknown = _add_all(context, default, rules)
@@ -219,7 +227,9 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
         if size == -errno.E2BIG:
             raise _too_long()
         if size < 0:
-            raise HostError(f"export a seccomp filter: {os_reason(-size)}", field=FIELD)
+            raise HostError(
+                f"export a seccomp filter: {os_reason(-size)}", "filter-refused", field=FIELD
+            )
         return bytes(ffi.buffer(out, size))
     finally:
         lib.shim_seccomp_end(context)
@@ -274,6 +284,7 @@ def _add(context: object, rule: Rule, number: int, chain: Chain) -> None:
     if code < 0:
         raise HostError(
             f"add {rule.word} for {rule.name} to a seccomp filter: {os_reason(-code)}",
+            "filter-refused",
             field=f"{FIELD}.{rule.field}",
         )
 

@@ -211,7 +211,7 @@ def _create(path: str, option: str) -> int:
     except OSError as error:
         reason = os_reason(error.errno or 0)
         message = f"open {path}: {reason} (from {option})"
-        raise OperationError(message, errno=error.errno or 0) from None
+        raise OperationError(message, "os-error", errno=error.errno or 0) from None
 
 
 def _finish(fd: int, text: str) -> None:

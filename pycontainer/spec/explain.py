@@ -75,24 +75,24 @@ def explain(
         raise ConfigError("does not follow the schema", "wrong-form", prefix)
     best = min(errors, key=lambda error: len(error.absolute_path))
     others = f"{'at least ' if len(errors) == _MOST else ''}{len(errors) - 1}"
-    hint = f"{others} more like this" if len(errors) > 1 else ""
-    raise _refusal(name, best, prefix, hint, places=places)
+    params = {"others": others} if len(errors) > 1 else {}
+    raise _refusal(name, best, prefix, places=places, **params)
 
 
 def violations(name: str, document: Any) -> Iterator[ConfigError]:
     """All of them, in the order of the document."""
     for error in _validator(name).iter_errors(shallow(document)):
         for key in _missing(error):
-            yield _refusal(name, error, "", "", key)
+            yield _refusal(name, error, "", key)
 
 
 def _refusal(
     name: str,
     error: ValidationError,
     prefix: str,
-    hint: str,
     missing: str = "",
     places: dict[Path, int] | None = None,
+    **params: Any,
 ) -> ConfigError:
     path = original(list(error.absolute_path), places or {})
     missing = missing or _missing(error)[0]
@@ -100,11 +100,12 @@ def _refusal(
         path.append(missing)
     message = "is required but missing" if missing else _message(error)
     code = _CODES.get(str(error.validator), "wrong-form")
-    params: dict[str, Any] = {"value": error.instance} if type(error.instance) in (str, int) else {}
+    if type(error.instance) in (str, int):
+        params["value"] = error.instance
     if error.validator == "type":
         params["expected"] = error.validator_value
     clause = schemas.clause(name, path)
-    return ConfigError(message, code, field_path(path, prefix), clause, hint=hint, **params)
+    return ConfigError(message, code, field_path(path, prefix), clause, **params)
 
 
 def _missing(error: ValidationError) -> list[str]:

@@ -211,7 +211,7 @@ def write(bundle: HostBundle, directory: str) -> None:
     try:
         os.makedirs(rootfs, exist_ok=True)
         if os.listdir(rootfs):
-            raise HostError(f"use {rootfs}: directory not empty", hint="fix: remove it first")
+            raise HostError(f"use {rootfs}: directory not empty", "directory-not-empty")
         for name in bundle.directories:
             os.makedirs(os.path.join(rootfs, name), exist_ok=True)
         for name in bundle.files:

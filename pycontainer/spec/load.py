@@ -104,10 +104,9 @@ def _missing(path: str) -> MissingConfig:
     except OSError as error:
         if slash:
             text = f"chdir {directory}: {os_reason(error.errno or 0)}"
-            return MissingConfig(text, errno=error.errno, path=directory)
+            return MissingConfig(text, "os-error", errno=error.errno, path=directory)
     place = f" (in {directory or slash})" if slash else ""
-    hint = "fix: name the bundle with --bundle, or have `spec` write the file"
-    return MissingConfig(f"JSON specification file {name} not found{place}", hint=hint)
+    return MissingConfig(f"JSON specification file {name} not found{place}", "no-config")
 
 
 def _read_all(fd: int, name: str) -> bytes:

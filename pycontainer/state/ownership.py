@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import _stat
 import posix
-from errno import EACCES, EIO, ENOTDIR, EPERM, EROFS
+from errno import EIO
 
-from pycontainer.base.errors import HostError, os_reason
+from pycontainer.base.errors import HostError
 from pycontainer.base.settings import in_user_namespace
 
 _OTHERS_WRITE = _stat.S_IWGRP | _stat.S_IWOTH
 _READ = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOFOLLOW
-_HINT = "another user could have put a container there; choose another --root"
 
 
 def check_root(path: str) -> None:
@@ -46,7 +45,7 @@ def check_entry(fd: int, path: str) -> None:
     if found.st_mode & _OTHERS_WRITE:
         raise _writable(path)
     if not (_stat.S_ISDIR(found.st_mode) or _stat.S_ISREG(found.st_mode)):
-        raise HostError(f"use {path}: it is not a regular file", hint=_HINT)
+        raise HostError(f"use {path}: it is not a regular file", "not-ours", path=path)
 
 
 def read_checked(name: str, dir_fd: int, path: str) -> bytes:
@@ -87,27 +86,14 @@ def _overflow_uid() -> int:
 
 
 def _of_somebody_else(path: str, owner: int) -> HostError:
-    return HostError(f"use {path}: it belongs to user {owner}, not to us", hint=_HINT)
+    text = f"use {path}: it belongs to user {owner}, not to us"
+    return HostError(text, "not-ours", path=path, owner=owner)
 
 
 def _writable(path: str) -> HostError:
-    return HostError(f"use {path}: other users may write to it", hint=_HINT)
+    return HostError(f"use {path}: other users may write to it", "not-ours", path=path)
 
 
 def path_error(verb: str, path: str, error: OSError) -> HostError:
-    """What the kernel says of a path of the state directory, and what to set."""
-    number = error.errno or EIO
-    return HostError(f"{verb} {path}: {os_reason(number)}", hint=_remedy(path, number))
-
-
-def _remedy(path: str, number: int) -> str:
-    if number == ENOTDIR:
-        return "a part of this path is a file; fix: give another --root"
-    if number not in (EACCES, EPERM, EROFS):
-        return ""
-    directory = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
-    if posix.geteuid() != 0 and not directory:
-        return "set $XDG_RUNTIME_DIR to a directory of the user, or give --root"
-    if directory and f"{path}/".startswith(directory.rstrip("/") + "/"):
-        return "$XDG_RUNTIME_DIR must be a directory of the user; fix: log in again, or give --root"
-    return "give another --root" if number == EROFS else ""
+    """What the kernel says of a path of the state directory."""
+    return HostError.of(verb, path, error.errno or EIO, code="state-directory")

@@ -291,8 +291,7 @@ class Entry:
                 raise ValueError(f"id is {facts.id[:80]!r}")
             return facts
         except ValueError as error:
-            hint = "fix: delete --force removes the container"
-            raise DamagedState(f"read {self.path(FACTS)}: {error}", hint=hint) from None
+            raise DamagedState(f"read {self.path(FACTS)}: {error}") from None
 
     def write_facts(self, facts: Facts) -> None:
         """Replace the facts, all or nothing. The caller holds the lock."""

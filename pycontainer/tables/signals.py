@@ -62,14 +62,11 @@ def parse_signal(text: str) -> int:
             name = "SIG" + name
         number = NUMBERS.get(name) or ALIASES.get(name) or _realtime(name)
     if number is not None and not 0 <= number <= RTMAX:
-        raise UsageError("unable to signal init: invalid argument")  # what the kernel would say
+        # What the kernel would say.
+        raise UsageError("unable to signal init: invalid argument", "out-of-range")
     if number is None:
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-        from pycontainer.base.nearest import did_you_mean
-
-        names = (known.removeprefix("SIG") for known in NUMBERS)
-        hint = did_you_mean(name.removeprefix("SIG"), names)
-        raise UsageError(f'unknown signal "{quoted}"', hint=hint)
+        raise UsageError(f'unknown signal "{quoted}"', "unknown-signal", value=text)
     return number
 
 

@@ -119,7 +119,7 @@ def attach(directory: str, program: bytes) -> None:
         from errno import ENOSYS
 
         if loaded == -ENOSYS:
-            raise HostError("load device filter: the kernel has no bpf(2)", field=FIELD)
+            raise HostError("load device filter: the kernel has no bpf(2)", "old-kernel", FIELD)
         raise _refused("load device filter", -loaded)
     try:
         _put(directory, ffi.new("int[]", [loaded]), 1)
@@ -164,13 +164,6 @@ def _open(directory: str) -> int:
 
 
 def _refused(what: str, errno: int) -> OperationError:
-    from errno import EPERM
-
-    hint = "device rules of cgroup v2 need CAP_SYS_ADMIN, or CAP_BPF and CAP_NET_ADMIN"
-    return OperationError(
-        f"{what}: {os_reason(errno)}",
-        errno=errno,
-        operation="device_filter",
-        field=FIELD,
-        hint=hint if errno == EPERM else "",
-    )
+    text = f"{what}: {os_reason(errno)}"
+    about: dict[str, Any] = {"errno": errno, "operation": "device_filter", "field": FIELD}
+    return OperationError(text, "os-error", **about)

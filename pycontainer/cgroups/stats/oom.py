@@ -97,7 +97,7 @@ class Watch:
         except FileNotFoundError:
             raise HostError(
                 "memory controller missing: nobody tells when the container runs out of memory",
-                hint="events --stats needs none",
+                "no-memory-controller",
             ) from None
         self.fd, self.events = self._file, select.POLLPRI
         if paths.mode != "v2":

@@ -67,9 +67,7 @@ def _property(key: str, text: str, trusted: bool) -> tuple[str, Value]:
 
     name, field = key[len(PREFIX) :], f"annotations[{key!r}]"
     if name in OURS:
-        raise ConfigError(
-            "cannot be set", "not-allowed", field, hint="linux.cgroupsPath says where the unit is"
-        )
+        raise ConfigError("cannot be set", "not-allowed", field)
     if len(name) < 3 or not (name.isascii() and name.isalpha()):
         raise ConfigError("not a name of a systemd property", "wrong-name", field)
     try:
@@ -83,12 +81,7 @@ def _property(key: str, text: str, trusted: bool) -> tuple[str, Value]:
     if name in SAFE:
         return name, _typed(value, SAFE[name], field)
     if not trusted:
-        raise ConfigError(
-            "is no property that concerns the container alone",
-            "not-allowed",
-            field,
-            hint="--trust-annotations allows any",
-        )
+        raise ConfigError("is no property that concerns the container alone", "not-trusted", field)
     return name, value
 
 

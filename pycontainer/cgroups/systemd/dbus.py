@@ -132,9 +132,11 @@ class Connection:
             except BlockingIOError:  # the queue is full: many containers start at once
                 if monotonic() + pause > self._until:
                     text = f"it accepts nobody within {self.deadline_s:g} s"
-                    raise HostError(f"connect to {self.name}: {text}") from None
+                    raise HostError(f"connect to {self.name}: {text}", "bus-failed") from None
             except OSError as error:
-                raise HostError(f"connect to {self.name}: {os_reason(error.errno or 0)}") from None
+                raise HostError(
+                    f"connect to {self.name}: {os_reason(error.errno or 0)}", "os-error"
+                ) from None
             sleep(pause)
             pause = min(pause * 2, 0.2)
 
@@ -148,13 +150,14 @@ class Connection:
                 break
             if line.rstrip() != b"DATA":
                 raise HostError(
-                    f"authenticate to {self.name}: it said {line.decode('ascii', 'replace')!r}"
+                    f"authenticate to {self.name}: it said {line.decode('ascii', 'replace')!r}",
+                    "bus-failed",
                 )
 
     def _line(self) -> bytes:
         while (end := self._input.find(b"\r\n")) < 0:
             if len(self._input) > 4096:
-                raise HostError(f"authenticate to {self.name}: it talks no D-Bus")
+                raise HostError(f"authenticate to {self.name}: it talks no D-Bus", "bus-failed")
             self._fill()
         line = bytes(self._input[:end])
         del self._input[: end + 2]
@@ -177,7 +180,7 @@ class Connection:
         try:
             return self._parse()
         except (ValueError, TypeError) as error:
-            raise HostError(f"read from {self.name}: {error}") from None
+            raise HostError(f"read from {self.name}: {error}", "bus-failed") from None
 
     def _parse(self) -> Message:
         self._need(16)
@@ -207,9 +210,11 @@ class Connection:
         try:
             data = self._socket.recv(65536)
         except OSError as error:
-            raise HostError(f"read from {self.name}: {os_reason(error.errno or 0)}") from None
+            raise HostError(
+                f"read from {self.name}: {os_reason(error.errno or 0)}", "os-error"
+            ) from None
         if not data:
-            raise HostError(f"read from {self.name}: it closed the connection")
+            raise HostError(f"read from {self.name}: it closed the connection", "bus-failed")
         self._input += data
         self._give_time()
 
@@ -219,7 +224,9 @@ class Connection:
             try:
                 data = data[self._socket.send(data, _socket.MSG_NOSIGNAL) :]
             except OSError as error:
-                raise HostError(f"write to {self.name}: {os_reason(error.errno or 0)}") from None
+                raise HostError(
+                    f"write to {self.name}: {os_reason(error.errno or 0)}", "os-error"
+                ) from None
 
     def _wait(self, events: int) -> None:
         poller = select.poll()
@@ -269,7 +276,7 @@ def parse_address(text: str) -> bytes | str:
                 return value
             if key == "abstract":
                 return "\0" + value
-    raise HostError(f"use D-Bus address {text!r}: not a unix socket")
+    raise HostError(f"use D-Bus address {text!r}: not a unix socket", "bus-failed")
 
 
 def _unescape(text: str) -> str:

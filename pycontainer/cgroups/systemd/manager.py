@@ -106,8 +106,9 @@ class Manager:
             self.reset_failed(unit)
             raise OperationError(
                 f"start systemd unit {unit}: its job ended as {result!r}",
+                "job-failed",
                 operation="systemd_unit",
-                hint=f"see: journalctl -u {unit}",
+                unit=unit,
             )
 
     def _start(self, unit: str, properties: list[Property]) -> str:
@@ -201,27 +202,18 @@ def is_the_users() -> bool:
 
 
 def _refused(verb: str, unit: str, error: DBusError) -> OperationError:
-    hint = ""
+    code = "unit-exists" if error.name == UNIT_EXISTS else "unit-refused"
     if error.name.endswith((".AccessDenied", ".InteractiveAuthorizationRequired")):
-        hint = "fix: run as root, or without --systemd-cgroup, or use the user's own manager"
-    elif error.name == UNIT_EXISTS:
-        hint = "another container, or a service, has it; delete that one or change cgroupsPath"
+        code = "not-authorized"
     text = error.message.rstrip(".")
-    return OperationError(
-        f"{verb} systemd unit {unit}: {text[:1].lower()}{text[1:]}",
-        operation="systemd_unit",
-        hint=hint,
-    )
+    text = f"{verb} systemd unit {unit}: {text[:1].lower()}{text[1:]}"
+    return OperationError(text, code, operation="systemd_unit", unit=unit)
 
 
 def _connect(user: bool, deadline_s: float) -> Connection:
     """The first of the manager's sockets that lets us in; HostError with the reason of each."""
     if not user and not posix.access("/run/systemd/system", posix.F_OK):
-        raise HostError(
-            "use the systemd cgroup driver: systemd does not run here",
-            "no-systemd",
-            hint="fix: leave out --systemd-cgroup and give linux.cgroupsPath as a path",
-        )
+        raise HostError("use the systemd cgroup driver: systemd does not run here", "no-systemd")
     reasons = []
     for address, peer in _user_addresses() if user else _system_addresses():
         try:
@@ -230,11 +222,9 @@ def _connect(user: bool, deadline_s: float) -> Connection:
             if error.code == "timeout":
                 raise
             reasons.append(error.message)
-    hint = "is the D-Bus user session there (Debian: dbus-user-session)?" if user else ""
-    where = "the user's systemd" if user else "systemd"
-    raise HostError(
-        f"reach {where} over D-Bus: {'; '.join(reasons) or 'no address is known'}", hint=hint
-    )
+    where, code = ("the user's systemd", "no-user-bus") if user else ("systemd", "no-bus")
+    text = f"reach {where} over D-Bus: {'; '.join(reasons) or 'no address is known'}"
+    raise HostError(text, code)
 
 
 def _system_addresses() -> list[tuple[bytes | str, bool]]:

@@ -49,7 +49,9 @@ class UnitCgroup(Cgroup):
             self.unit: dict[str, str] = {"name": unit["name"], "slice": unit["slice"]}
             self.user = bool(unit["user"])
         except KeyError as error:
-            raise HostError(f"read systemd unit of the state file: {error!r}") from None
+            raise HostError(
+                f"read systemd unit of the state file: {error!r}", "unreadable"
+            ) from None
         self._manager = manager
         self._held: Placeholder | None = None
         self._late: list[Write] = []

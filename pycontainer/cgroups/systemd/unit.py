@@ -79,12 +79,9 @@ def expand_slice(slice: str) -> str:
 def place(unit: Unit, layout: Layout, manager_cgroup: str, explicit: bool) -> CgroupPaths:
     """The unit's directory in each hierarchy; systemd puts it at the same path in all of them."""
     if layout.mode == "none":
-        raise HostError("use the systemd cgroup driver: no cgroup is mounted")
+        raise HostError("use the systemd cgroup driver: no cgroup is mounted", "not-mounted")
     if unit.user and layout.mode != "v2":
-        raise HostError(
-            "use the user's systemd: it cannot manage cgroup v1",
-            hint="fix: leave out --systemd-cgroup, or boot with systemd.unified_cgroup_hierarchy=1",
-        )
+        raise HostError("use the user's systemd: it cannot manage cgroup v1", "no-user-systemd")
     # A slice is where its own name says, whatever slice the config puts before it.
     inner = expand_slice(unit.name) if unit.is_slice else f"{expand_slice(unit.slice)}/{unit.name}"
     directories = {}

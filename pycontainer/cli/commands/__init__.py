@@ -56,7 +56,7 @@ class UnknownCommand(UsageError):
     """No command of that name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"No help topic for '{name}'")
+        super().__init__(f"No help topic for '{name}'", "unknown-command")
         self.name = name
 
 

@@ -90,13 +90,13 @@ def _parent(path: str, images: str) -> str:
     from pycontainer.base.errors import UsageError, os_reason
 
     if path.startswith("/"):
-        raise UsageError("--parent-path must be relative")
+        raise UsageError("--parent-path must be relative", "wrong-path")
     try:
         directory = S_ISDIR(posix.stat(f"{images}/{path}").st_mode)
     except OSError as error:
         raise UsageError(
-            f"invalid --parent-path: {images}/{path}: {os_reason(error.errno or 0)}"
+            f"invalid --parent-path: {images}/{path}: {os_reason(error.errno or 0)}", "os-error"
         ) from None
     if not directory:
-        raise UsageError(f"invalid --parent-path: {images}/{path}: not a directory")
+        raise UsageError(f"invalid --parent-path: {images}/{path}: not a directory", "wrong-path")
     return path

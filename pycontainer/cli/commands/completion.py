@@ -29,6 +29,6 @@ def run(settings: Settings, arguments: Arguments) -> int:
     scripts = {"bash": bash.script, "zsh": zsh.script, "fish": fish.script}
     shell = arguments.words[0]
     if shell not in scripts:
-        raise UsageError(f"completion {shell}: must be bash, zsh or fish")
+        raise UsageError(f"completion {shell}: must be bash, zsh or fish", "not-one-of")
     emit(scripts[shell]())
     return 0

@@ -37,7 +37,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     interval = duration(arguments["interval"] or "5s")
     container = find(settings, arguments)
     if interval <= 0:
-        raise UsageError("duration interval must be greater than 0")
+        raise UsageError("duration interval must be greater than 0", "out-of-range")
     if arguments["stats"]:
         emit(jsonfast.dumps(events.stats(container)) + "\n")
         return 0
@@ -50,7 +50,7 @@ def duration(text: str) -> float:
     """Seconds of a duration as Go writes them: 1h, 1m30s, 500ms; UsageError for others."""
     from pycontainer.base.errors import UsageError
 
-    wrong = UsageError(f'invalid value "{text}" for flag -interval: parse error')
+    wrong = UsageError(f'invalid value "{text}" for flag -interval: parse error', "wrong-form")
     total = 0.0
     rest = text.lstrip("+-")
     if rest == "0":

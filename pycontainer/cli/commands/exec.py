@@ -64,8 +64,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     process = _process(arguments["process"]) if arguments["process"] else None
     options = _options(arguments, process)
     if process is None and not options.args:
-        hint = "fix: name a command after the container, like: exec mybox ls -l"
-        raise UsageError("exec args cannot be empty", hint=hint)
+        raise UsageError("exec args cannot be empty", "no-command")
     try:
         if not (arguments["seccomp-report"] or arguments["seccomp-patch"]):
             return target.exec(options)
@@ -86,7 +85,7 @@ def _options(arguments: Arguments, process: dict[str, Any] | None) -> ExecOption
         if gid < 0:
             from pycontainer.base.errors import UsageError
 
-            raise UsageError(f"additional-gids must be a positive number {gid}")
+            raise UsageError(f"additional-gids must be a positive number {gid}", "out-of-range")
     return ExecOptions(
         process=process,
         args=arguments.words[1:],
@@ -132,9 +131,9 @@ def _process(path: str) -> dict[str, Any]:
     except OSError as error:
         raise HostError.of("open", path, error, field="--process") from None
     except ValueError as error:
-        raise HostError(f"parse {path}: {error}", field="--process") from None
+        raise HostError(f"parse {path}: {error}", "unreadable", field="--process") from None
     if not isinstance(process, dict):
-        raise HostError(f"parse {path}: must be an object", field="--process")
+        raise HostError(f"parse {path}: must be an object", "unreadable", field="--process")
     return process
 
 
@@ -155,8 +154,4 @@ def _check_number(name: str, value: str) -> None:
     from pycontainer.base.errors import UsageError
 
     message = f'bad {name} "{value}": must be a number from 0 to {_LAST_ID}'
-    option = "-u" if name == "uid" else "-g"
-    known = value.isidentifier()  # a name
-    raise UsageError(
-        message, hint=f"fix: `exec CONTAINER id {option} {value}` prints it" if known else ""
-    )
+    raise UsageError(message, "not-an-id", name=name, value=value)

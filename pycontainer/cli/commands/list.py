@@ -54,7 +54,9 @@ def run(settings: Settings, arguments: Arguments) -> int:
     else:
         from pycontainer.base.errors import UsageError
 
-        raise UsageError("invalid format option", hint="the formats are table and json")
+        raise UsageError(
+            "invalid format option", "not-one-of", kind="formats", choices=["table", "json"]
+        )
     return 0
 
 

@@ -26,7 +26,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
     verb, name, path = arguments.words
     if verb not in ("add", "remove"):
-        raise UsageError(f"mounts {verb}: must be add or remove")
+        raise UsageError(f"mounts {verb}: must be add or remove", "not-one-of")
     container = Container.load(settings, name)
     live_mounts.change(container, live_mounts.read(path), verb == "add")
     return 0

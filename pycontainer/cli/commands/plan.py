@@ -43,7 +43,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     chosen = [name for name in ("summary", "diff", "json") if arguments[name]]
     if len(chosen) > 1 or (arguments["why"] and chosen not in ([], ["json"])):
         names = [f"--{name}" for name in (*chosen, *(("why",) if arguments["why"] else ()))]
-        raise UsageError(f"{' and '.join(names)} cannot be used together")
+        raise UsageError(f"{' and '.join(names)} cannot be used together", "exclusive")
     options = container.CreateOptions(
         bundle=arguments.words[0] if arguments.words else ".",
         config=arguments["config"] or None,
@@ -87,7 +87,7 @@ def _other(settings: Settings, arguments: Arguments) -> Plan:
             found = container.Container.load(settings, other)
         except StateError:
             reason = "is neither a bundle, nor a file, nor a container"
-            raise UsageError(f"--diff {other}: {reason} in {settings.root}") from None
+            raise UsageError(f"--diff {other}: {reason} in {settings.root}", "not-found") from None
         options.bundle = found.facts.bundle
         options.document = found.config(), found.entry.read_config()
     return container.plan_of(settings, options)

@@ -36,7 +36,9 @@ def run(settings: Settings, arguments: Arguments) -> int:
         lines = _ps(arguments.words[1:] or ["-ef"])
         emit("".join(line + "\n" for line in only(lines, frozenset(pids))))
     else:
-        raise UsageError("invalid format option", hint="the formats are table and json")
+        raise UsageError(
+            "invalid format option", "not-one-of", kind="formats", choices=["table", "json"]
+        )
     return 0
 
 
@@ -50,12 +52,10 @@ def _ps(options: list[str]) -> list[str]:
             ["ps", *options], capture_output=True, check=False, encoding="utf-8", errors="replace"
         )
     except FileNotFoundError:
-        raise HostError(
-            "run ps: no such file or directory", hint="--format json needs no ps"
-        ) from None
+        raise HostError("run ps: no such file or directory", "no-ps") from None
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().partition("\n")[0]
-        raise HostError(f"run ps: exit status {done.returncode}: {reason}")
+        raise HostError(f"run ps: exit status {done.returncode}: {reason}", "ps-failed")
     return done.stdout.splitlines()
 
 
@@ -65,7 +65,7 @@ def only(lines: list[str], pids: frozenset[int]) -> list[str]:
 
     titles = lines[0].split() if lines else []
     if "PID" not in titles:
-        raise HostError("couldn't find PID field in ps output")
+        raise HostError("couldn't find PID field in ps output", "ps-failed")
     column = titles.index("PID")
     kept = [lines[0]]
     for line in lines[1:]:

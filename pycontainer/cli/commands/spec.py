@@ -47,7 +47,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     except OSError as error:
         raise HostError.of("chdir", directory, error) from None
     if not arguments["file"] and os.path.lexists(path):
-        raise HostError(f"File {CONFIG} exists. Remove it first")
+        raise HostError(f"File {CONFIG} exists. Remove it first", "file-exists")
     if arguments["host"]:
         config = _host_bundle(directory, arguments["rootless"] or os.geteuid() != 0)
     else:

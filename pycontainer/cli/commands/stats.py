@@ -45,7 +45,9 @@ def run(settings: Settings, arguments: Arguments) -> int:
     conditions = [columns.condition(text) for text in arguments["filter"]]
     interval = seconds(arguments["interval"] or "1s")
     if not 0.05 <= interval <= 86400:
-        raise UsageError(f"--interval {arguments['interval']}: must be between 50 ms and a day")
+        raise UsageError(
+            f"--interval {arguments['interval']}: must be between 50 ms and a day", "out-of-range"
+        )
     wanted = set(arguments.words)
     fleet = Fleet(settings, wanted.__contains__ if wanted else None)
     missing = wanted - {row.id for row in fleet.sample()}

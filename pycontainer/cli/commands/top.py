@@ -32,10 +32,13 @@ def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.monitor.units import seconds
 
     if not (os.isatty(0) and os.isatty(1)):
-        raise UsageError("top needs a terminal", hint="stats prints the same")
+        raise UsageError("top needs a terminal", "needs-terminal")
     interval = seconds(arguments["interval"] or "2s")
     if not 0.1 <= interval <= 3600:
-        raise UsageError(f"--interval {arguments['interval']}: must be between 100 ms and an hour")
+        raise UsageError(
+            f"--interval {arguments['interval']}: must be between 100 ms and an hour",
+            "out-of-range",
+        )
     from pycontainer.monitor.screen import Screen
 
     screen = Screen(settings, interval, arguments["filter"], arguments["sort"] or "cpu")

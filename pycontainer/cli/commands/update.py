@@ -95,12 +95,11 @@ def _value(option: str, kind: str, text: str) -> int | str:
 
     if kind == LIST:
         return text
-    wrong = UsageError(f'invalid value for {option}: "{text}" is not a number')
+    wrong = UsageError(f'invalid value for {option}: "{text}" is not a number', "wrong-form")
     if kind == SIZE:
         size = -1 if text == "-1" else bytes_of(text)
         if size is None:
-            message = f'invalid value for {option}: invalid size: "{text}"'
-            raise UsageError(message, hint="fix: give bytes, or a number with k, m or g: 512m")
+            raise UsageError(f'invalid value for {option}: invalid size: "{text}"', "no-size")
         return size
     digits = text[1:] if text[0] in ("+-" if kind == SIGNED else "+") else text
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:

@@ -42,11 +42,9 @@ class Subject:
             self.warnings.append(f"{field}: {message}")
 
 
-def refuse(
-    field: str, code: str, text: str, clause: str, hint: str = "", **params: Any
-) -> NoReturn:
+def refuse(field: str, code: str, text: str, clause: str, **params: Any) -> NoReturn:
     """Raise the ConfigError for a field, e.g. process.cwd; clause as config.md#process."""
-    raise ConfigError(text, code, field, clause, hint=hint, **params)
+    raise ConfigError(text, code, field, clause, **params)
 
 
 def refuse_value(field: str, code: str, value: Any, why: str, clause: str) -> NoReturn:
@@ -55,9 +53,9 @@ def refuse_value(field: str, code: str, value: Any, why: str, clause: str) -> No
     refuse(field, code, f"is {shown}, {why}", clause, value=value)
 
 
-def required(field: str, clause: str, hint: str = "") -> NoReturn:
+def required(field: str, clause: str) -> NoReturn:
     """Raise the ConfigError for a member that is not there."""
-    refuse(field, "required", "is required but missing", clause, hint)
+    refuse(field, "required", "is required but missing", clause)
 
 
 def absolute(field: str, path: str, clause: str) -> None:

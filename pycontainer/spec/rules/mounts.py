@@ -29,12 +29,10 @@ def mounts(subject: Subject) -> None:
             _bind(subject, mount, field)
         elif not mount.get("type"):
             if "remount" not in options:
-                hint = "fix: add the option rbind if it is a bind mount"
-                required(f"{field}.type", _POSIX, hint)
+                required(f"{field}.type", _POSIX)
         elif mount["type"] in _BINDS:
-            hint = "fix: add the option bind or rbind, which makes a bind mount"
             text = f"is {mount['type']}, no filesystem"
-            refuse(f"{field}.type", "wrong-value", text, _CLAUSE, hint, value=mount["type"])
+            refuse(f"{field}.type", "wrong-value", text, _CLAUSE, value=mount["type"])
         if "uidMappings" in mount or "gidMappings" in mount or not _idmap_free(options):
             _idmap(subject, mount, field)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pycontainer.cli import runc_errors
+from pycontainer.diagnose import hints
 from pycontainer.plan.details import DETAILS
 
 CHECKOUT = Path(__file__).parents[3]
@@ -27,15 +28,33 @@ def documented() -> set[str]:
     return {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
 
 
+def raised() -> Iterator[tuple[Path, ast.Call]]:
+    """The calls that make an error."""
+    for path, node, name in calls():
+        made = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value)
+        if name == "of":
+            name = made or ""
+        if (name.endswith("Error") and name not in _OTHERS) or name in _REFUSE:
+            yield path, node
+
+
+def texts(node: ast.AST) -> set[str]:
+    """The texts in an expression, but for those that it compares."""
+    if isinstance(node, ast.IfExp):
+        return texts(node.body) | texts(node.orelse)
+    return {node.value} - {""} if isinstance(node, ast.Constant) else set()
+
+
 def test_every_code_is_documented():
-    used: set[object] = set(DETAILS)
-    for _, node, name in calls():
-        if len(node.args) < 2 or not (name.endswith("Error") or name in _REFUSE):
-            continue
-        code = node.args[1]
-        parts = [code.body, code.orelse] if isinstance(code, ast.IfExp) else [code]
-        if name not in _OTHERS:
-            used |= {part.value for part in parts if isinstance(part, ast.Constant)} - {""}
+    used = set(DETAILS)
+    for _, node in raised():
+        named = [key.value for key in node.keywords if key.arg == "code"]
+        if ast.unparse(node.func).endswith(".of"):
+            given = named
+        else:
+            given = [*node.args[1:2], *named]
+        for code in given:
+            used |= texts(code)
     assert used <= documented()
     assert "out-of-range" in used and len(used) > 40
 
@@ -43,6 +62,22 @@ def test_every_code_is_documented():
 def test_every_documented_code_is_used():
     source = "".join(path.read_text() for path in (CHECKOUT / "pycontainer").rglob("*.py"))
     assert [code for code in documented() if f'"{code}"' not in source] == []
+
+
+def test_advice_is_by_code_and_in_one_place():
+    """Who raises an error gives facts; diagnose/ knows what to do. It has no code in vain."""
+    written = [
+        f"{path.relative_to(CHECKOUT)}:{node.lineno}"
+        for path, node in raised()
+        if path.parent.name != "diagnose"
+        for key in node.keywords
+        if key.arg == "hint"
+        for part in ast.walk(key.value)
+        if isinstance(part, ast.Constant) and part.value
+    ]
+    assert written == []
+    codes = {key.split(" ")[-1] for key in (*hints._BY_CODE, *hints._FUNCTIONS)}
+    assert codes - {"criu"} <= documented()
 
 
 def test_runc_has_words_for_codes_that_there_are():

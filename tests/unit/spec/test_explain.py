@@ -22,9 +22,12 @@ REFUSED = [
     (
         config(process={"cwd": "/", "rlimits": [{"type": "NOFILE", "soft": 1, "hard": 1}]}),
         'process.rlimits[0].type: is "NOFILE", must match ^RLIMIT_[A-Z]+$'
-        " [config.md#posix-process]",
+        " [config.md#posix-process]; did you mean RLIMIT_NOFILE?",
     ),
-    (config(process={}), "process.cwd: is required but missing [config.md#process]"),
+    (
+        config(process={}),
+        'process.cwd: is required but missing [config.md#process]; fix: add "cwd": "/"',
+    ),
     (config(process=None), "process: is null (null), must be an object [config.md#process]"),
     (
         config(linux={"namespaces": [{"type": "net"}, {"type": "networks"}]}),
