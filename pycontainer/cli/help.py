@@ -12,6 +12,7 @@ from pycontainer.cli.commands import COMMANDS, load
 from pycontainer.cli.options import FLAG, GLOBALS, HELP, NUMBERS, TEXTS
 from pycontainer.cli.output import emit, looks
 from pycontainer.cli.runc_errors import program
+from pycontainer.linux.files import read_text
 from pycontainer.spec.default_config import SPEC_VERSION
 
 TYPE_CHECKING = False
@@ -111,9 +112,8 @@ def version() -> int:
 def _commit() -> str:
     """The commit this was built from: a file that the build leaves, and nothing without it."""
     try:
-        with open(__file__.rpartition("/cli/")[0] + "/COMMIT", encoding="ascii") as file:
-            return file.read().strip()
-    except (OSError, ValueError):
+        return read_text(__file__.rpartition("/cli/")[0] + "/COMMIT").strip()
+    except OSError:
         return ""
 
 
