@@ -129,7 +129,7 @@ FAULTS = {
     "start": 30,
     "list": 700,
     "--version": 440,
-    "error": 650,
+    "error": 740,
 }
 
 
