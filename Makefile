@@ -7,6 +7,9 @@ DESTDIR ?=
 # Test data from outside of the repository; the tests that want it are skipped without it.
 OCI_CASES ?= $(abspath $(wildcard ../shared/oci))
 VM ?= $(abspath $(wildcard ../shared/vm/run-in-vm))
+DISTRO ?= $(abspath $(wildcard ../shared/distro/run-in-distro))
+# Of Debian, for test-distro.
+RELEASE ?= trixie
 # Arguments for pytest: make test PYTEST="-k seccomp -x"
 PYTEST ?=
 
@@ -33,6 +36,7 @@ C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch] tests/faults/*.c b
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
 export PYCONTAINER_VM := $(VM)
+export PYCONTAINER_DISTRO := $(DISTRO)
 # What tests call: as it is installed. (pytest without make takes the script, which is always fresh.)
 export PYCONTAINER_COMMAND ?= $(FAST)
 
@@ -40,7 +44,7 @@ STAGE = "$(DESTDIR)$(LIBDIR).new"
 BIN = "$(DESTDIR)$(PREFIX)/bin"
 
 .DEFAULT_GOAL := help
-.PHONY: help build install-files deb release demo test test-unit check sweep test-vm test-engines conformance lint format bench soak install uninstall clean system
+.PHONY: help build install-files deb release demo test test-unit check sweep test-vm test-distro test-engines conformance lint format bench soak install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,7 +65,10 @@ test: build test-needs ## run all tests (root for most of them), some again in a
 	$(if $(PYTEST),,@tools/test-vm)
 
 test-vm: build $(VENV)/test.done ## run the tests of cgroup v2, systemd and its users, in a virtual machine
-	@SUITE_AFTERWARDS=1 tools/test-vm $(PYTEST)
+	@SUITE_AFTERWARDS=$(if $(SUITE_PARTS),,1) tools/test-vm $(PYTEST)
+
+test-distro: ## run the demo, the unit and the lifecycle tests on a bare Debian (RELEASE=trixie)
+	@tools/test-distro $(RELEASE)
 
 # For example SWEEP="--sample 500 create run"; see tests/faults/points.py.
 sweep: build test-needs ## let every system call of every command fail, or kill it there

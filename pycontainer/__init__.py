@@ -4,7 +4,7 @@ The names of the Python API (docs/python.md) are loaded when one of them is used
 imports this package as well, needs none of them.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _names():

@@ -1,10 +1,10 @@
 """What `tools/test-vm` runs in the virtual machine, as root: vm_suite.py [PYTEST-ARGUMENT...].
 
 Parts of the suite side by side, each as root or as the machine's ordinary user, inside of that
-user's own systemd, and then what changes the machine for everybody. With arguments pytest gets
-those alone, as the user that $SUITE_USER names. What fails is tried once more, when nothing runs
-beside it. Leaves $OUT/vm.xml, a JUnit report with each test as it ended, and exit status 1 when one
-failed.
+user's own systemd, and then what changes the machine for everybody. $SUITE_PARTS names the only
+parts to run. With arguments pytest gets those alone, as the user that $SUITE_USER names. What fails
+is tried once more, when nothing runs beside it. Leaves $OUT/vm.xml, a JUnit report with each test as
+it ended, and exit status 1 when one failed.
 
 With $PYCONTAINER_ROOTLESS (tests/support/unprivileged.py) lifecycle tests run as after a login over
 ssh, in a cgroup of root's: SUITE_USER=tester PYCONTAINER_ROOTLESS=ranges,systemd, and the files.
@@ -43,6 +43,7 @@ PARTS: dict[str, Row] = {
         ["tests/lifecycle/commands/test_life.py", "tests/lifecycle/fields/test_apparmor.py"],
         {},
     ),
+    "launcher": ("root", ["tests/lifecycle/launcher"], {}),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
         USER,
@@ -141,7 +142,8 @@ def write_report(path: Path, parts: list[Part]) -> None:
 
 def main(arguments: list[str]) -> int:
     """The command."""
-    plans = [PARTS]
+    only = os.environ.get("SUITE_PARTS", "").split() or PARTS
+    plans = [{name: PARTS[name] for name in only}]
     if os.environ.get("SUITE_AFTERWARDS"):
         plans.append(AFTERWARDS)
     if arguments:
