@@ -55,7 +55,9 @@ class BuildNative(build_py):
 def share(package: Path, made: Path) -> list[tuple[str, list[str]]]:
     """Man pages and completion scripts, made by the built package, as data_files wants them."""
     command = [sys.executable, str(ROOT / "tools" / "share.py"), str(made)]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(package)})
+    # Bytecode would go into the wheel, with the time of each file.
+    environ = {**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(command, check=True, env=environ)
     files = [file for file in sorted(made.rglob("*")) if file.is_file()]
     return [(str(Path("share", file.relative_to(made).parent)), [str(file)]) for file in files]
 

@@ -3,8 +3,8 @@
 Parts of the suite side by side, each as root or as the machine's ordinary user, inside of that
 user's own systemd, and then what changes the machine for everybody. $SUITE_PARTS names the only
 parts to run. With arguments pytest gets those alone, as the user that $SUITE_USER names. What fails
-is tried once more, when nothing runs beside it. Leaves $OUT/vm.xml, a JUnit report with each test as
-it ended, and exit status 1 when one failed.
+is tried once more, when nothing runs beside it. Leaves $OUT/vm.xml, a JUnit report with each test
+as it ended, and exit status 1 when one failed.
 
 With $PYCONTAINER_ROOTLESS (tests/support/unprivileged.py) lifecycle tests run as after a login over
 ssh, in a cgroup of root's: SUITE_USER=tester PYCONTAINER_ROOTLESS=ranges,systemd, and the files.

@@ -82,10 +82,9 @@ def programs(settings: Settings) -> list[Item]:
 
 
 def _program(command: str, key: str, use: str) -> Item:
-    from shutil import which
     from subprocess import SubprocessError, run
 
-    path = which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    path = _find(command)
     if not path:
         return Item(key, "", f"not installed: {use}")
     try:
@@ -95,3 +94,10 @@ def _program(command: str, key: str, use: str) -> Item:
     first = (done.stdout.splitlines() or [""])[0]
     number = next((word for word in first.split() if word[:1].isdigit()), first)
     return Item(key, f"{path} {number}".rstrip(), use)
+
+
+def _find(command: str) -> str:
+    """Where a program is; not shutil.which, whose compression libraries no snapshot should hold."""
+    directories = [""] if "/" in command else [*os.get_exec_path(), "/usr/sbin", "/sbin"]
+    paths = (os.path.join(directory, command) for directory in directories)
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), "")

@@ -34,6 +34,12 @@ HOT = """
     cgroups.resources.v2 cgroups.resources.devices cgroups.stats.oom state.fast_record
     cli.commands.state cli.commands.delete
 """.split()
+# Of the standard library, what functions of ours import when they are called, and encodings: files
+# may have changed by then. tests/unit/test_imports.py holds this list to be all.
+LATER = """
+    binascii encodings.ascii encodings.latin_1 importlib json.decoder math os pwd re resource select
+    signal subprocess textwrap
+""".split()
 # Python takes objects of up to LARGEST bytes from pools of one size each, a multiple of STEP.
 POOL, LARGEST, STEP = 16384 - 48, 512, 16
 # They ask the machine when they are imported, hold what no two processes should have in common, or
@@ -64,7 +70,13 @@ class Unchanged:
 
     def __init__(self, files: dict[str, tuple[int, int]], directory: str) -> None:
         self.files = files
-        self.fix = f"run {directory}/make-snapshot, or install pycontainer anew"
+        self.directory = directory
+
+    @property
+    def fix(self) -> str:
+        """What to do about changed files: without their Python nothing can be made of them."""
+        there = posix.access(sys.executable, posix.X_OK)
+        return f"run {self.directory}/make-snapshot" if there else "install pycontainer anew"
 
     def changed(self) -> str:
         """The first file that is not the one which is in memory; "" when there is none."""
@@ -119,6 +131,8 @@ def load_all() -> None:
             __import__(name)
         except NotForASnapshot:
             continue  # for what is rare
+    for name in LATER:
+        __import__(name)
     sys.meta_path.remove(Refuse)
 
 

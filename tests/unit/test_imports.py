@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from pycontainer.snapshot import preload
 
 PACKAGE = Path(__file__).resolve().parents[2] / "pycontainer"
 # A package imports from itself and from those to its left; api and cli not from each other.
@@ -29,7 +32,11 @@ FILES = {module(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Line and module of each import that can be executed, lazy ones included."""
-    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    return imports_below(ast.parse(path.read_text()), path)
+
+
+def imports_below(top: ast.AST, path: Path) -> Iterator[tuple[int, str]]:
+    todo = [top]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -104,3 +111,16 @@ def test_every_module_is_in_a_room():
     } <= (AT_THE_ROOT)
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert packages == set(PLACE)
+
+
+def test_a_snapshot_holds_what_functions_import():
+    """The files of the standard library may have changed, or gone, when a command needs one."""
+    found = set()
+    for name, path in FILES.items():
+        if name.removeprefix("pycontainer.").startswith(preload.LEFT_OUT):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                found |= {to for _, to in imports_below(node, path)}
+    standard = {to for to in found if to.partition(".")[0] in sys.stdlib_module_names}
+    assert standard <= {*preload.LATER, *preload.KEPT_OUT, *sys.builtin_module_names}
