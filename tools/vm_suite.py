@@ -43,7 +43,6 @@ PARTS: dict[str, Row] = {
         ["tests/lifecycle/commands/test_life.py", "tests/lifecycle/fields/test_apparmor.py"],
         {},
     ),
-    "launcher": ("root", ["tests/lifecycle/launcher"], {}),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
         USER,
