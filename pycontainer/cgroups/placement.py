@@ -161,7 +161,8 @@ def _below(base: str, relative: str) -> str:
             if error.errno not in (ENOENT, ENOTDIR):
                 raise
             raise StateError(
-                f"enter cgroup {relative}: {directory}: no such file or directory", "no-cgroup"
+                f"enter cgroup {relative}: {directory}: no such file or directory",
+                "no-cgroup",
             ) from None
         if not is_directory:
             raise StateError(f"bad sub cgroup path: {relative}", "wrong-path")

@@ -55,7 +55,8 @@ def of_command(name: str) -> int:
     """Print the help of one command; UnknownCommand when there is none of that name."""
     command = load(name)
     usage = command.USAGE.split("  |  ")
-    lines = ["NAME:", f"   {NAME} {name} - {command.SUMMARY}"]
+    start = f"   {NAME} {name} - "
+    lines = ["NAME:", *_fill(command.SUMMARY, start, " " * len(start))]
     lines += ["", "USAGE:", *(f"   {NAME} {form}" for form in usage)]
     if command.HELP:
         lines += ["", "DESCRIPTION:", *_text(command.HELP)]

@@ -49,7 +49,9 @@ def not_made(error: ContainerError) -> str:
     if mode := error.params.get("mode"):
         limits = "" if error.errno else "; or leave the limits out"
         return f"{none_to_be_had(mode)}{limits}"
-    if error.code == "no-cgroup" and error.field:
+    if error.code == "no-cgroup" and not error.field:  # --cgroup of exec
+        return "fix: make it first, or name one that is below the container's"
+    if error.code == "no-cgroup":
         return "fix: leave the limit out, or have a cgroup delegated: see `pycontainer info`"
     return "fix: leave the limit out, or have root mount the controller" if error.field else ""
 

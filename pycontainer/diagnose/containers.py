@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pycontainer.base.errors import AlreadyExists, InvalidId, NotFound, StateError
+from pycontainer.base.errors import AlreadyExists, InvalidId, NotFound, NotRunning, StateError
 from pycontainer.base.nearest import did_you_mean
 
 # Where runtimes keep their containers, ours and those whose callers may mix them up with ours.
@@ -25,6 +25,8 @@ def advice(error: StateError, root: str, container_id: str) -> str:
         return missing(root, container_id)
     if isinstance(error, AlreadyExists):
         return f"fix: choose another id than {container_id}, or delete that container"
+    if isinstance(error, NotRunning):
+        return f"`state {container_id}` says what it does"
     if isinstance(error, InvalidId):
         return f'fix: make "{container_id}" of letters, digits, _, +, - and . only'
     return ""

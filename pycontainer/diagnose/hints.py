@@ -84,7 +84,7 @@ _BY_CODE = {
     "directory-not-empty": "fix: remove it first",
     "exit-unknown": "it needs Linux 6.15, or --record-exit of create or run",
     "job-failed": "see: journalctl -u {unit}",
-    "memory-in-use": "current usage is {usage} bytes, peak usage {peak} bytes",
+    "memory-in-use": "fix: give more than {usage} bytes, which are in use, or end what uses them",
     "needs-console-socket": "fix: set process.terminal to false, or give --console-socket",
     "needs-terminal": "stats prints the same",
     "no-config": "fix: name the bundle with --bundle, or have `spec` write the file",
@@ -110,7 +110,7 @@ _BY_CODE = {
         "fix: leave out --systemd-cgroup, or boot with systemd.unified_cgroup_hierarchy=1"
     ),
     "not-a-list": '["sh", "-c", text]',
-    "not-an-archive": "is it a tar archive?",
+    "not-an-archive": "fix: give a tar archive, or a directory",
     "not-authorized": (
         "fix: run as root, or without --systemd-cgroup, or use the user's own manager"
     ),
@@ -123,10 +123,10 @@ _BY_CODE = {
     "not-running": "{id} is {status}",
     "not-stopped": "fix: kill it first, or use --force",
     "not-trusted": "--trust-annotations allows any",
-    "remote-image": "skopeo copy brings images from registries",
+    "remote-image": "fix: bring it here with `skopeo copy`",
     "stdio-no-terminal": (
         "process.terminal is true, and neither stdin, stdout nor stderr is a terminal; "
-        "fix: start it at a terminal, or set process.terminal to false"
+        "fix: start it at a terminal, or set process.terminal to false (no -t)"
     ),
     "hook-timeout": "fix: raise its timeout, or find out what it waits for",
     "image-too-large": "--max-size raises the limit",
@@ -222,7 +222,8 @@ def signal(error: ContainerError) -> str:
     from pycontainer.tables.signals import NUMBERS
 
     name = error.params["value"].upper().removeprefix("SIG")
-    return did_you_mean(name, (known.removeprefix("SIG") for known in NUMBERS))
+    near = did_you_mean(name, (known.removeprefix("SIG") for known in NUMBERS))
+    return near or "fix: give a name like TERM, or a number"
 
 
 def user_or_group(error: ContainerError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EACCES, ELOOP, ENOTDIR, EPERM, EROFS
+from errno import EACCES, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS
 
 from pycontainer.base.errors import os_reason
 from pycontainer.base.nearest import nearest
@@ -254,6 +254,8 @@ def state_directory(error: ContainerError) -> str:
     """A path of the state directory that the kernel refuses: what to set."""
     if error.errno == ENOTDIR:
         return "a part of this path is a file; fix: give another --root"
+    if error.errno == ENOENT:
+        return f"{which_part(error.path)}; fix: give another --root"
     if error.errno not in (EACCES, EPERM, EROFS):
         return ""
     directory = os.environ.get("XDG_RUNTIME_DIR", "")

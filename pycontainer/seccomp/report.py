@@ -16,7 +16,7 @@ import select
 from _struct import Struct
 from time import monotonic
 
-from pycontainer.base.errors import ConfigError, OperationError, os_reason
+from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.base.jsonfast import dumps
 from pycontainer.seccomp.cache import Filter
 from pycontainer.seccomp.simulate import data_of, is_let_through, verdict
@@ -58,7 +58,7 @@ class Watch:
     """From before the process is made until it is gone; `file` gets JSON, "-" is text on stderr.
 
     `patch` is a file for a JSON Patch (RFC 6902) of config.json, which allows what is refused.
-    OperationError when the file cannot be written, ConfigError for a profile with an agent of its
+    HostError when the file cannot be written, ConfigError for a profile with an agent of its
     own: a process has one listener.
     """
 
@@ -209,9 +209,7 @@ def _create(path: str, option: str) -> int:
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC
         return posix.open(path, flags, 0o644)
     except OSError as error:
-        reason = os_reason(error.errno or 0)
-        message = f"open {path}: {reason} (from {option})"
-        raise OperationError(message, "os-error", errno=error.errno or 0) from None
+        raise HostError.of("open", path, error, field=option) from None
 
 
 def _finish(fd: int, text: str) -> None:

@@ -361,18 +361,18 @@ class Entry:
             raise path_error("empty", self.root_path, error) from None
 
 
-def make_directories(path: str, mode: int) -> None:
+def make_directories(path: str, mode: int, again: bool = True) -> None:
     """mkdir -p; `mode` (less the umask) is for the last directory, the ones above get 0755."""
     parent = path.rstrip("/").rpartition("/")[0]
     try:
         posix.mkdir(path, mode)
     except FileExistsError:
         pass
-    except FileNotFoundError:
-        if not parent:
-            raise
+    except FileNotFoundError as error:
+        if not parent or not again:  # procfs and its like have no mkdir, whoever asks
+            raise path_error("create", path, error) from None
         make_directories(parent, 0o755)
-        make_directories(path, mode)
+        make_directories(path, mode, again=False)
     except OSError as error:
         raise path_error("create", path, error) from None
 

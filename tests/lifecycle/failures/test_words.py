@@ -288,6 +288,18 @@ OF_A_COMMAND: dict[str, tuple[str, tuple[str, ...], int]] = {
     "log format": ("--log-format xml list", ("log-format: xml", "text or json"), 1),
     "log": ("--log /no/such/log list", ("/no/such/log", MISSING, "--log", "/ has no no"), 1),
     "state directory": ("--root /etc/hostname run -b %BUNDLE %NEW", ("/etc/hostname", "--root"), 1),
+    "state directory in /proc": (
+        "--root /proc/x/y run -b %BUNDLE %NEW",
+        ("create /proc/x", MISSING, "/proc has no x"),
+        1,
+    ),
+    "exec in no cgroup": ("exec --cgroup x %ID ls", ("enter cgroup x", "make it first"), 255),
+    "report": (
+        "exec --seccomp-report /no/such %ID ls",
+        ("open /no/such", "from --seccomp-report", "/ has no no"),
+        255,
+    ),
+    "image": ("bundle /no/such /tmp/%NEW", ("open /no/such", "/ has no no"), 1),
     "pid file": (
         "create -b %BUNDLE --pid-file /no/pid %NEW",
         ("pid file /no/pid", "/ has no no", "create it"),
