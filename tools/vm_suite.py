@@ -43,6 +43,7 @@ PARTS: dict[str, Row] = {
         ["tests/lifecycle/commands/test_life.py", "tests/lifecycle/fields/test_apparmor.py"],
         {},
     ),
+    "monitor": ("root", ["tests/monitor"], {}),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
         USER,

@@ -34,12 +34,12 @@ def _pressure(resource: str, part: int) -> Callable[[Row, Sample], Iterator[Valu
 
 def _quota(row: Row, sample: Sample) -> Iterator[Value]:
     if sample.cpu_quota:
-        yield {}, sample.cpu_quota * 100_000
+        yield {}, round(sample.cpu_quota * sample.cpu_period)
 
 
 def _quota_period(row: Row, sample: Sample) -> Iterator[Value]:
     if sample.cpu_quota:
-        yield {}, 100_000
+        yield {}, sample.cpu_period
 
 
 def _failures(row: Row, sample: Sample) -> Iterator[Value]:

@@ -35,6 +35,7 @@ class Sample:
         self.memory_limit = self.pids_limit = 0  # 0: none
         self.memory_peak = 0
         self.cpu_quota = 0.0  # processors
+        self.cpu_period = 0  # microseconds, 0: no quota
 
     @property
     def working_set(self) -> int:
@@ -66,7 +67,7 @@ class Reader:
             self._limits = Sample()
             (_limits_v2 if self.paths.mode == "v2" else _limits_v1)(self.paths, self._limits)
         self._reads += 1
-        for name in ("memory_limit", "pids_limit", "memory_peak", "cpu_quota"):
+        for name in ("memory_limit", "pids_limit", "memory_peak", "cpu_quota", "cpu_period"):
             setattr(sample, name, getattr(self._limits, name))
 
 
@@ -148,7 +149,8 @@ def _limits_v2(paths: CgroupPaths, sample: Sample) -> None:
     sample.memory_peak = _number(f"{base}/memory.peak")
     quota, _, period = _read(f"{base}/cpu.max").partition(b" ")
     if quota.isdigit() and period:
-        sample.cpu_quota = int(quota) / int(period)
+        sample.cpu_period = int(period)
+        sample.cpu_quota = int(quota) / sample.cpu_period
 
 
 def _fill_v1(paths: CgroupPaths, sample: Sample) -> bool:
@@ -197,4 +199,5 @@ def _limits_v1(paths: CgroupPaths, sample: Sample) -> None:
     sample.pids_limit = _number(f"{paths.directory('pids')}/pids.max")
     quota, period = _number(f"{cpu}/cpu.cfs_quota_us"), _number(f"{cpu}/cpu.cfs_period_us")
     if quota > 0 and period:
+        sample.cpu_period = period
         sample.cpu_quota = quota / period

@@ -22,7 +22,7 @@ from pycontainer.monitor.units import amount
 NARROW = "id cpu memory limit pids status oom age throttled read write"
 WIDE = "cpu-wait memory-wait io-wait exec idle engine cputime peak owner"
 LOOK_S = 30  # seconds between two notes of activity
-HINTS = "q leave  <> sort  r reverse  / filter  t tree  +- interval  space hold"
+HINTS = ("q quit", "<> sort", "/ filter", "t tree", "r reverse", "+- interval", "space hold")
 
 
 class View:
@@ -79,10 +79,14 @@ class View:
         ]
         return "  ".join(parts)
 
-    def footer(self) -> str:
-        """How it is sorted and filtered, and the keys."""
-        filters = f"  filter {' '.join(self.filters)}" if self.filters else ""
-        return f"by {self.sort}{filters}  |  {HINTS}"
+    def footer(self, width: int) -> str:
+        """How it is sorted and filtered, and as many of the keys as there is room for."""
+        text = f"by {self.sort}" + (f"  filter {' '.join(self.filters)}" if self.filters else "")
+        separator = "  |  "
+        for hint in HINTS:
+            if len(text) + len(separator) + len(hint) <= width:
+                text, separator = f"{text}{separator}{hint}", "  "
+        return text
 
     def lines(self, width: int, height: int) -> tuple[list[columns.Column], list[str], int]:
         """The columns that fit, the title and the lines that are seen, and the cursor's line."""
@@ -204,7 +208,8 @@ class Screen(View):
             style = curses.A_REVERSE if number in (0, at) else curses.A_NORMAL
             _put(window, number + 1, line.ljust(width - 1), style)
         state = "held, " if self.held else ""
-        _put(window, height - 1, self.message or state + self.footer(), curses.A_NORMAL)
+        footer = state + self.footer(width - 1 - len(state))
+        _put(window, height - 1, self.message or footer, curses.A_NORMAL)
         self.message = ""
         window.refresh()
 

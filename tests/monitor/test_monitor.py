@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -47,7 +48,7 @@ def limited(box: Box, script: str, memory: int = 64 << 20) -> str:
     bundle.linux["resources"] |= {
         "memory": {"limit": memory},
         "pids": {"limit": 33},
-        "cpu": {"quota": 20000, "period": 100000},
+        "cpu": {"quota": 10000, "period": 50000},
     }
     name = box.id(f"limited{box._bundles}")
     box.pycontainer("run", "-d", "-b", bundle, name).ok()
@@ -173,7 +174,8 @@ def test_metrics(box: Box):
     assert 0 < found["container_cpu_usage_seconds_total"][name] <= row["cpu_s"]
     assert found["container_spec_memory_limit_bytes"][name] == 64 << 20
     assert found["container_threads_max"][name] == 33
-    assert found["container_spec_cpu_quota"][name] == 20000
+    assert found["container_spec_cpu_quota"][name] == 10000
+    assert found["container_spec_cpu_period"][name] == 50000
     assert found["container_cpu_cfs_throttled_periods_total"][name] > 0
     assert abs(found["container_start_time_seconds"][name] - time.time()) < 60
     assert found["pycontainer_containers"]["running"] == 1
@@ -250,17 +252,28 @@ def test_a_real_prometheus(box: Box):
     with served(box, f"127.0.0.1:{port}"):
         server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            query = f'/api/v1/query?query=container_cpu_usage_seconds_total{{name="{name}"}}'
-            query = query.replace('"', "%22").replace("{", "%7B").replace("}", "%7D")
 
-            def known() -> bool:
+            def value(query: str) -> float | None:
+                """Its answer, None while it starts or knows nothing."""
                 if not _answers(own):
-                    return False
+                    return None
                 connection = http.client.HTTPConnection("127.0.0.1", own, timeout=5)
-                status, text = fetch(connection, query)
-                return status == 200 and bool(json.loads(text)["data"]["result"])
+                status, text = fetch(connection, f"/api/v1/query?query={quote(query)}")
+                found = json.loads(text)["data"]["result"] if status == 200 else []
+                return float(found[0]["value"][1]) if found else None
 
-            eventually(known, "a sample in Prometheus", 30)
+            usage = f'container_cpu_usage_seconds_total{{name="{name}"}}'
+            eventually(lambda: value(usage), "a sample in Prometheus", 30)
+            eventually(lambda: value(f"rate({usage}[10s])"), "a rate in Prometheus", 30)
+            assert value("up") == 1
+            assert value("pycontainer_containers{status='running'}") == 1
+            lines = box.pycontainer("metrics").ok().out.splitlines()
+            samples = sum(not line.startswith("#") for line in lines)
+            assert value("scrape_samples_scraped") == pytest.approx(samples, abs=2)
+            box.pycontainer("pause", name).ok()
+            time.sleep(2.5)  # two scrapes
+            cpu = parsed(box.pycontainer("metrics").ok().out)["container_cpu_usage_seconds_total"]
+            assert value(usage) == pytest.approx(cpu[name])
         finally:
             server.terminate()
             server.wait(20)

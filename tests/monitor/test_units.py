@@ -167,7 +167,7 @@ def test_filters_of_the_screen():
     assert [r.id for r in view.rows] == ["web2", "web1"]
     view.set_filter("memory>100M")
     view.update(ROWS)
-    assert [r.id for r in view.rows] == ["db"] and "memory>100M" in view.footer()
+    assert [r.id for r in view.rows] == ["db"] and "memory>100M" in view.footer(80)
     view.reverse()
     assert view.sort == "-cpu"
 
