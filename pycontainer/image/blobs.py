@@ -8,11 +8,13 @@ import os
 import stat
 import tarfile
 import tempfile
+from itertools import islice
 from typing import IO, Any, cast
 
-from pycontainer.image import ImageError
+from pycontainer.image import ImageError, headers
 from pycontainer.image.streams import Budget, Decompressed, Hashed, compression
 
+MEMBERS_MAX = 100_000  # files of an archive that are known by name; those of an image come first
 LINKS_MAX = 8  # links to links within an archive
 DOCUMENT_MAX = 8 << 20  # bytes of a manifest, an index or a config
 
@@ -51,11 +53,13 @@ class Archive:
             file = _decompressed(file)
         file.seek(0)
         self.file = file
+        self._members: dict[str, _Member] = {}
         try:
-            with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as tar:
-                self._members = {member.name.removeprefix("./"): member for member in tar}
-        except (tarfile.TarError, ValueError, RecursionError) as error:
-            raise ImageError(f"read {path}: {error}", "not-an-archive") from None
+            for entry in islice(headers.entries(file), MEMBERS_MAX):
+                self._members[entry.name.removeprefix("./")] = _Member(entry)
+        except (ImageError, *headers.FAILURES) as error:
+            reason = str(error).removeprefix(headers.READ)
+            raise ImageError(f"read {path}: {reason}", "not-an-archive") from None
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
@@ -65,13 +69,12 @@ class Archive:
         """The file, to be read; links within the archive are followed, as docker save has them."""
         member = self._members.get(name)
         for _ in range(LINKS_MAX):
-            if member is None or member.isreg():
+            if member is None or not member.target:
                 break
-            above = "" if member.islnk() else os.path.dirname(member.name)
-            member = self._members.get(os.path.normpath(os.path.join(above, member.linkname)))
-        if member is None or not member.isreg() or member.sparse is not None:
+            member = self._members.get(member.target)
+        if member is None or not member.is_file:
             raise ImageError(f"{self.path} has no file {name}", "bad-image")
-        return self._part(member.offset_data, member.size)
+        return self._part(member.start, member.size)
 
     def whole(self) -> IO[bytes]:
         """The archive itself."""
@@ -79,6 +82,20 @@ class Archive:
 
     def _part(self, start: int, size: int) -> IO[bytes]:
         return cast(IO[bytes], io.BufferedReader(_Part(self.file.fileno(), start, size)))
+
+
+class _Member:
+    """Where a file in an archive is, or what name a link leads to."""
+
+    __slots__ = ("is_file", "size", "start", "target")
+
+    def __init__(self, entry: tarfile.TarInfo) -> None:
+        self.is_file = entry.isreg() and not entry.issparse()
+        self.start, self.size = entry.offset_data, entry.size
+        self.target = ""
+        if entry.issym() or entry.islnk():
+            above = os.path.dirname(entry.name) if entry.issym() else ""
+            self.target = os.path.normpath(os.path.join(above, entry.linkname))
 
 
 class _Part(io.RawIOBase):

@@ -12,25 +12,16 @@ import os
 import stat
 import tarfile
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
-from pycontainer.image import ImageError
+from pycontainer.image import ImageError, headers
 from pycontainer.image.root import Root
 from pycontainer.image.streams import CHUNK, Budget, Decompressed
 
 WHITEOUT = b".wh."
 AUFS = b".wh..wh."  # of an old file system of engines; what begins like this means nothing here
 OPAQUE = b".wh..wh..opq"
-HEADERS = 1 << 15  # bytes that tarfile reads at once, and copies for each header
-HEADER_MAX = 1 << 20  # bytes of an extended header, which tarfile reads into memory
 XATTR = "SCHILY.xattr."
-_EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # what chmod may have, by its name in procfs
 _NO_XATTR = (errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL)
@@ -52,33 +43,6 @@ class Report:
     def skip(self, what: str) -> None:
         """One more that could not be kept."""
         self.skipped[what] = self.skipped.get(what, 0) + 1
-
-
-class Header(tarfile.TarInfo):
-    """A header that is refused where tarfile would end quietly, or read without bounds."""
-
-    @classmethod
-    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Header:
-        try:
-            header = super().frombuf(buf, encoding, errors)
-        except (tarfile.EOFHeaderError, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
-            raise
-        except (tarfile.HeaderError, ValueError) as error:
-            raise ImageError(f"read a layer: {error}", "bad-layer") from None
-        if header.type in _EXTENDED and header.size > HEADER_MAX:
-            raise ImageError(
-                f"read a layer: an extended header of {header.size} bytes", "bad-layer"
-            )
-        if header.size < 0:
-            raise ImageError("read a layer: a file of negative size", "bad-layer")
-        return header
-
-
-class _NoGlobalHeaders(dict[str, str]):
-    """What tarfile keeps of global extended headers: nothing, as engines ignore them."""
-
-    def __setitem__(self, key: str, value: str) -> None:
-        pass
 
 
 def split(name: str) -> tuple[bytes, bytes]:
@@ -118,20 +82,12 @@ class Unpacker:
         if layer.empty:
             return
         try:
-            tar = tarfile.open(
-                fileobj=cast(Any, layer),
-                mode="r|",
-                bufsize=HEADERS,
-                tarinfo=Header,
-                encoding="utf-8",
-                errors="surrogateescape",
-                pax_headers=cast(Any, _NoGlobalHeaders()),
-            )
+            tar = headers.open_stream(layer)
             while (entry := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]
                 self.budget.take_entry()
                 self._add(tar, entry)
-        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        except headers.FAILURES as error:
             raise ImageError(f"read a layer: {error}", "bad-layer") from None
         self._set_directory_times()
         self.root.close()
