@@ -52,6 +52,22 @@ class Placement:
             raise
         return fds
 
+    def has_room(self, processes: int) -> bool:
+        """Whether so many more may be born there. A process that moves in is never refused."""
+        for directory in (*self.v1, self.unified):
+            # Every cgroup above limits the number, too; the root has no such file.
+            while directory:
+                try:
+                    limit = read_text(directory + "/pids.max").strip()
+                    if limit != "max" and int(limit) < processes + int(
+                        read_text(directory + "/pids.current")
+                    ):
+                        return False
+                except OSError:
+                    break
+                directory = directory.rpartition("/")[0]
+        return True
+
     def attach(self, pid: int) -> None:
         """Write the pid to each cgroup.procs; OperationError names the one that refused."""
         for directory in (*self.v1, *((self.unified,) if self.unified else ())):

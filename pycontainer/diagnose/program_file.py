@@ -11,6 +11,7 @@ import stat
 
 from pycontainer.base.nearest import did_you_mean
 from pycontainer.diagnose.access import Identity
+from pycontainer.diagnose.namespaces import read
 from pycontainer.diagnose.tree import Node, Walk, names
 
 TYPE_CHECKING = False
@@ -176,11 +177,22 @@ def _noexec(case: Case, walk: Walk) -> str:
             remedy = f"mount the source of {field} with exec, or put the program elsewhere"
         return fix(f"{walk.end.path} is on {point}, which is mounted noexec", remedy)
     if point == "/":
+        above = _mounted_noexec(walk)
+        place = f", at {above}" if above else ""
         return fix(
-            "the file system of root.path is mounted noexec on the host",
-            "move the bundle, or remount it with exec",
+            f"the file system of root.path is mounted noexec on the host{place}",
+            f"move the bundle, or mount -o remount,bind,exec {above or 'it'}",
         )
     return fix(f"{walk.end.path} is on {point}, which is mounted noexec", "put it elsewhere")
+
+
+def _mounted_noexec(walk: Walk) -> str:
+    """The mount point on the host, "" when there is not exactly one."""
+    device = walk.end.status.st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    lines = [line.split(" ") for line in read("/proc/self/mountinfo").splitlines()]
+    points = {line[4] for line in lines if line[2] == number and "noexec" in line[5].split(",")}
+    return points.pop() if len(points) == 1 else ""
 
 
 def _names_noexec(case: Case, field: str) -> bool:

@@ -5,7 +5,7 @@ not be born in. Each handler gets the run and the operation, and fails as the en
 from __future__ import annotations
 
 import posix
-from errno import E2BIG, EACCES, EBADF, EINVAL, EPERM
+from errno import E2BIG, EACCES, EAGAIN, EBADF, EINVAL, EPERM
 
 from pycontainer._shim import ffi, lib
 from pycontainer.base.errors import ContainerError, OperationError, check
@@ -33,7 +33,7 @@ def clone_otherwise(run: Run, exe: int, flags: int, pidfd: Any, failed: int) -> 
     service manager may still move us.
     """
     cgroup = run.context.cgroup
-    if cgroup is None or -failed not in FORBIDDEN + TOO_OLD:
+    if cgroup is None or -failed not in (*FORBIDDEN, *TOO_OLD, EAGAIN):  # no room to be born there
         return run._check(failed)
     pid = run._check(run._spawn(exe, flags, -1, pidfd))
     try:

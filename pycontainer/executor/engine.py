@@ -50,13 +50,15 @@ class Context:
 
     `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
     namespace; `console(master)` hands a terminal on; `listener(fd, pid)` the descriptor of a
-    seccomp filter that notifies; `resctrl(pid)` lets it into its group; `gate_dir` is the state
-    directory's fd; `fds` become the process's 0, 1, 2 ..., or else our own 0 to 2 + `preserve`.
+    seccomp filter that notifies; `resctrl(pid)` lets it into its group; `enter(pid)` the child that
+    goes on into cgroups that have no room for both; `gate_dir` is the state directory's fd; `fds`
+    become the process's 0, 1, 2 ..., or else our own 0 to 2 + `preserve`.
     """
 
     __slots__ = (
         "cgroup",
         "console",
+        "enter",
         "fds",
         "gate_dir",
         "hooks",
@@ -78,6 +80,7 @@ class Context:
         console: Callable[[int], None] | None = None,
         listener: Callable[[int, int], None] | None = None,
         resctrl: Callable[[int], None] | None = None,
+        enter: Callable[[int], None] | None = None,
         gate_dir: int = -1,
         fds: list[int] | None = None,
         preserve: int = 0,
@@ -90,6 +93,7 @@ class Context:
         self.console = console
         self.listener = listener
         self.resctrl = resctrl
+        self.enter = enter
         self.gate_dir = gate_dir
         self.fds = fds
         self.preserve = preserve
@@ -240,6 +244,8 @@ class _Run:
         close_all(before_fd)
         reap(before)
         self.context.record("creating", self.pid)
+        if self.context.enter is not None:
+            self.context.enter(self.pid)
         self._talk().send(MSG_GO)
 
     def _take_console(self) -> None:

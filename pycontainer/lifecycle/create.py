@@ -243,6 +243,7 @@ class Creation:
             console=self.attachment.take_console,
             listener=self._listener(),
             resctrl=self.rdt.enter if self.rdt else None,
+            enter=self.cgroup.attach if self.cgroup_plan.crowded and self.cgroup else None,
             gate_dir=self.entry.dir_fd,
             fds=self.attachment.fds,
             preserve=self.attachment.preserve,

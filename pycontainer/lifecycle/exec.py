@@ -131,12 +131,14 @@ def _start(
         placement = _placement(container, options)
         later = _enters_later(facts.cgroup, config["process"])
         spaces = _spaces(config, init, facts.namespaces)
+        # For the executor, and the child that appears in the pid namespace.
+        crowded = any(s["type"] == "pid" for s in spaces) and not placement.has_room(2)
         filter = _filter(container, config, options)
         inputs = EntryInputs(
             probe(container.settings.rootless),
             spaces,
-            entrances=_entrances(placement, later),
-            into_cgroup=bool(placement.unified) and not later,
+            entrances=() if crowded else _entrances(placement, later),
+            into_cgroup=bool(placement.unified) and not (later or crowded),
             filter=filter,
             keyring=facts.extra.get("keyring", f"_ses.{container.id}"),
             listen_fds=bool(attachment.listen_fds),
@@ -151,6 +153,7 @@ def _start(
             cgroup=ExecCgroup(container, placement),  # type: ignore[arg-type]
             console=attachment.take_console,
             resctrl=_resctrl(facts.extra.get("resctrl")),
+            enter=placement.attach if crowded else None,
             listener=_listener(container, config, options) if filter and filter.notify else None,
             fds=attachment.fds,
             preserve=attachment.preserve,

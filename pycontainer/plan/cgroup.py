@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pycontainer.cgroups.mounts import mount_entries
 from pycontainer.plan.builder import Sketch
+from pycontainer.plan.namespaces import takes_two
 from pycontainer.plan.ops import joined
 from pycontainer.tables.mount_options import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
 from pycontainer.tables.namespaces import CLONE_NEWCGROUP
@@ -27,15 +28,17 @@ _CLOSED = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC
 
 class CgroupPlan:
     """Where the cgroup is (`paths`), what it limits (`resources`), and the host's `layout`;
-    `delegated` is one below it that is to be the program's own, or ""."""
+    `delegated` is one below it that is to be the program's own, or "". The executor stays out of a
+    `crowded` one, and its child that goes on is moved in."""
 
-    __slots__ = ("delegated", "layout", "paths", "resources")
+    __slots__ = ("crowded", "delegated", "layout", "paths", "resources")
 
     def __init__(self, layout: Layout, paths: CgroupPaths, resources: ResourcePlan) -> None:
         self.layout = layout
         self.paths = paths
         self.resources = resources
         self.delegated = ""
+        self.crowded = False
 
     def prepare(self, sketch: Sketch) -> list[tuple[int, str]]:
         """Make and limit it before the clone; the v1 entrances as (slot, directory)."""
@@ -48,10 +51,16 @@ class CgroupPlan:
         sketch.add("cgroup_create", paths=" ".join(directories), field=field)
         if not self.paths.unit:
             self._limits(sketch)
+        self.crowded = self._is_for_one() and not self.paths.unit and takes_two(sketch)
+        if self.crowded:
+            return []
         entrances = [(sketch.slot(), path) for path in self.paths.v1_directories()]
         for slot, path in entrances:
             sketch.add("open_cgroup", slot=slot, path=f"{path}/tasks", field=field)
         return entrances
+
+    def _is_for_one(self) -> bool:
+        return any((w.file, w.value) == ("pids.max", "1") for w in self.resources.writes)
 
     def _unit(self, sketch: Sketch, unit: dict[str, Any], field: str) -> None:
         properties = [

@@ -13,7 +13,7 @@ from pycontainer.plan.builder import Plan, Sketch
 from pycontainer.plan.mounts import Mounts
 from pycontainer.plan.namespaces import Spaces
 from pycontainer.plan.ops import op
-from pycontainer.tables.mount_options import PROPAGATION
+from pycontainer.tables.mount_options import MS_BIND, MS_RDONLY, MS_REMOUNT, PROPAGATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     if inputs.gated:
         sketch.add("open_gate", slot=gate)
     hooks.open_files(sketch)
-    namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified)))
+    namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified) and not inputs.cgroup.crowded))
     inputs.cgroup.cloned(sketch)
     if inputs.resctrl:
         sketch.add("resctrl", group=inputs.resctrl, field="linux.intelRdt")
@@ -287,7 +287,12 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
         cwd = clean(sketch.process.get("cwd") or "/")
         if cwd != "/":  # while it can be made
             sketch.add("mkdir", mode=0o755, path=cwd, field="process.cwd")
-        sketch.make_read_only("/", "root.readonly")
+        # Exactly read-only, as runc has it: noexec, nosuid and nodev of the bundle's mount go where
+        # they are not locked.
+        flags = MS_REMOUNT | MS_BIND | MS_RDONLY
+        sketch.add(
+            "remount", ms_flags=flags, ms_clear=0, target="/", data="", field="root.readonly"
+        )
 
 
 def _change_of_root(sketch: Sketch, inputs: Inputs) -> str:

@@ -199,6 +199,11 @@ def _mount_attr(op: Op) -> str:
     return f"{' and '.join(parts) or 'set nothing'} on {_text(op, 'target')}{depth}"
 
 
+def _remount_flags(flags: int) -> str:
+    names = [n for n, bit in mount_options.SETS.items() if bit & (bit - 1) == 0 and flags & bit]
+    return " ".join(name for name in names if name not in ("bind", "remount")) or "it is"
+
+
 def _mknod(op: Op) -> str:
     mode, device = op["mode"], op["device"]
     kind = {0o020000: "c", 0o060000: "b", 0o010000: "p"}[mode & 0o170000]
@@ -349,7 +354,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     "unmount": lambda op: f"unmount {_text(op, 'target')}",
     "finish": lambda op: "end",
     "mount_attr": _mount_attr,
-    "remount": lambda op: f"remount {_text(op, 'target')} (flags {op['ms_flags']:#x})",
+    "remount": lambda op: f"remount {_text(op, 'target')} as {_remount_flags(op['ms_flags'])}",
     "mkdir": lambda op: f"make directory {_text(op, 'path')}",
     "mknod": _mknod,
     "symlink": lambda op: f"symlink {_text(op, 'path')} -> {_text(op, 'target')}",

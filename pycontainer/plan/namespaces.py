@@ -181,6 +181,21 @@ def respawns(sketch: Sketch) -> bool:
     return "pid" in spaces.joined and _respawned_pid(sketch) and late
 
 
+def _child_goes_on(sketch: Sketch) -> bool:
+    """True when that is a part of the staged way."""
+    spaces: Spaces = sketch.spaces
+    moves = spaces.new & (CLONE_NEWPID | CLONE_NEWTIME) or (
+        "pid" in spaces.joined and _respawned_pid(sketch)
+    )
+    return spaces.staged and bool(moves) and not spaces.outside
+
+
+def takes_two(sketch: Sketch) -> bool:
+    """True for a `create` that has two processes for a moment, before it is in its cgroup
+    namespace: the executor, and the child that goes on."""
+    return _child_goes_on(sketch) or (respawns(sketch) and not sketch.spaces.outside)
+
+
 def stays_outside(sketch: Sketch) -> bool:
     """True for a `create` that can wait with that until it has given up everything: where the
     procfs that it mounts can be of another pid namespace than its own.
@@ -251,10 +266,7 @@ def _enter_staged(sketch: Sketch, open_inside: Callable[[], None] | None, time_s
         sketch.add("unshare", flags=rest, field="linux.namespaces")
     if time_slot >= 0:
         _time_offsets(sketch, time_slot)
-    child = spaces.new & (CLONE_NEWPID | CLONE_NEWTIME) or (
-        "pid" in spaces.joined and _respawned_pid(sketch)
-    )
-    if child and not spaces.outside:
+    if _child_goes_on(sketch):
         sketch.add("respawn", flags=spaces.new & CLONE_NEWPID, late=0, field="linux.namespaces")
 
 

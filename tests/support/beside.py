@@ -1,0 +1,47 @@
+"""The same script with our runtime and with others, each time in a mount namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support.box import Box
+from tests.support.bundles import Bundle
+from tests.support.runtimes import PATIENCE
+
+# crun refuses a machine that has cgroup v2 beside v1.
+_ONLY_V1 = "[ -e /sys/fs/cgroup/cgroup.procs ] || umount /sys/fs/cgroup/unified 2>/dev/null; "
+
+
+def peers(*names: str) -> list[str]:
+    """Those of these runtimes that are there; skips the test when none is."""
+    found = [name for name in names if os.geteuid() == 0 and shutil.which(name)]
+    if not found:
+        pytest.skip(f"needs root, and one of {', '.join(names)} to compare with")
+    return found
+
+
+def said(box: Box, name: str, bundle: Bundle, script: str) -> str:
+    """What the script writes to stdout. It has `$RT`, the command with its state root; `$ID`, a
+    container; it is in the bundle's directory, and container and bundle are for it alone."""
+    runtime, container = box.runtime(name), box.id(f"{name}{len(box.runtimes)}")
+    command = shlex.join(runtime.argv())
+    bundle.write()
+    setup = f"RT={shlex.quote(command)} ID={container}; cd {shlex.quote(str(bundle.path))}; "
+    setup += _ONLY_V1 if name == "crun" else ""
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "bash", "-uc", setup + script],
+        stdin=subprocess.DEVNULL,
+        stdout=(output := (box.directory / f"said-by-{name}").open("w+")),
+        stderr=subprocess.DEVNULL,
+        timeout=PATIENCE,
+        check=False,
+    )
+    runtime("delete", "--force", container)
+    output.seek(0)
+    with output:
+        return f"{output.read().replace(container, 'ID')}[{done.returncode}]"
