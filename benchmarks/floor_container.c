@@ -2,6 +2,9 @@
 #include "floor.h"
 
 #define FLAG_DETACH 2 /* MNT_DETACH; <sys/mount.h> and <linux/mount.h> do not go together */
+#define FLAGS_RDONLY 1
+#define FLAGS_REMOUNT (1 << 5)
+#define FLAGS_BIND (1 << 12)
 #define FLAGS_SLAVE (1 << 19)
 #define FLAGS_PRIVATE (1 << 18)
 #define FLAGS_RECURSIVE 16384
@@ -231,7 +234,7 @@ static void file_tree(void)
     CALL(umount2(".", FLAG_DETACH));
     CALL(chdir("/"));
     close(old);
-    set_attributes(root, 0, MOUNT_ATTR_RDONLY, 0);
+    CALL(mount(NULL, "/", NULL, FLAGS_REMOUNT | FLAGS_BIND | FLAGS_RDONLY, NULL));
 }
 
 static void drop_privileges(void)

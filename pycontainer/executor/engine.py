@@ -50,9 +50,9 @@ class Context:
 
     `record(phase, pid)` keeps the facts; `hooks(stage, pid)` runs the hooks of the runtime
     namespace; `console(master)` hands a terminal on; `listener(fd, pid)` the descriptor of a
-    seccomp filter that notifies; `resctrl(pid)` lets it into its group; `enter(pid)` the child that
-    goes on into cgroups that have no room for both; `gate_dir` is the state directory's fd; `fds`
-    become the process's 0, 1, 2 ..., or else our own 0 to 2 + `preserve`.
+    seccomp filter that notifies; `resctrl(pid)` lets it into its group, `enter(pid)` the child that
+    goes on into crowded cgroups; `gate_dir` is the state directory's fd; `fds` become the process's
+    0, 1, 2 ..., or else our own 0 to 2 + `preserve`.
     """
 
     __slots__ = (
@@ -93,7 +93,7 @@ class Context:
         self.console = console
         self.listener = listener
         self.resctrl = resctrl
-        self.enter = enter
+        self.enter = enter or (lambda pid: None)
         self.gate_dir = gate_dir
         self.fds = fds
         self.preserve = preserve
@@ -244,8 +244,7 @@ class _Run:
         close_all(before_fd)
         reap(before)
         self.context.record("creating", self.pid)
-        if self.context.enter is not None:
-            self.context.enter(self.pid)
+        self.context.enter(self.pid)
         self._talk().send(MSG_GO)
 
     def _take_console(self) -> None:

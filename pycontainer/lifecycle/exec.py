@@ -126,13 +126,10 @@ def _start(
     # The directory stays the process's own: with init gone, nothing in it opens any more.
     init = posix.open(f"/proc/{facts.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        if not alive(facts.pid, facts.start_time):
-            raise NotRunning
-        placement = _placement(container, options)
+        placement = _placement(container, options)  # of a process that is alive
         later = _enters_later(facts.cgroup, config["process"])
         spaces = _spaces(config, init, facts.namespaces)
-        # For the executor, and the child that appears in the pid namespace.
-        crowded = any(s["type"] == "pid" for s in spaces) and not placement.has_room(2)
+        crowded = _is_crowded(placement, spaces)
         filter = _filter(container, config, options)
         inputs = EntryInputs(
             probe(container.settings.rootless),
@@ -169,6 +166,11 @@ def _enters_later(cgroup: dict[str, Any], process: dict[str, Any]) -> bool:
     only systemd may move a process, and does so at once (executor/cgroup_handlers.py)."""
     initial = (process.get("execCPUAffinity") or {}).get("initial")
     return bool(initial) and not (cgroup.get("unit") or {}).get("user")
+
+
+def _is_crowded(placement: Placement, spaces: list[dict[str, Any]]) -> bool:
+    """No room for both the executor and the child that appears in the pid namespace."""
+    return any(space["type"] == "pid" for space in spaces) and not placement.has_room(2)
 
 
 def _entrances(placement: Placement, unified: bool) -> tuple[str, ...]:
@@ -244,7 +246,9 @@ class ExecCgroup:
 
 
 def _placement(container: Container, options: ExecOptions) -> Placement:
-    cgroup = container.cgroup
+    facts, cgroup = container.facts, container.cgroup
+    if not alive(facts.pid, facts.start_time):
+        raise NotRunning
     if not options.cgroup:
         moved = cgroup.init_placement(container.facts.pid)
         if moved is not None:

@@ -91,12 +91,11 @@ def _map_ids(
             f"{field}.options",
             "config.md#linux-mount-options",
         )
-    recursive = int(options.idmap == "ridmap")
     field = f"{field}.uidMappings" if own else f"{field}.options"
     sketch.add(
         "idmap_tree",
         slot=slot,
-        recursive=recursive,
+        recursive=int(options.idmap == "ridmap"),
         uids=uids,
         gids=gids,
         namespace=path,
