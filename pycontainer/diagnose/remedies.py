@@ -56,6 +56,7 @@ REMEDIES: dict[str, str] = {
         "use linux.resources.memory and the like, or boot with systemd.unified_cgroup_hierarchy=1"
     ),
     "linux.resources.memory.limit limit-below-usage": "give a higher limit, or free memory first",
+    "mounts[].destination required": 'add "destination", its path in the container',
     "mounts[].destination not-mountable": "choose another destination",
     "mounts[].options needs-mappings": "add uidMappings and gidMappings, or take idmap out",
     "hostname too-large": "shorten it",
@@ -132,6 +133,8 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 def _wrong_type(error: ContainerError, place: str) -> str:
     """A number, a truth or a list that was written as a string."""
     value, expected = error.params.get("value"), error.params.get("expected")
+    if type(value) is int and expected == "string":
+        return f'write "{value}" with quotes'
     if type(value) is not str:
         return ""
     if expected == "array":

@@ -72,9 +72,8 @@ def _map_ids(
 ) -> None:
     """The mount's own mappings, or those of the container's user namespace."""
     if not sketch.host.mounts:
-        raise HostError(
-            "id-mapped mounts take privileges over the host", "not-allowed", field=field
-        )
+        text = "id-mapped mounts take privileges over the host"
+        raise HostError(text, "not-allowed", field=field)
     owner, path, own = mount, "", bool(mount.get("uidMappings"))
     if not own and not options.mappings:
         owner = sketch.linux

@@ -178,7 +178,8 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
         ('linux.sysctl["net.ipv4.ip_forward"]', 'add {"type": "network"}'),
     ),
     "number for a sysctl": (
-        linux(sysctl={"net.ipv4.ip_forward": 1}), ("is 1 (an integer), must be a string",),
+        linux(sysctl={"net.ipv4.ip_forward": 1}),
+        ("is 1 (an integer), must be a string", 'write "1" with quotes'),
     ),
     "device of the network that stays": (
         linux(netDevices={"lo": {"name": "x"}}), ("cannot leave its network namespace",),
@@ -224,7 +225,7 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "mount without a place": (
         lambda bundle: bundle.config["mounts"].append({"type": "tmpfs", "source": "x"}),
-        ("mounts[7].destination", "is required"),
+        ("mounts[7].destination", "is required", 'add "destination"'),
     ),
     "mount without a type": (
         lambda bundle: bundle.config["mounts"].append({"destination": "/mnt", "source": "/tmp"}),
