@@ -90,34 +90,46 @@ class Creation:
         self.keyring = self._keyring()
         self.rdt: resctrl_group.Group | None = None
         self.bundle = absolute(options.bundle)
-        self.config, self.raw = options.document or self._load()
-        self.annotations: dict[str, str] = self.config.get("annotations") or {}
-        self.annotated = _for_crun(self.config)
+        config, raw = options.document or self._load()
+        self.annotations: dict[str, str] = config.get("annotations") or {}
+        self.annotated = _for_crun(config)
         if self.annotated:
-            self._annotate()
-        process = self.config.get("process") or {}
+            config, raw = self._without_untrusted(config, raw)
+        process = config.get("process") or {}
         # Without a process there can be a container; only `start` needs one.
-        if not process.get("args") and ("process" in self.config or not gated):
+        if not process.get("args") and ("process" in config or not gated):
             raise ConfigError("is required", "no-process", "process.args", "runtime.md#create")
         tty = bool(process.get("terminal")) and not dry
         self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
-        self._add_environment()
         self.notify: sd_notify.Proxy | None = None
         self.proxied = b"NOTIFY_SOCKET" in posix.environ and not dry and options.streams is None
-        if self.proxied:
-            from pycontainer.lifecycle import sd_notify
+        self.raw = raw  # what later commands know
+        self.config = self._completed(config)
 
-            self.config = sd_notify.added(self.config, f"{settings.root}/{container_id}")
-
-    def _annotate(self) -> None:
-        """Let go of annotations that must not act; `state` shows them all."""
+    def _without_untrusted(
+        self, config: dict[str, Any], raw: bytes
+    ) -> tuple[dict[str, Any], bytes]:
+        """The config without annotations that must not act; `state` shows them all."""
         from pycontainer.lifecycle import annotations as crun_annotations
 
         if not self.settings.trust_annotations:
-            contained = crun_annotations.contained(self.config)
-            if contained is not self.config:  # later commands know no other
-                self.config, self.raw = contained, jsonfast.dumps(contained).encode()
-        crun_annotations.check(self.config)
+            contained = crun_annotations.contained(config)
+            if contained is not config:
+                config, raw = contained, jsonfast.dumps(contained).encode()
+        crun_annotations.check(config)
+        return config, raw
+
+    def _completed(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The config with what the runtime adds for the caller: variables, the notify socket."""
+        if added := self.attachment.environment():
+            process = config.get("process") or {}
+            process = {**process, "env": [*(process.get("env") or ()), *added]}
+            config = {**config, "process": process}
+        if self.proxied:
+            from pycontainer.lifecycle import sd_notify
+
+            config = sd_notify.added(config, f"{self.settings.root}/{self.id}")
+        return config
 
     def _keyring(self) -> str:
         """The kernel finds a keyring by its name, whoever made it: nobody can guess this one."""
@@ -343,13 +355,6 @@ class Creation:
         if not self.hooks_ran and (step > 0 or self.started is not None):
             reached = self.plan.ops[: step if self.started is None else None]
             self.hooks_ran = any(op.kind == "hook" for op in reached)
-
-    def _add_environment(self) -> None:
-        added = self.attachment.environment()
-        if added:
-            process = self.config.get("process") or {}
-            process = {**process, "env": [*(process.get("env") or ()), *added]}
-            self.config = {**self.config, "process": process}
 
     def _take_back(self) -> None:
         """Undo what was done; the first failure is the one to be reported.

@@ -82,6 +82,54 @@ def test_functions_stay_small():
     assert too_long == {}
 
 
+def test_functions_in_c_stay_small():
+    too_long = {}
+    for file in (ROOT / "csrc").rglob("*.c"):
+        begin = 0
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if line == "{":
+                begin = number
+            elif line == "}" and begin and number - begin >= 60:
+                too_long[f"{file.relative_to(ROOT)}:{begin}"] = number - begin
+    assert too_long == {}
+
+
+def late_fields(node: ast.ClassDef) -> set[str]:
+    """Those that a method other than __init__ sets, or that __init__ leaves out of its slots."""
+    slots: set[str] = set()
+    early: set[str] = set()
+    late: set[str] = set()
+    has_init = False
+    for part in node.body:
+        if isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) == "__slots__":
+            slots = {n.value for n in ast.walk(part.value) if isinstance(n, ast.Constant)}
+        if isinstance(part, ast.FunctionDef):
+            names = {
+                n.attr
+                for n in ast.walk(part)
+                if isinstance(n, ast.Attribute)
+                and isinstance(n.ctx, ast.Store)
+                and ast.unparse(n.value) == "self"
+            }
+            has_init = has_init or part.name == "__init__"
+            if part.name == "__init__":
+                early |= names
+            else:
+                late |= names
+    return late | (slots - early if has_init else set())
+
+
+def test_few_fields_are_set_late():
+    """An object whose fields come one after another is hard to reason about."""
+    found = {
+        f"{file.relative_to(ROOT)}: {node.name}": sorted(late)
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef) and len(late := late_fields(node)) > 12
+    }
+    assert found == {}
+
+
 # --- the build ---
 
 
