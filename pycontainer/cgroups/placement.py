@@ -3,7 +3,7 @@
 A write to cgroup.procs takes a lock whose writer waits for an RCU grace period: 4-15 ms when the
 host was idle. Two ways avoid it: clone3's CLONE_INTO_CGROUP on v2 (`clone_fd`, kernel 5.7), and
 on v1 a thread that writes "0" to `tasks` itself, which needs no lock because nothing else can
-change it meanwhile (`join_fds`, kernel 5.6; correct, if slow, before).
+change it meanwhile (do_cgroup_join of the executor, kernel 5.6; correct, if slow, before).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from errno import EINVAL, ENOENT, ENOTDIR
 
 from pycontainer.base.errors import OperationError, StateError, os_reason
 from pycontainer.cgroups.paths import CgroupPaths
-from pycontainer.linux.files import WRITE, read_text, write_text
+from pycontainer.linux.files import read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,21 +36,6 @@ class Placement:
     def clone_fd(self) -> int:
         """A new descriptor of the v2 directory, or -1; the caller closes it."""
         return _open(self.unified, DIRECTORY) if self.unified else -1
-
-    def join_fds(self) -> list[int]:
-        """New descriptors; a single-threaded child enters by writing "0" to each.
-
-        The kernel checks the opener's privilege, so a child in a user namespace can do it too.
-        """
-        fds: list[int] = []
-        try:
-            for directory in self.v1:
-                fds.append(_open(directory + "/tasks", WRITE))
-        except OperationError:
-            for fd in fds:
-                posix.close(fd)
-            raise
-        return fds
 
     def has_room(self, processes: int) -> bool:
         """Whether so many more may be born there. A process that moves in is never refused."""

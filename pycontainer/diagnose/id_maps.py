@@ -206,11 +206,3 @@ def beyond(file: str, rows: list[tuple[int, int, int]]) -> Obstacle | None:
                 f"sudo usermod {option} {first}-{first + count - 1} {user_name()}",
             )
     return None
-
-
-def obstacles() -> list[Obstacle]:
-    """All that would keep the caller from a range of ids; none for root."""
-    if os.geteuid() == 0:
-        return []
-    found = [find(file) for file in ("uid_map", "gid_map") for find in (unusable, unlisted)]
-    return list({str(each): each for each in found if each}.values())

@@ -20,7 +20,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,8 +35,6 @@ from pycontainer.linux import image_file, namespace_child, trees
 NAME_LENGTH = 32  # hexadecimal digits of a ChainID: 128 bits
 ETC = ("passwd", "group")
 ETC_MAX = 1 << 20
-
-Progress = Callable[[int], None]
 
 
 def default_path() -> str:

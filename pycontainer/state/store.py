@@ -204,10 +204,6 @@ class Entry:
         """The full path of a file in the directory (may be longer than a socket's 108 bytes)."""
         return f"{self.root_path}/{name}"
 
-    def short_path(self, name: str) -> str:
-        """The same file by a path short enough for a socket address; for this process only."""
-        return f"/proc/self/fd/{self.dir_fd}/{name}"
-
     # --- the lock ---
 
     def lock(self, exclusive: bool = True, wait: float = _LOCK_WAIT) -> None:

@@ -24,7 +24,6 @@ MS_NOSYMFOLLOW = 0x100  # Linux 5.10
 MS_NOATIME = 0x400
 MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
-MS_MOVE = 0x2000
 MS_REC = 0x4000
 MS_SILENT = 0x8000
 MS_UNBINDABLE = 0x20000
@@ -47,7 +46,6 @@ ATTR_RELATIME = 0x0
 ATTR_NOATIME = 0x10
 ATTR_STRICTATIME = 0x20
 ATTR_NODIRATIME = 0x80
-ATTR_IDMAP = 0x100000
 ATTR_NOSYMFOLLOW = 0x200000  # Linux 5.14
 
 # ParsedOptions.bind
@@ -163,14 +161,14 @@ _MOUNT_BITS = (
     (MS_NODIRATIME, ATTR_NODIRATIME),
     (MS_NOSYMFOLLOW, ATTR_NOSYMFOLLOW),
 )
-# MS_* to fsconfig(2)'s flag names, for what belongs to the superblock: (bit, set, cleared). "ro"
-# is in both worlds, as in mount(2). dirsync has no opposite.
+# MS_* to fsconfig(2)'s flag names, for what belongs to the superblock. "ro" is in both worlds, as
+# in mount(2).
 _SUPERBLOCK_NAMES = (
-    (MS_RDONLY, "ro", "rw"),
-    (MS_SYNCHRONOUS, "sync", "async"),
-    (MS_DIRSYNC, "dirsync", ""),
-    (MS_MANDLOCK, "mand", "nomand"),
-    (MS_LAZYTIME, "lazytime", "nolazytime"),
+    (MS_RDONLY, "ro"),
+    (MS_SYNCHRONOUS, "sync"),
+    (MS_DIRSYNC, "dirsync"),
+    (MS_MANDLOCK, "mand"),
+    (MS_LAZYTIME, "lazytime"),
 )
 # fsconfig(2) has no word for these: a filesystem that is to have them needs mount(2).
 _CLASSIC_ONLY = MS_I_VERSION | MS_SILENT
@@ -203,8 +201,7 @@ class ParsedOptions:
     - `attr_set`, `attr_clr`: MOUNT_ATTR_* for this mount only, as mount_setattr(2) takes them.
       fsmount(2) takes `attr_set` alone.
     - `rec_attr_set`, `rec_attr_clr`: the same for mount_setattr(AT_RECURSIVE).
-    - `sb_set`, `sb_clear`: flag names for fsconfig(FSCONFIG_SET_FLAG); `sb_clear` only matters
-      when a superblock is reconfigured.
+    - `sb_set`: flag names for fsconfig(FSCONFIG_SET_FLAG).
     - `classic`: MS_* bits that only mount(2) can express.
     - `propagation`: MS_SHARED and its siblings, with MS_REC where recursive, in order.
     - `bind`: NO_BIND, BIND or RBIND. `idmap`: "", "idmap" or "ridmap"; `mappings` is what stands
@@ -227,7 +224,6 @@ class ParsedOptions:
         "rec_attr_clr",
         "rec_attr_set",
         "remount",
-        "sb_clear",
         "sb_set",
         "tmpcopyup",
     )
@@ -246,7 +242,6 @@ class ParsedOptions:
     rec_attr_clr: int
     rec_attr_set: int
     remount: bool
-    sb_clear: tuple[str, ...]
     sb_set: tuple[str, ...]
     tmpcopyup: bool
 
@@ -332,8 +327,7 @@ def _spread(parsed: ParsedOptions, ms_set: int, ms_clear: int) -> None:
             attr_clr |= attr
     parsed.attr_set = attr_set
     parsed.attr_clr = attr_clr
-    parsed.sb_set = tuple([name for bit, name, _ in _SUPERBLOCK_NAMES if ms_set & bit])
-    parsed.sb_clear = tuple([name for bit, _, name in _SUPERBLOCK_NAMES if name and ms_clear & bit])
+    parsed.sb_set = tuple([name for bit, name in _SUPERBLOCK_NAMES if ms_set & bit])
 
 
 def _access_time(ms_set: int, ms_clear: int) -> tuple[int, int]:

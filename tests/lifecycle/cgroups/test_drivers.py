@@ -39,6 +39,11 @@ def has(controller: str) -> bool:
     return controller in (top / "cgroup.controllers").read_text().split()
 
 
+def tasks_of(placement) -> list[int]:
+    """The files that a process of one thread writes "0" to, as do_cgroup_join does."""
+    return [os.open(f"{directory}/tasks", os.O_WRONLY) for directory in placement.v1]
+
+
 class Made:
     """Cgroups and processes of one test."""
 
@@ -68,7 +73,7 @@ class Made:
 
     def process(self, placement=None, code="import time; time.sleep(60)") -> int:
         """A process that entered by itself (v1), or was moved (v2)."""
-        fds = placement.join_fds() if placement else []
+        fds = tasks_of(placement) if placement else []
         gate, go = os.pipe()
         running, executed = os.pipe()
         pid = os.fork()
@@ -253,12 +258,12 @@ def test_clone_fd_is_the_v2_directory(made):
 @only_v1
 @pytest.mark.alone
 def test_entering_by_itself_does_not_wait_for_other_cpus(made):
-    """The reason for `join_fds`: a write of a pid waits for an RCU grace period after idle."""
+    """The reason for "0" in `tasks`: a write of a pid waits for an RCU grace period after idle."""
     cgroup = made.cgroup()
     best = []
     for _ in range(5):
         time.sleep(0.1)
-        fds = cgroup.placement().join_fds()
+        fds = tasks_of(cgroup.placement())
         read_end, write_end = os.pipe()
         pid = os.fork()
         if pid == 0:

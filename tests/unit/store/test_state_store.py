@@ -248,7 +248,7 @@ def test_created_while_the_gate_is_closed(store: Store, init: subprocess.Popen, 
     with created(store, init) as entry:
         assert not entry.gate_closed()
         gate = socket.socket(socket.AF_UNIX, kind)
-        gate.bind(entry.short_path(GATE))
+        gate.bind(f"/proc/self/fd/{entry.dir_fd}/{GATE}")
         gate.listen(1)
         for _ in range(50):  # more than its backlog
             assert status(entry, entry.read_facts()) == "created"
@@ -263,7 +263,7 @@ def test_created_while_the_gate_is_closed(store: Store, init: subprocess.Popen, 
 def test_the_gate_below_a_long_path(tmp_path: Path, init: subprocess.Popen) -> None:
     store = Store(f"{tmp_path}/{'d' * 200}/{'e' * 200}")
     with made(store, "x" * 255) as entry, socket.socket(socket.AF_UNIX) as gate:
-        gate.bind(entry.short_path(GATE))
+        gate.bind(f"/proc/self/fd/{entry.dir_fd}/{GATE}")
         gate.listen(1)
         assert entry.gate_closed()
 
