@@ -174,6 +174,14 @@ int clone_tree(int dir, const char *path, int recursive);
 /* Sets attributes, and nothing that happens below travels to another mount any more. */
 int set_private(int tree, int64_t set, int recursive);
 void fd_path(char *out, int fd);
+/* The same as attach, of what config.json mounts: it may lie on the root. */
+int attach_at(int *tree, int target, const char *path);
+int set_attr(int fd, int recursive, int64_t set, int64_t clear);
+int clone_source(const char *path, int recursive, int nofollow);
+int clone_host(const char *path, int64_t set);
+int classic_mount(const char *source, int target, const char *type, int64_t flags,
+                  const char *data);
+int open_target_dir(const char *target, int plain);
 
 /* mask.c */
 int open_own_files(void);
