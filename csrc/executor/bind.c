@@ -11,15 +11,9 @@
  * the privileges of its user namespace but still as the user who may search the way there. */
 int do_open_source(void)
 {
-    int64_t slot = INT(OPEN_SOURCE, slot);
-    if (slot < ex.slot_count || slot >= MAX_SLOTS)
-        return -EBADF;
     int tree = clone_source(TEXT(OPEN_SOURCE, path), (int)INT(OPEN_SOURCE, recursive),
                             (int)INT(OPEN_SOURCE, nofollow));
-    if (tree < 0)
-        return tree;
-    ex.slots[slot] = tree;
-    return 0;
+    return fill_slot(INT(OPEN_SOURCE, slot), tree);
 }
 
 /* Flags of a mount that a less privileged user namespace may not clear: as statfs(2) tells them, as
@@ -78,14 +72,14 @@ static int open_like(const char *target, int tree)
     int error = xstatx(tree, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
-    int directory = (st.stx_mode & S_IFMT) == S_IFDIR;
+    int directory = is_type(&st, S_IFDIR);
     int fd = directory ? path_make_dir(target, 0755) : path_make_file(target, 0755);
     if (fd == -ENOTDIR && directory)
         return because(fd, DETAIL_TARGET_IS_FILE, target);
     if (fd < 0)
         return because(fd, DETAIL_MOUNT_POINT, target);
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);
-    if (!error && directory != ((st.stx_mode & S_IFMT) == S_IFDIR))
+    if (!error && directory != is_type(&st, S_IFDIR))
         error = because(-ENOTDIR, directory ? DETAIL_TARGET_IS_FILE : DETAIL_TARGET_IS_DIRECTORY,
                         target);
     if (error) {
@@ -195,7 +189,7 @@ static int open_unfollowed(const char *target, int directory)
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
-    if (directory != ((st.stx_mode & S_IFMT) == S_IFDIR))
+    if (directory != is_type(&st, S_IFDIR))
         return because(-ENOTDIR, DETAIL_ONE_IS_DIRECTORY, target);
     return keep(&fd);
 }
@@ -230,14 +224,13 @@ int do_bind_link(void)
     int error = xstatx(tree, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
-    if ((links & COPY_SYMLINK) && (st.stx_mode & S_IFMT) == S_IFLNK)
+    if ((links & COPY_SYMLINK) && is_type(&st, S_IFLNK))
         return copy_link(tree, where);
     error = bind_attributes(tree);
     if (error)
         return because(error, DETAIL_ATTRIBUTES, source);
-    SCOPED_FD target = links & DEST_NOFOLLOW
-                           ? open_unfollowed(where, (st.stx_mode & S_IFMT) == S_IFDIR)
-                           : open_like(where, tree);
+    SCOPED_FD target = links & DEST_NOFOLLOW ? open_unfollowed(where, is_type(&st, S_IFDIR))
+                                             : open_like(where, tree);
     if (target < 0)
         return target;
     error = attach(tree, target);

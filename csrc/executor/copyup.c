@@ -42,7 +42,7 @@ static int copy_facts(int from, int dir, const char *name, const struct statx *s
     int error = (int)sys5(__NR_fchownat, dir, name, st->stx_uid, st->stx_gid, flags);
     if (!error && from >= 0)
         copy_attributes(from, dir);
-    if (!error && (st->stx_mode & S_IFMT) != S_IFLNK)
+    if (!error && !is_type(st, S_IFLNK))
         error = (int)(name[0] ? sys3(__NR_fchmodat, dir, name, st->stx_mode & 07777)
                               : sys2(__NR_fchmod, dir, st->stx_mode & 07777));
     if (!error)
@@ -89,9 +89,8 @@ static int copy_link(int look, int to_dir, const char *name, const struct statx 
  * user namespace they are left out. */
 static int copy_node(int to_dir, const char *name, const struct statx *st)
 {
-    uint64_t major = st->stx_rdev_major, minor = st->stx_rdev_minor;
-    long device = (long)((minor & 0xff) | (major & 0xfff) << 8 | (minor & ~0xffull) << 12);
-    if ((st->stx_mode & S_IFMT) == S_IFSOCK)
+    long device = kernel_device((int64_t)st->stx_rdev_major << 32 | st->stx_rdev_minor);
+    if (is_type(st, S_IFSOCK))
         return 0;
     int error = (int)sys4(__NR_mknodat, to_dir, name, st->stx_mode, device);
     if (error)

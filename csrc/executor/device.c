@@ -175,8 +175,8 @@ int do_control_terminal(void)
 static int is_null(int fd)
 {
     struct statx st;
-    return !xstatx(fd, "", AT_EMPTY_PATH, &st) && (st.stx_mode & S_IFMT) == S_IFCHR &&
-           st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
+    return !xstatx(fd, "", AT_EMPTY_PATH, &st) && is_type(&st, S_IFCHR) && st.stx_rdev_major == 1 &&
+           st.stx_rdev_minor == 3;
 }
 
 /* A stdio fd that is the host's /dev/null becomes the container's: nothing of the host's file
@@ -211,7 +211,7 @@ int do_chown_stdio(void)
 {
     struct statx st;
     for (int fd = 0; fd < 3; fd++) {
-        if (xstatx(fd, "", AT_EMPTY_PATH, &st) || (st.stx_mode & S_IFMT) == S_IFCHR)
+        if (xstatx(fd, "", AT_EMPTY_PATH, &st) || is_type(&st, S_IFCHR))
             continue;
         if (st.stx_uid != (uint32_t)INT(CHOWN_STDIO, uid))
             sys3(__NR_fchown, fd, INT(CHOWN_STDIO, uid), -1);

@@ -110,6 +110,7 @@ extern struct state ex;
 const struct record *plan_end(void);
 const char *text_of(int number);
 int slot_fd(int64_t number);
+int fill_slot(int64_t number, int fd);
 void *take_memory(size_t size);
 /* Explain a failure beyond its errno: DETAIL_* of plan/details.py and, unless NULL, the path or name
  * that it is about. Returns `error`. */

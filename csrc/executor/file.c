@@ -47,7 +47,7 @@ int path_open_file(const char *path, uint64_t *size)
     if (look < 0)
         return look;
     int error = xstatx(look, "", AT_EMPTY_PATH, &st);
-    if (!error && (st.stx_mode & S_IFMT) != S_IFREG)
+    if (!error && !is_type(&st, S_IFREG))
         error = -EINVAL;
     if (!error)
         error = xfstatfs(look, &on);

@@ -40,7 +40,7 @@ static int configure(int fs, const char *option)
     key[length] = 0;
     if (same_text(key, "pidns") && same_text(equals + 1, PIDNS_OF_CHILDREN))
         return set_pidns(fs);
-    return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, equals + 1, 0);
+    return fs_set(fs, key, equals + 1);
 }
 
 static int configure_all(int fs, const char *list, size_t length)
@@ -76,55 +76,44 @@ static int keep_mode(int fs, int target)
     int error = mode_of(target, mode);
     if (error || !mode[0])
         return error;
-    return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "mode", mode, 0);
+    return fs_set(fs, "mode", mode);
+}
+
+static int begin(const char *fstype, const char *source)
+{
+    SCOPED_FD fs = (int)sys2(__NR_fsopen, fstype, FSOPEN_CLOEXEC);
+    int error = fs < 0 || !source[0] ? 0 : fs_set(fs, "source", source);
+    return error ? fs_failed(fs, error) : keep(&fs);
+}
+
+static int complete(int fs, int error, int64_t attributes)
+{
+    int fd = error ? error : fs_mount(fs, attributes);
+    return fd < 0 ? fs_failed(fs, fd) : fd;
 }
 
 static int new_file_system(int target)
 {
-    const char *source = TEXT(MOUNT, source);
-    SCOPED_FD fs = (int)sys2(__NR_fsopen, TEXT(MOUNT, fstype), FSOPEN_CLOEXEC);
+    SCOPED_FD fs = begin(TEXT(MOUNT, fstype), TEXT(MOUNT, source));
     if (fs < 0)
         return fs == -ENODEV ? because(fs, DETAIL_NO_FILESYSTEM, NULL) : fs;
-    int error = 0;
-    if (source[0])
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
-    if (!error)
-        error = keep_mode(fs, target);
+    int error = keep_mode(fs, target);
     if (!error)
         error = configure_all(fs, TEXT(MOUNT, options), TEXT_LENGTH(MOUNT, options));
     if (!error)
         error = configure_all(fs, TEXT(MOUNT, sb_flags), TEXT_LENGTH(MOUNT, sb_flags));
-    if (!error)
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-    if (error)
-        return fs_failed(fs, error);
-    int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(MOUNT, attr_set));
-    return fd < 0 ? fs_failed(fs, fd) : fd;
+    return complete(fs, error, INT(MOUNT, attr_set));
 }
 
 /* What shows a namespace belongs to the user namespace that this one belongs to: it is made here,
  * before we are in the container's. */
 int do_open_fs(void)
 {
-    int64_t slot = INT(OPEN_FS, slot);
-    const char *source = TEXT(OPEN_FS, source);
-    if (slot < ex.slot_count || slot >= MAX_SLOTS)
-        return -EBADF;
-    SCOPED_FD fs = (int)sys2(__NR_fsopen, TEXT(OPEN_FS, fstype), FSOPEN_CLOEXEC);
+    SCOPED_FD fs = begin(TEXT(OPEN_FS, fstype), TEXT(OPEN_FS, source));
     if (fs < 0)
         return fs;
-    int error = 0;
-    if (source[0])
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
-    if (!error)
-        error = configure_all(fs, TEXT(OPEN_FS, options), TEXT_LENGTH(OPEN_FS, options));
-    if (!error)
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-    int fd = error ? error : (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, INT(OPEN_FS, attr_set));
-    if (fd < 0)
-        return fs_failed(fs, fd);
-    ex.slots[slot] = fd;
-    return 0;
+    int error = configure_all(fs, TEXT(OPEN_FS, options), TEXT_LENGTH(OPEN_FS, options));
+    return fill_slot(INT(OPEN_FS, slot), complete(fs, error, INT(OPEN_FS, attr_set)));
 }
 
 /* The options again as the one string that mount(2) takes. */

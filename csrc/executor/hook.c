@@ -153,7 +153,7 @@ static int take_output(struct stream *s)
     return 1;
 }
 
-static void pass_over(int number)
+static void do_nothing(int number)
 {
     (void)number;
 }
@@ -173,7 +173,7 @@ static void give_input(struct hook_run *run)
 }
 
 /* 0 when the hook has ended, -ETIMEDOUT when it must be ended. */
-static int attend(struct hook_run *run)
+static int await_hook(struct hook_run *run)
 {
     for (;;) {
         struct pollfd fds[4] = {{run->pidfd, POLLIN, 0},
@@ -205,7 +205,7 @@ static int attend(struct hook_run *run)
     return 0;
 }
 
-static int judge(const struct hook_run *run, int status, int timed_out)
+static int check_outcome(const struct hook_run *run, int status, int timed_out)
 {
     const char *path = TEXT(HOOK, path);
     char seconds[24];
@@ -261,7 +261,7 @@ int do_hook(void)
     static struct hook_run run;
     int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, status = 0;
     memset(&run, 0, sizeof(run));
-    on_signal(SIGPIPE, pass_over);
+    on_signal(SIGPIPE, do_nothing);
     int error = compose_state(&run);
     if (!error)
         error = (int)sys2(__NR_pipe2, in, O_CLOEXEC | O_NONBLOCK);
@@ -285,11 +285,11 @@ int do_hook(void)
         run.deadline = limit ? now_ms() + limit : 0;
         sys3(__NR_fcntl, out[0], F_SETFL, O_NONBLOCK);
         sys3(__NR_fcntl, err[0], F_SETFL, O_NONBLOCK);
-        int ended = attend(&run);
+        int ended = await_hook(&run);
         if (ended)
             sys2(__NR_kill, run.pid, SIGKILL);
         long reaped = RETRY(sys4(__NR_wait4, run.pid, &status, 0, NULL));
-        error = reaped < 0 ? (int)reaped : judge(&run, status, ended == -ETIMEDOUT);
+        error = reaped < 0 ? (int)reaped : check_outcome(&run, status, ended == -ETIMEDOUT);
         xclose(run.pidfd);
     }
     xclose(run.input);

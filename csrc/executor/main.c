@@ -32,6 +32,19 @@ int slot_fd(int64_t number)
     return keep(&ex.slots[number]);
 }
 
+/* The same for an fd that we have opened ourselves, or a negative errno; 0 or the errno. */
+int fill_slot(int64_t number, int fd)
+{
+    if (number < ex.slot_count || number >= MAX_SLOTS) {
+        xclose(fd);
+        return -EBADF;
+    }
+    if (fd < 0)
+        return fd;
+    ex.slots[number] = fd;
+    return 0;
+}
+
 /* Zeroed memory for pointer arrays and the like: whole pages, never given back. */
 void *take_memory(size_t size)
 {
@@ -212,20 +225,12 @@ int on_signal(int number, void (*handler)(int))
     return (int)sys4(__NR_rt_sigaction, number, &action, NULL, 8);
 }
 
-static int number_of(const char *s)
-{
-    int value = 0;
-    for (; *s >= '0' && *s <= '9'; s++)
-        value = value * 10 + (*s - '0');
-    return value;
-}
-
 __attribute__((used)) static void run(long *stack)
 {
     char **argv = (char **)(stack + 1);
     if (stack[0] < 2)
         xexit(2);
-    ex.channel = number_of(argv[1]);
+    ex.channel = (int)get_number(argv[1]);
     sys3(__NR_fcntl, ex.channel, F_SETFD, FD_CLOEXEC);
     /* CVE-2016-9962: a container that we enter must not trace us, nor take our fds. */
     sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -14,16 +14,12 @@ static int new_tmpfs(const char *label, const char *inodes, int64_t attributes)
     SCOPED_FD fs = (int)sys2(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (fs < 0)
         return fs;
-    int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_blocks", "1", 0);
+    int error = fs_set(fs, "nr_blocks", "1");
     if (!error && inodes)
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", inodes, 0);
+        error = fs_set(fs, "nr_inodes", inodes);
     if (!error && label[0])
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "context", label, 0);
-    if (!error)
-        error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-    if (error)
-        return error;
-    return (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
+        error = fs_set(fs, "context", label);
+    return error ? error : fs_mount(fs, attributes);
 }
 
 static int make_node(const char *name, int64_t mode, int64_t device)
@@ -60,11 +56,8 @@ int do_own_node(void)
         return -EBADF;
     put_number(name, slot);
     int error = make_node(name, INT(OWN_NODE, mode), INT(OWN_NODE, device));
-    if (error == -EPERM) {
-        int tree = clone_device(TEXT(OWN_NODE, path));
-        ex.slots[slot] = tree;
-        return tree < 0 ? tree : 0;
-    }
+    if (error == -EPERM)
+        return fill_slot(slot, clone_device(TEXT(OWN_NODE, path)));
     if (!error && (uid || gid))
         error = (int)sys5(__NR_fchownat, ex.own_files, name, uid, gid, AT_SYMLINK_NOFOLLOW);
     if (!error)
@@ -114,7 +107,7 @@ int hide(int target)
     int error = xstatx(target, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
-    int directory = (st.stx_mode & S_IFMT) == S_IFDIR, first = 0;
+    int directory = is_type(&st, S_IFDIR), first = 0;
     int *mask = directory ? &ex.masked_dir : &ex.masked_file;
     SCOPED_FD tree = -1;
     if (directory) {

@@ -6,8 +6,6 @@
  */
 #include "executor.h"
 
-#define UMOUNT_NOFOLLOW 8
-
 int attach(int tree, int target)
 {
     return (int)sys5(__NR_move_mount, tree, "", target, "",
@@ -87,7 +85,7 @@ int open_target_dir(const char *target, int plain)
     int error = xstatx(fd, "", AT_EMPTY_PATH, &st);
     if (error)
         return error;
-    if ((st.stx_mode & S_IFMT) != S_IFDIR)
+    if (!is_type(&st, S_IFDIR))
         return because(-ENOTDIR, DETAIL_NO_PLAIN_DIRECTORY, target);
     return keep(&fd);
 }

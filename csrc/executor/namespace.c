@@ -96,13 +96,7 @@ int do_own_oom_score(void)
 
 int do_open_time_offsets(void)
 {
-    int64_t slot = INT(OPEN_TIME_OFFSETS, slot);
-    if (slot < ex.slot_count || slot >= MAX_SLOTS)
-        return -EBADF;
-    int fd = open_own("/proc/self/timens_offsets");
-    if (fd >= 0)
-        ex.slots[slot] = fd;
-    return fd < 0 ? fd : 0;
+    return fill_slot(INT(OPEN_TIME_OFFSETS, slot), open_own("/proc/self/timens_offsets"));
 }
 
 /* The kernel asks for privileges over the time namespace of whoever opened the file. */

@@ -18,7 +18,6 @@
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x1000U
 #endif
-#define UMOUNT_NOFOLLOW 8
 
 struct mount {
     int64_t id, parent;
@@ -34,14 +33,6 @@ static char *next_word(char **at)
     *at = *end ? end + 1 : end;
     *end = 0;
     return word;
-}
-
-static int64_t number(const char *s)
-{
-    int64_t value = 0;
-    for (; *s >= '0' && *s <= '9'; s++)
-        value = value * 10 + (*s - '0');
-    return value;
 }
 
 /* Blanks, line breaks and backslashes in a path are written as three octal digits. */
@@ -61,8 +52,8 @@ static void unescape(char *s)
 
 static void parse(char *line, struct mount *m)
 {
-    m->id = number(next_word(&line));
-    m->parent = number(next_word(&line));
+    m->id = get_number(next_word(&line));
+    m->parent = get_number(next_word(&line));
     next_word(&line);
     m->root = next_word(&line);
     char *point = next_word(&line);

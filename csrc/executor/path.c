@@ -253,11 +253,9 @@ int proc_handle(void)
     if (ex.proc >= 0)
         return ex.proc;
     SCOPED_FD fs = (int)sys2(__NR_fsopen, "proc", FSOPEN_CLOEXEC);
-    if (fs >= 0 && !sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0)) {
-        int fd = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, 0);
-        if (fd >= 0)
-            return ex.proc = fd;
-    }
+    ex.proc = fs < 0 ? fs : fs_mount(fs, 0);
+    if (ex.proc >= 0)
+        return ex.proc;
     SCOPED_FD fd = xopenat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
     struct file_system on;
     char self[24], number[24];

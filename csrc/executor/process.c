@@ -237,7 +237,7 @@ static int may_execute(const char *path)
     int error = xstatx(AT_FDCWD, path, 0, &st);
     if (error)
         return error;
-    if ((st.stx_mode & S_IFMT) == S_IFDIR)
+    if (is_type(&st, S_IFDIR))
         return -EISDIR;
     error = (int)sys4(__NR_faccessat2, AT_FDCWD, path, 1 /* X_OK */, 0x200 /* AT_EACCESS */);
     /* faccessat2 ignores that root needs one x bit to execute */

@@ -18,6 +18,7 @@
 
 /* Not in the kernel's user headers, or only under another name. */
 #define MNT_DETACH 2
+#define UMOUNT_NOFOLLOW 8
 #define AF_UNIX 1
 #define AF_INET 2
 #define SOL_SOCKET 1
@@ -133,6 +134,24 @@ static inline int xstatx(int fd, const char *path, int flags, struct statx *out)
     return (int)sys5(__NR_statx, fd, path, flags, STATX_BASIC_STATS, out);
 }
 
+/* fsconfig(2): one option of a file system that fsopen(2) has begun. */
+static inline int fs_set(int fs, const char *key, const char *value)
+{
+    return (int)sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+/* The file system with its options so far, as a mount that is attached nowhere. */
+static inline int fs_mount(int fs, int64_t attributes)
+{
+    int error = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    return error ? error : (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
+}
+
+static inline int is_type(const struct statx *st, unsigned type)
+{
+    return (st->stx_mode & S_IFMT) == type;
+}
+
 /* struct statfs, as 64-bit machines have it. */
 struct file_system {
     long type, block, blocks, blocks_free, blocks_available, files, files_free, id, name, fragment;
@@ -174,6 +193,15 @@ static inline const char *find_char(const char *s, char c)
         if (*s == c)
             return s;
     return NULL;
+}
+
+/* The decimal number at the beginning of a text. */
+static inline int64_t get_number(const char *s)
+{
+    int64_t value = 0;
+    for (; *s >= '0' && *s <= '9'; s++)
+        value = value * 10 + (*s - '0');
+    return value;
 }
 
 /* Write a number >= 0 in decimal; returns the end, which is NUL. */
