@@ -196,6 +196,7 @@ def _texts(settings: dict[str, Any], name: str) -> list[str]:
 def _annotations(image: Image) -> tuple[dict[str, str], list[str]]:
     settings, config = image.settings, image.config
     found = {
+        "ref.name": image.reference,
         "os": config.get("os"),
         "architecture": config.get("architecture"),
         "variant": config.get("variant"),

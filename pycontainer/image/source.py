@@ -51,13 +51,17 @@ class Layer:
 
 
 class Image:
-    """`config` is the image's JSON config; `root` is set instead of layers for a root directory."""
+    """`config` is the image's JSON config; `root` is set instead of layers for a root directory.
+
+    `reference` is what the image is called where it was found, or else its file's name.
+    """
 
     def __init__(self, name: str, config: dict[str, Any], layers: list[Layer], root: str = ""):
         self.name = name
         self.config = config
         self.layers = layers
         self.root = root
+        self.reference = ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -97,7 +101,9 @@ def acceptable(platform: str) -> list[str]:
 def open_image(name: str, platform: str = "") -> Image:
     """The image at PATH or PATH:REF; ImageError when it is none, or has none for the platform."""
     try:
-        return _open(name, platform)
+        image = _open(name, platform)
+        image.reference = image.reference or os.path.basename(os.path.abspath(name))
+        return image
     except (AttributeError, KeyError, TypeError) as error:
         raise ImageError(
             f"{name}: a document of the image has another form: {error}", "bad-image"
@@ -144,6 +150,7 @@ class _Chosen:
         self.files = files
         self.reference = reference
         self.platform = platform
+        self.names: list[str] = []  # of the chosen one
 
     def blob(self, digest: Any) -> str:
         """Where the blob of a digest is."""
@@ -162,6 +169,7 @@ class _Chosen:
         if depth == 0:
             entries = self._referenced(entries)
         entry = self._for_platform(entries)
+        self.names = self.names or _references(entry)
         return self.of_index(self.blob(entry.get("digest")), entry["digest"], depth + 1)
 
     def _referenced(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -211,7 +219,12 @@ class _Chosen:
             Layer(self.files, self.blob(layer.get("digest")), layer["digest"], diff_id)
             for layer, diff_id in zip(manifest["layers"], diff_ids, strict=True)
         ]
-        return Image(name, config, layers)
+        return self._named(Image(name, config, layers))
+
+    def _named(self, image: Image) -> Image:
+        """With its longest name, which says most: "host/app:1.2" rather than "1.2"."""
+        image.reference = max(self.names, key=len, default="")
+        return image
 
     def of_archive(self, name: str, archives: list[Any]) -> Image:
         """The image of an archive of docker save: manifest.json is a list."""
@@ -222,20 +235,18 @@ class _Chosen:
         if len(entries) != 1:
             raise self._unknown(names)
         entry = entries[0]
+        self.names = [str(tag) for tag in entry.get("RepoTags") or ()]
         path, paths = str(entry.get("Config")), entry.get("Layers") or []
         named = re.search(r"(?:^|/)([0-9a-f]{64})(?:\.json)?$", path)
         config = document(self.files, path, f"sha256:{named[1]}" if named else "")
         diff_ids = _diff_ids(config, len(paths))
-        return Image(
-            name,
-            config,
-            [Layer(self.files, str(p), "", d) for p, d in zip(paths, diff_ids, strict=True)],
-        )
+        layers = [Layer(self.files, str(p), "", d) for p, d in zip(paths, diff_ids, strict=True)]
+        return self._named(Image(name, config, layers))
 
 
 def _references(entry: dict[str, Any]) -> list[str]:
     annotations = entry.get("annotations") or {}
-    return [annotations[key] for key in REFERENCES if key in annotations]
+    return [str(annotations[key]) for key in REFERENCES if key in annotations]
 
 
 def _platform(platform: dict[str, Any]) -> str:

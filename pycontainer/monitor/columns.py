@@ -80,6 +80,7 @@ COLUMNS = {
         Column("id", "ID", lambda row: row.id),
         Column("status", "STATUS", lambda row: row.status),
         Column("engine", "ENGINE", lambda row: row.engine),
+        Column("image", "IMAGE", lambda row: row.image),
         Column("owner", "OWNER", lambda row: row.owner),
         Column("age", "AGE", lambda row: row.age or None, duration, seconds),
         Column("cpu", "CPU%", _rate("cpu", 100), _percent),

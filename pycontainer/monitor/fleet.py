@@ -44,6 +44,12 @@ BUNDLES = (
     ("/overlay-containers/", "podman"),
     ("/buildah", "buildah"),
 )
+# Annotations that name the image, the most exact first.
+IMAGES = (
+    "io.kubernetes.cri.image-name",
+    "io.kubernetes.cri-o.ImageName",
+    "org.opencontainers.image.ref.name",
+)
 _MANAGERS = {"libpod": "podman", "cri-o": "cri-o"}
 
 
@@ -65,6 +71,12 @@ class Row:
     def age(self) -> float:
         """Seconds since it was created."""
         return time.time() - self.created if self.created else 0.0
+
+    @property
+    def image(self) -> str:
+        """What it was made from, "" when nobody has written that down."""
+        annotations = self.facts.annotations if self.facts else {}
+        return next((annotations[key] for key in IMAGES if key in annotations), "")
 
     @property
     def idle(self) -> float | None:

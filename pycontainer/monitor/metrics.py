@@ -132,16 +132,7 @@ def _of_facts(rows: Sequence[Row], names: Sequence[Labels]) -> Iterator[str]:
 
 
 def _labels(row: Row) -> Labels:
-    annotations = row.facts.annotations if row.facts else {}
-    image = next((annotations[key] for key in _IMAGES if key in annotations), "")
-    return {"id": row.cgroup, "name": row.id, "image": image, "engine": row.engine}
-
-
-_IMAGES = (
-    "io.kubernetes.cri.image-name",
-    "io.kubernetes.cri-o.ImageName",
-    "org.opencontainers.image.ref.name",
-)
+    return {"id": row.cgroup, "name": row.id, "image": row.image, "engine": row.engine}
 
 
 def _line(name: str, labels: Labels, value: float) -> str:

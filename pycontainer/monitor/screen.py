@@ -20,7 +20,7 @@ from pycontainer.monitor.units import amount
 
 # In the order in which they come as the terminal gets wider.
 NARROW = "id cpu memory limit pids status oom age throttled read write"
-WIDE = "cpu-wait memory-wait io-wait exec idle engine cputime peak owner"
+WIDE = "cpu-wait memory-wait io-wait exec idle engine image cputime peak owner"
 LOOK_S = 30  # seconds between two notes of activity
 HINTS = ("q quit", "<> sort", "/ filter", "t tree", "r reverse", "+- interval", "space hold")
 

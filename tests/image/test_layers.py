@@ -219,6 +219,14 @@ def test_options_that_need_an_image(box: Box):
     run("run", "-b", bundle, "x", "y").fails("requires exactly 1 argument")
 
 
+def test_its_image_is_known(box: Box):
+    images = Images(box, name="host/app:1")
+    images.run("c", "sleep", "1000", flags=("-d",)).ok()
+    listed = box.pycontainer("list", "--filter", "image=*app*", "--format", "{{.image}}").ok().out
+    assert listed == "host/app:1\n"
+    assert 'image="host/app:1"' in box.pycontainer("metrics").ok().out
+
+
 def test_limits(box: Box):
     images = Images(box)
     flags = ("--memory", "64M", "--pids", "50", "--cpus", "0.5", "-d")

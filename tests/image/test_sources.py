@@ -66,6 +66,21 @@ def test_a_docker_archive(tmp_path: Path):
         open_image(f"{made}:other")
 
 
+def test_what_it_is_called(tmp_path: Path):
+    """By its longest name there, or else by its file's."""
+    layout = Layout(tmp_path / "oci")
+    layout.image(FIRST, name="1.2")
+    assert open_image(str(layout.path)).reference == "1.2"
+    full = {"org.opencontainers.image.ref.name": "1.2", "io.containerd.image.name": "host/app:1.2"}
+    layout.manifests[0]["annotations"] = full
+    layout.write()
+    assert open_image(f"{layout.path}:app:1.2").reference == "host/app:1.2"
+    saved = docker_archive(tmp_path / "saved", [FIRST], {})
+    assert open_image(str(saved)).reference == "example.com/app:1"
+    (tmp_path / "root.tar").write_bytes(FIRST)
+    assert open_image(str(tmp_path / "root.tar")).reference == "root.tar"
+
+
 def test_a_root_archive_and_a_root(tmp_path: Path):
     (tmp_path / "root.tar").write_bytes(FIRST)
     assert contents(open_image(str(tmp_path / "root.tar"))) == [FIRST]
@@ -201,7 +216,7 @@ def test_a_manifest_of_nonsense(tmp_path: Path, change: dict[str, Any]):
 
 def test_what_is_no_image(tmp_path: Path):
     (tmp_path / "text").write_text("hello\n" * 500)
-    with pytest.raises(ImageError, match="is it a tar archive"):
+    with pytest.raises(ImageError, match="give a tar archive"):
         open_image(str(tmp_path / "text"))
     with pytest.raises(ImageError, match="no such file"):
         open_image(str(tmp_path / "nothing"))

@@ -48,7 +48,7 @@ def limited(box: Box, script: str, memory: int = 64 << 20) -> str:
     bundle.linux["resources"] |= {
         "memory": {"limit": memory},
         "pids": {"limit": 33},
-        "cpu": {"quota": 10000, "period": 50000},
+        "cpu": {"quota": 5000, "period": 50000},  # little, so that a busy machine has it, too
     }
     name = box.id(f"limited{box._bundles}")
     box.pycontainer("run", "-d", "-b", bundle, name).ok()
@@ -58,7 +58,7 @@ def limited(box: Box, script: str, memory: int = 64 << 20) -> str:
 def test_stats_are_those_of_the_cgroup(box: Box):
     name = limited(box, BUSY)
     row = stats(box)[name]
-    assert (row["memory_limit"], row["pids_limit"], row["cpu_quota"]) == (64 << 20, 33, 0.2)
+    assert (row["memory_limit"], row["pids_limit"], row["cpu_quota"]) == (64 << 20, 33, 0.1)
     assert row["status"] == "running" and row["owner"] == "root"
     pids = directory(box, name, "pids") / "pids.current"
     assert row["pids"] == int(pids.read_text())
@@ -67,7 +67,7 @@ def test_stats_are_those_of_the_cgroup(box: Box):
     if not current.exists():
         current = memory / "memory.usage_in_bytes"
     assert abs(row["memory"] - int(current.read_text())) < 2 << 20
-    assert 10 < row["cpu_percent"] < 35 and row["throttled_percent"] > 50
+    assert 5 < row["cpu_percent"] < 20 and row["throttled_percent"] > 50
     again = stats(box)[name]
     assert again["cpu_s"] > row["cpu_s"] and again["throttled_s"] > row["throttled_s"]
 
@@ -174,7 +174,7 @@ def test_metrics(box: Box):
     assert 0 < found["container_cpu_usage_seconds_total"][name] <= row["cpu_s"]
     assert found["container_spec_memory_limit_bytes"][name] == 64 << 20
     assert found["container_threads_max"][name] == 33
-    assert found["container_spec_cpu_quota"][name] == 10000
+    assert found["container_spec_cpu_quota"][name] == 5000
     assert found["container_spec_cpu_period"][name] == 50000
     assert found["container_cpu_cfs_throttled_periods_total"][name] > 0
     assert abs(found["container_start_time_seconds"][name] - time.time()) < 60

@@ -17,12 +17,13 @@ WORDS = (0, 0)
 OPTIONS = (
     ("format", "f", TEXT, "FORMAT", "table (default), json, or a template like '{{.id}} {{.age}}'"),
     ("quiet", "q", FLAG, "", "print only the ids"),
-    ("long", "l", FLAG, "", "with age, idle time, memory, CPU time, processes and engine"),
+    ("long", "l", FLAG, "", "with age, idle time, memory, CPU time, processes, engine and image"),
     ("filter", "", TEXTS, "CONDITION", "only those with status=running, memory>100M, idle>2d, ..."),
     ("sort", "", TEXT, "COLUMN", "by a column; -COLUMN reverses"),
 )
 HELP = """\
-Columns: id status engine owner age idle cputime memory limit peak pids oom exec cgroup bundle.
+Columns: id status engine image owner age idle cputime memory limit peak pids oom exec cgroup
+bundle.
 A container is idle while it uses next to no CPU time, does no I/O and gets no exec. That is known
 from looks at it: by list --long, gc --idle, top and metrics.
 
@@ -31,7 +32,7 @@ from looks at it: by list --long, gc --idle, top and metrics.
    pycontainer list --filter annotation=com.example.team=blue
 """
 
-LONG = "id status age idle memory limit cputime pids engine owner"
+LONG = "id status age idle memory limit cputime pids engine image owner"
 COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 _WIDTH, _PADDING = 12, 3  # Go's tabwriter as runc sets it up
 
