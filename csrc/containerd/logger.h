@@ -7,7 +7,7 @@
 bool is_logger_url(const char *url);
 char *url_path(const char *url); /* decoded, to be freed; "/" at least */
 
-/* Starts it; `ready` is called when it says so. */
+/* Starts the logger program; `ready` is called when that reports that it is ready. */
 void logger_start(struct streams *s, const char *id, const char *name_space, ready_function *ready,
                   void *argument);
 void logger_terminate(struct logger *logger);

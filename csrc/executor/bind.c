@@ -63,6 +63,7 @@ static int bind_attributes(int tree)
     if (error != -EPERM)
         return error;
     error = check_locked(tree, set, clear);
+    /* nosymfollow is the only flag that the kernel never locks */
     return error ? error : set_attr(tree, 0, set & ~ACCESS_TIME, all & MOUNT_ATTR_NOSYMFOLLOW);
 }
 

@@ -77,7 +77,7 @@ struct state {
     const struct header *header;
     const struct record *now; /* the operation that runs */
     int channel;              /* to the runtime, or to `start` after await_start; -1 when closed */
-    int rootfs;               /* O_PATH, from `rootfs` to pivot_root; AT_FDCWD in between never */
+    int rootfs;               /* O_PATH; valid from `rootfs` to `pivot_root`; never AT_FDCWD then */
     int over_root;            /* it is attached over the old root, not where it was */
     int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
     int slots[MAX_SLOTS];     /* fds that came with the plan */

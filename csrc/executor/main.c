@@ -111,7 +111,7 @@ static int check_plan(uint64_t size)
     if (h->arena != sizeof(*h) + h->records * sizeof(struct record) || h->arena > size)
         return -EPROTO;
     const struct record *r = (const struct record *)(ex.plan + sizeof(*h));
-    if (h->arena == size || ex.plan[size - 1]) /* even a text that nobody gave has its end */
+    if (h->arena == size || ex.plan[size - 1]) /* has at least one NUL, which ends an empty text */
         return -EPROTO;
     for (uint32_t i = 0; i < h->records; i++, r++) {
         if (r->kind >= PLAN_KINDS)

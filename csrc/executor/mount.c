@@ -91,8 +91,8 @@ int open_target_dir(const char *target, int plain)
 }
 
 /* A copy of a mount of the host's that config.json does not name: what the container does to it stays
- * in the container, and nothing is writable but the mount itself where `set` does not say "ro". How
- * it notes access times is the host's affair. */
+ * in the container, and nothing is writable but the mount itself where `set` does not have "ro". The
+ * host's setting for access times stays. */
 int clone_host(const char *path, int64_t set)
 {
     struct file_system host;

@@ -72,8 +72,8 @@ int do_become_root(void)
     return error;
 }
 
-/* The files of a process that is not dumpable are root's. Called before a namespace of somebody
- * else is joined. */
+/* The files of a process that is not dumpable belong to root. Called before a namespace of another
+ * process is joined. */
 static int open_own(const char *path)
 {
     sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
@@ -82,8 +82,8 @@ static int open_own(const char *path)
     return fd;
 }
 
-/* Done here, not by the runtime, which may not open the file. Who may not lower the value goes
- * without, as with runc. */
+/* Done here, not by the runtime, which may not open the file. Without the privilege to lower the value
+ * it stays, as with runc. */
 int do_own_oom_score(void)
 {
     char text[24] = "-";

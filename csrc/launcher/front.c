@@ -330,7 +330,8 @@ static void do_kill(void)
         hand_over();
 }
 
-/* The facts go first, as in Entry.remove; what is left when a later step fails, Python sweeps. */
+/* Of the directory's files state.json goes first, as in Entry.remove; when a later step fails, Python
+ * removes the rest. */
 static void do_delete(void)
 {
     static const char *const files[] = {"state.json", "record",         "config.json",
@@ -341,7 +342,7 @@ static void do_delete(void)
     const char *directory = container.texts[TEXT_CGROUPS];
     for (; *directory; directory += text_length(directory) + 1) {
         long error = sys3(__NR_unlinkat, AT_FDCWD, directory, AT_REMOVEDIR);
-        if (error < 0 && error != -ENOENT) /* somebody is in there */
+        if (error < 0 && error != -ENOENT) /* it has processes */
             hand_over();
     }
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {

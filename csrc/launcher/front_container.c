@@ -91,7 +91,7 @@ static const char *skip_fields(const char *at, int count)
     return at;
 }
 
-/* Whether init runs: process_facts.alive. */
+/* Whether init runs, as `alive` of linux/process.py. */
 int container_alive(void)
 {
     char data[1024], name[32] = "/proc/";

@@ -1,10 +1,10 @@
-/* waiter: records how the process behind a pidfd ends. It is no child of ours, so that whoever
+/* waiter: records how the process behind a pidfd ends. The waiter is not its parent: the caller that
  * created the container stays the parent of its init, as engines need it.
  *
- * Enters: fd 0, the pidfd; fd 1, an empty file. Leaves: a line in that file,
+ * Input: fd 0, the pidfd; fd 1, an empty file. Output: a line in that file,
  *     SECONDS NANOSECONDS STATUS
  * the time of the end, and the wait status, which is -1 until the parent has reaped the process.
- * Needs Linux 6.15.
+ * Needs Linux 6.15, which lifecycle/outcome.py checks: before, a pidfd does not tell the status.
  */
 #include "../executor/sys.h"
 
@@ -69,7 +69,7 @@ __attribute__((used)) static void run(long *stack)
     wait_until(POLLIN);
     sys2(__NR_clock_gettime, CLOCK_REALTIME, &end);
     write_line(&end, -1);
-    wait_until(0); /* POLLHUP: its parent has reaped it; not before that is its status known */
+    wait_until(0); /* POLLHUP: its parent has reaped it; the status is known only then */
     write_line(&end, wait_status());
     xexit(0);
 }

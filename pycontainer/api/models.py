@@ -25,7 +25,7 @@ class OutOfMemory:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> OutOfMemory | None:
-        """From a report of cgroups.oom; None when there were no kills."""
+        """From a report of cgroups.stats.oom; None when there were no kills."""
         if not document:
             return None
         return cls(document.get("kills", 0), document.get("limit"), document.get("peak"))

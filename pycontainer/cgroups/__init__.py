@@ -58,11 +58,11 @@ class Driver:
         return Cgroup(paths, self.layout)
 
     def hang_up(self) -> None:
-        """Keep no connection to a manager."""
+        """Close the connection to a manager."""
 
 
 class SystemdDriver(Driver):
-    """Scopes and slices of systemd's, of the system's manager or of the calling `user`'s."""
+    """Scopes and slices of the system's systemd, or of the calling user's (`user`)."""
 
     __slots__ = ("_manager", "trusted", "user")
     name = "systemd"
@@ -124,7 +124,7 @@ class SystemdDriver(Driver):
 
 
 class NoDriver(Driver):
-    """None at all: the container stays in the cgroup of whoever calls us."""
+    """No cgroups: the container stays in the caller's."""
 
     __slots__ = ()
     name = "disabled"
@@ -164,18 +164,19 @@ def open_driver(
     rootless: bool = False,
     trusted: bool = False,
 ) -> Driver:
-    """The driver for this host; HostError when it cannot be had."""
+    """The driver for this host; HostError when it is not available."""
     if layout is None:
         from pycontainer.cgroups.layout import probe
 
         layout = probe()
     if not systemd:
         return Driver(layout)
+    user_manager = False
     if rootless:
         from pycontainer.cgroups.systemd.manager import is_the_users
 
-        rootless = is_the_users()
-    return SystemdDriver(layout, rootless, trusted)
+        user_manager = is_the_users()
+    return SystemdDriver(layout, user_manager, trusted)
 
 
 def load(data: dict) -> Cgroup:

@@ -209,7 +209,7 @@ class Cgroup:
         except (OperationError, HostError) as error:
             if not rootless:
                 raise
-            # The default rules are nobody's wish; unprivileged nodes cannot be made anyway.
+            # The config does not ask for the default rules; and a user cannot make device nodes.
             if not plan.explicit_devices:
                 return []
             return [f"device rules are not enforced: {error.message}"]
@@ -356,7 +356,7 @@ class Cgroup:
         return report(self.paths, refused)
 
     def stats(self) -> dict[str, Any]:
-        """What it uses, in the shape of runc's events (stats.py)."""
+        """What it uses, in the shape of runc's events (stats/)."""
         from pycontainer.cgroups.stats import collect
 
         return collect(self.paths)

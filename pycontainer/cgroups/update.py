@@ -1,6 +1,6 @@
 """New limits for a container that exists: all of them, or none.
 
-Enters: the resources that hold now, and the change. A change names what is to be different; what
+Input: the resources that hold now, and the change. A change names what is to be different; what
 belongs together (quota and period, memory and swap) is written together, with the old value for
 the part that it leaves out. What is done before a refusal is taken back by the transaction.
 """
@@ -43,7 +43,7 @@ COMPANIONS = {
 
 
 def without_nulls(document: Any, levels: int = LEVELS) -> Any:
-    """Engines write null for "nothing said". What lies deeper than any limit is left out, too."""
+    """Engines write null for "not set". Values nested deeper than LEVELS are left out, too."""
     if not levels and isinstance(document, (dict, list)):
         return type(document)()
     if isinstance(document, dict):
@@ -56,7 +56,7 @@ def without_nulls(document: Any, levels: int = LEVELS) -> Any:
 def said(change: dict) -> dict:
     """The change without what is 0 or "" and means "not set": CRI-O sends all of them each time.
 
-    The old value is to be remembered, as the companion of a later change.
+    The old value is kept, because a later change may need it as the companion.
     """
     result = dict(change)
     for name, members in UNSET.items():
@@ -66,7 +66,7 @@ def said(change: dict) -> dict:
 
 
 def settled(change: dict) -> dict:
-    """The change as it is meant: no memory limit lifts the swap limit; idle excludes shares."""
+    """Add what follows: no memory limit (-1), no swap limit; `idle` replaces `shares`."""
     memory, cpu = change.get("memory") or {}, change.get("cpu") or {}
     if memory.get("limit") == -1 and "swap" not in memory:
         change = {**change, "memory": {**memory, "swap": 0}}
@@ -128,7 +128,7 @@ def apply(cgroup: Cgroup, plan: ResourcePlan, undo: Transaction) -> list[str]:
 
 
 def _restore(cgroup: Cgroup, before: list[Write]) -> None:
-    """Twice: a limit may go back only after its companion did. Each by itself."""
+    """Two rounds, each write on its own: often a limit can go back only after its companion."""
     for _ in range(2):
         failures = attempt_each(lambda old: cgroup.apply([old]), before)
     if failures:
@@ -140,7 +140,7 @@ def apply_devices(
 ) -> list[str]:
     """Set new device rules; `current` are those of the limits that hold. Returns warnings."""
     restore = _device_rules(cgroup, current)
-    # A v1 list is empty for a moment: nobody may open something then.
+    # While a v1 list is rewritten it is empty, so the container is paused: no open may fail then.
     paused = bool(plan.device_writes) and not cgroup.frozen()
     warnings: list[str] = []
     undo(lambda: _while_paused(cgroup, paused, restore))
@@ -160,7 +160,7 @@ def _while_paused(cgroup: Cgroup, pause: bool, step: Callable[[], None]) -> None
 
 
 def _device_rules(cgroup: Cgroup, current: ResourcePlan) -> Callable[[], None]:
-    """What gives the cgroup the device rules back that it has now."""
+    """A function that restores the present device rules."""
     if cgroup.paths.mode == "v2":
         from pycontainer.cgroups.resources.device_bpf import attached
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 # From worst to least. An error: create refuses it, or the start fails. A warning: probably not
-# what was meant. The rest are risks: allowed, and said so that somebody has thought of them.
+# what was meant. The rest are risks: allowed, but worth a decision.
 SEVERITIES = ("error", "warning", "high", "medium", "low")
 RISKS = SEVERITIES[2:]
 _COLOURS = {"error": "31;1", "warning": "33", "high": "35", "medium": "35", "low": "2"}

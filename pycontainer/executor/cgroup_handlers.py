@@ -1,5 +1,5 @@
-"""The engine's operations about a systemd unit, and the ways of a process into a cgroup it may
-not be born in. Each handler gets the run and the operation, and fails as the engine's own do.
+"""The engine's operations about a systemd unit, and the ways of a process into a cgroup that it
+may not be cloned into. Each handler gets the run and the operation, and fails as the engine's do.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class Placeholder:
             posix.close(exe)
 
     def _survive(self) -> None:
-        """Not to be the one that the kernel kills when the limit is too small for init."""
+        """Protect it from the OOM killer, when the limit is too small for init."""
         try:
             write_text(f"/proc/{self.pid}/oom_score_adj", "-1000")
         except OSError:
-            pass  # without privilege it takes its chance
+            pass  # without privilege it stays unprotected
 
     def end(self) -> None:
         """Gone when this returns."""
@@ -86,7 +86,7 @@ class Placeholder:
             posix.kill(self.pid, 9)
             posix.waitpid(self.pid, 0)
         except (ProcessLookupError, ChildProcessError):
-            pass  # somebody killed, or reaped, it before us
+            pass  # another thread or process was first
         self._channel.close()
 
 

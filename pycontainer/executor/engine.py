@@ -306,7 +306,7 @@ class _Run:
 
     def _cgroup(self) -> Cgroup:
         if self.context.cgroup is None:
-            raise HostError("the plan has a cgroup, its surroundings have none")
+            raise HostError("the plan has a cgroup, but the engine was given none")
         return self.context.cgroup
 
     def _cgroup_create(self, op: Op) -> None:

@@ -1,4 +1,4 @@
-"""What the engine does for few containers: loaded when a plan has one of these operations.
+"""What the engine does rarely: loaded when a plan has one of these operations.
 
 Each handler gets the run and the operation, like the engine's own methods, and fails as they do.
 """
@@ -47,8 +47,8 @@ def hand_listener_on(run: Run) -> None:
 def executed(pid: int) -> bool:
     """Whether init, which closed its channel, has become the program, dead though that may be.
 
-    A process takes its new name when the old program is gone. One that the kernel killed within
-    execve(2) still bears the executor's name as a zombie, which it is shortly after.
+    A process takes its new name when the old program is gone. One that the kernel killed inside
+    execve(2) keeps the executor's name; soon it is a zombie.
     """
     from time import monotonic, sleep
 
@@ -80,7 +80,7 @@ def init_died(run: Run) -> OperationError:
         reason = f"killed by signal {status & 0x7F}" if status & 0x7F else f"exit {status >> 8}"
     facts: dict[str, object] = {}
     cgroup = run.context.cgroup
-    # Without memory the executor may not even be executed, and nobody is killed for it.
+    # Without memory the kernel may fail execve(2) of the executor, and kills no process.
     found = cgroup.oom_report(refused=status >> 8 == 126) if cgroup is not None else {}
     if found:
         from pycontainer.cgroups.stats.oom import words
@@ -88,7 +88,7 @@ def init_died(run: Run) -> OperationError:
         reason += ", " + words(found)
         facts = {"oom": found}
     elif status & 0x7F == 9 and cgroup is not None and not cgroup.exists():
-        # systemd was quicker, and nobody else has counted.
+        # systemd has removed it already, and with it the kernel's counters.
         facts = {"cgroup": "removed"}
     run.pid = 0
     return StartError(f"the container's init died ({reason})", "init-died", **facts)
@@ -214,8 +214,8 @@ def _net_device(run: Run, op: Op) -> None:
 
 
 def failure(run: Run, index: int, errno: int, detail: Detail | None = None) -> OperationError:
-    """The error for an operation, by its number from 0; what the host has to do with it is asked
-    of the host."""
+    """The error for an operation, by its number from 0; where the cause lies on the host, the hint
+    comes from a look at it."""
     from pycontainer import diagnose
     from pycontainer.diagnose.hints import hint
     from pycontainer.plan import describe

@@ -1,8 +1,8 @@
 """The end of a container: its processes, its cgroup, what else it holds, its state.
 
-The steps do not depend on each other: one that is refused must not keep the others from being
-tried. The state is removed last, and only when nothing else is left, so that one more
-`delete --force` finds the rest.
+The steps do not depend on each other: all are tried, even when one fails. The state directory is
+removed after everything on the host, and only when nothing else is left, so that one more
+`delete --force` finds the rest; within it, state.json goes first.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def after_failure(failure: ContainerError, container_id: str) -> str:
 
 
 def destroy(container: Container, force: bool, meanwhile: Callable[[], None] | None = None) -> None:
-    """Remove all that it holds; `force` kills its processes first. The caller holds the lock.
+    """Remove all that it holds. The caller holds the lock.
+
+    `force` kills init first. Processes that are left in the cgroup are killed in any case.
 
     The first failure is raised, and the others are warnings.
     """
@@ -110,7 +112,10 @@ def _still_there(container: Container, pids: list[int]) -> StateError:
 
 
 def _tell_poststop(container: Container) -> None:
-    """poststop hooks, when their config can still be read."""
+    """poststop hooks, when their config can still be read.
+
+    They run again if a `delete` is killed after them, before it has removed the state.
+    """
     try:
         if b'"poststop"' not in container.entry.read_config():
             return

@@ -105,7 +105,7 @@ def _flags(facts: Facts) -> int:
 
 
 def _oom_file(facts: Facts) -> str:
-    """What cgroups.oom.kills reads."""
+    """The file that cgroups.stats.oom.kills reads."""
     v2 = facts.cgroup.get("mode") == "v2"
     directory = (facts.cgroup.get("paths") or {}).get("" if v2 else "memory", "")
     name = "memory.events" if v2 else "memory.oom_control"

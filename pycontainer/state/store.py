@@ -4,17 +4,20 @@
     record        the facts for csrc/launcher/front.c, see fast_record.py
     config.json   the bundle's config, byte for byte
     start.sock    the gate: bound by the init that waits for `start`
+    exit          with --record-exit: how init ended, see lifecycle/outcome.py
+    resources.json  the limits that `update` has changed, see lifecycle/update.py
+    notify/       the directory of $NOTIFY_SOCKET, see lifecycle/sd_notify.py
 
 Rules that make every crash harmless, wherever between two system calls it happens:
 
 * A container exists if and only if its state.json does. It is written before anything is made on
   the host (with phase "creating"), and is the first thing that `remove` takes away. So a directory
-  without it is a reservation of somebody at work (who holds the lock) or of somebody who died:
-  nobody sees it, the next `reserve` of that id takes it over, `discard` sweeps it.
+  without it is the reservation of a command that runs (and holds the lock) or that died: no other
+  command sees it, the next `reserve` of that id takes it over, `discard` removes it.
 * The lock is flock(2) on the directory itself: no file to make or to leave behind, and the kernel
-  drops it with its holder. Who got it checks that the directory is still the one at that path.
-  create, start, exec and delete take it; `state`, `list` and `kill` never do, so that they cannot
-  hang: a single rename publishes the facts, and a reader gets the old or the new ones, whole.
+  drops it with its holder. The holder checks that the directory is still the one at that path.
+  create, restore, start, update and delete take it; `state`, `list`, `kill` and `exec` never do, so
+  that they cannot hang: a single rename publishes the facts; a reader gets the old or the new ones.
 * No fsync: the root is on tmpfs (/run). On a disk, a power cut may leave an unreadable state.json;
   it is reported as that, and removable, and no process survived anyway.
 * What another user could have written is not believed: ownership.py.
@@ -209,7 +212,7 @@ class Entry:
     def lock(self, exclusive: bool = True, wait: float = _LOCK_WAIT) -> None:
         """Lock, waiting so many seconds; StateError when it is not free, or the container is gone.
 
-        A shared lock keeps the container from being removed; an exclusive one is for changes.
+        Commands take an exclusive lock; a shared one only finds out whether it is free.
         """
         deadline, pause = monotonic() + wait, 0.001
         while not self.try_lock(exclusive):
@@ -239,7 +242,7 @@ class Entry:
         self.held = False
 
     def is_locked(self) -> bool:
-        """True while this entry holds the lock, or another one exclusively (somebody works)."""
+        """True while this entry holds the lock, or another process holds it exclusively."""
         if self.held or not self.try_lock(exclusive=False):
             return True
         self.unlock()

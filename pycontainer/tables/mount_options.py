@@ -133,7 +133,7 @@ LINKS = {
     "dest-nofollow": DEST_NOFOLLOW,
     "src-nofollow": SRC_NOFOLLOW,
 }
-# What the man page says of the mount options beyond the specification and mount(8).
+# What the man page says of the mount options that mount(8) does not have.
 EXTENSIONS = (
     ("tmpcopyup", "tmpfs: begin with a copy of what the image has at the destination"),
     ("copy-symlink", "bind: a source that is a symbolic link becomes one in the container"),
@@ -195,7 +195,7 @@ _RESET = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_NOSYMFOLLOW
 
 
 class ParsedOptions:
-    """What the options of one mount ask for; a value, nobody changes it after `parse`.
+    """What the options of one mount ask for; a value that does not change after `parse`.
 
     - `ms_set`, `ms_clear`: MS_* bits, MS_BIND, MS_REC and MS_REMOUNT included; never overlapping.
     - `attr_set`, `attr_clr`: MOUNT_ATTR_* for this mount only, as mount_setattr(2) takes them.
@@ -334,7 +334,7 @@ def _access_time(ms_set: int, ms_clear: int) -> tuple[int, int]:
     """The access time field as (set, clear), resolving contradictions as mount(2) does.
 
     The kernel's path_mount() lets strictatime win over noatime, and noatime over relatime.
-    norelatime alone says nothing: relatime is what a mount has when nobody asks.
+    norelatime alone says nothing: a mount has relatime by default.
     """
     if ms_set & MS_STRICTATIME:
         return ATTR_STRICTATIME, ATTR_ATIME
@@ -346,7 +346,7 @@ def _access_time(ms_set: int, ms_clear: int) -> tuple[int, int]:
 
 
 def of_bind(options: ParsedOptions) -> tuple[int, int, int]:
-    """The attributes of a bind mount: set, cleared, and cleared unless they are locked.
+    """The attributes of a bind mount: to set, to clear, and to clear if not locked.
 
     As with mount(2), which remounts it when any flag is named: then exactly the named ones are set.
     How access times are noted stays as it is, unless a word names a way; that one holds alone.

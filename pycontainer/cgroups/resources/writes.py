@@ -15,7 +15,7 @@ class Write:
     """One value for one file of a cgroup.
 
     `alternatives` are (file, value) pairs to try when the file does not exist; `optional` lets it
-    be missing (`warning` then says so); `deferrable` writes that fail with EINVAL are tried again
+    be missing (with `warning`); `deferrable` writes that fail with EINVAL are tried again
     after the others of the controller; `by_line` writes each line by itself; `limit_check` reads
     the file instead and refuses a value that is not above it.
     """
@@ -63,8 +63,10 @@ class Write:
 
 
 class ResourcePlan:
-    """What `create` has to set: see the module's head. Immutable by convention.
+    """What `create` has to set, from v1.py or v2.py. Immutable by convention.
 
+    `writes` are the limits, in order. The device rules are `device_writes` for v1 and
+    `device_program` for v2; `explicit_devices` says whether the config names any.
     `unit_properties` and `device_properties` are for systemd: (name, (signature, value)).
     """
 

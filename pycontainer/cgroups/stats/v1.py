@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NANOSECONDS = 1_000_000_000
 # Where block I/O is counted, best first: BFQ with debugging, BFQ, CFQ, throttling.
-# (prefix of the files, whether the file of sectors tells the set with all tables)
+# (prefix of the files, suffix, whether the set has all files of IO_ALL, or only those of IO_FEW)
 IO_SETS = (
     ("blkio.bfq.", "_recursive", True),
     ("blkio.bfq.", "_recursive", False),
