@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 from pycontainer.base.nearest import did_you_mean
@@ -12,17 +14,6 @@ from pycontainer.diagnose.values import FORMS
 from pycontainer.spec.rules.context import ranges
 from pycontainer.tables import mount_options
 
-# Pairs of options of which the later one wins.
-_OPPOSITES = {
-    "ro": "rw",
-    "suid": "nosuid",
-    "dev": "nodev",
-    "exec": "noexec",
-    "atime": "noatime",
-    "sync": "async",
-    "diratime": "nodiratime",
-    "rro": "rrw",
-}
 _V1_ONLY = (
     ("memory", "swappiness"),
     ("memory", "kernel"),
@@ -89,10 +80,8 @@ def _options(case: Case) -> None:
     known = mount_options.known_options()
     for index, mount in enumerate(case.mounts):
         options, field = mount.get("options") or [], f"mounts[{index}].options"
-        for one, other in _OPPOSITES.items():
-            if one in options and other in options:
-                last = max((one, other), key=lambda name: len(options) - options[::-1].index(name))
-                case.add("warning", field, f"has {one} and {other}; the last one, {last}, counts")
+        for one, last in _opposites(options):
+            case.add("warning", field, f"has {one} and {last}; the last one, {last}, counts")
         spread = [o for o in options if o in mount_options.PROPAGATION]
         if len({o.removeprefix("r") for o in spread}) > 1 and "unbindable" not in spread:
             case.add("warning", field, f"has {' and '.join(spread)}; the last one counts")
@@ -117,6 +106,19 @@ def _options(case: Case) -> None:
                 pattern, form = FORMS.get(name, ("", ""))
                 if form and not re.fullmatch(pattern, value):
                     case.add("error", field, f"{name} is {value}", f"give it as {form}")
+
+
+def _opposites(options: list[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of options of which the second one takes back the first one."""
+    sets, clears, recursive = mount_options.SETS, mount_options.CLEARS, mount_options.RECURSIVE
+    once = reversed(dict.fromkeys(reversed(options)))  # each where it is last
+    for one, other in combinations(once, 2):
+        if one in recursive and other in recursive:
+            (clear, bits), (cleared, changed) = recursive[one], recursive[other]
+            if bits & cleared & ~changed or changed & clear & ~bits:
+                yield one, other
+        elif sets.get(one, -1) == clears.get(other) or clears.get(one) == sets.get(other, -1):
+            yield one, other
 
 
 def _misspelt(case: Case, field: str, words: list[str], known: list[str], bind: bool) -> None:

@@ -387,6 +387,18 @@ SEEDS: dict[str, Seed] = {
     "mount on the root": (
         mount(destination="/"), "warning", "mounts[7]", "covers the whole root file system",
     ),
+    "symlinks and none": (
+        mount(options=["nosymfollow", "symfollow"]), "warning", "mounts[7].options",
+        "has nosymfollow and symfollow; the last one, symfollow, counts",
+    ),
+    "recursive options that contradict": (
+        mount(options=["rexec", "ro", "rnoexec", "rexec"]), "warning", "mounts[7].options",
+        "has rnoexec and rexec; the last one, rexec, counts",
+    ),
+    "access times that contradict": (
+        mount(options=["rnoatime", "rstrictatime"]), "warning", "mounts[7].options",
+        "has rnoatime and rstrictatime",
+    ),
     "options in one string": (
         mount(options="ro,nosuid"), "error", "mounts[7].options", 'write ["ro", "nosuid"]',
     ),
