@@ -68,6 +68,21 @@ def no_controller(error: ContainerError) -> str:
     )
 
 
+_BYTES = "fix: give bytes, for example 512M, or max"
+# (start and end of the file's name, errno, what to do); the first that fits holds.
+_VALUES = (
+    ("pids.max", "", EINVAL, "fix: give 0 to 4194304; -1 (in unified: max) is without a limit"),
+    ("memory.oom.group", "", EINVAL, "fix: give 0 or 1"),
+    ("memory.", "limit_in_bytes", EINVAL, "memory.swap includes memory.limit, and is not below it"),
+    ("memory.", "", EINVAL, _BYTES),
+    ("hugetlb.", "", EINVAL, _BYTES),
+    ("cpu.weight.nice", "", ERANGE, "fix: give -20 to 19"),
+    ("cpu.weight", "", ERANGE, "fix: give 1 to 10000; 100 is usual"),
+    ("net_prio.ifpriomap", "", EINVAL, "there is no such network interface"),
+    ("net_prio.ifpriomap", "", ENODEV, "there is no such network interface"),
+)
+
+
 def write_refused(error: ContainerError) -> str:
     """Why this value, of this file, is not acceptable."""
     errno, controller, value = error.errno, error.params["controller"], error.params["value"]
@@ -97,6 +112,9 @@ def write_refused(error: ContainerError) -> str:
     period = error.field.endswith(".period") and not 1000 <= _number(value) <= 1000000
     if errno == EINVAL and period:
         return "fix: give 1000 to 1000000, in microseconds: 100000 is usual"
+    for start, end, of_errno, words in _VALUES:
+        if file.startswith(start) and file.endswith(end) and errno == of_errno:
+            return words
     if file.startswith("cpu.") and errno == EINVAL:
         return "out of range, or more than the parent cgroup's quota allows"
     if controller in ("blkio", "io") and errno == ENODEV:

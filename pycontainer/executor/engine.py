@@ -167,9 +167,19 @@ class _Run:
                 if self.op.kind in self.meetings:
                     self.meetings[self.op.kind](self)
             else:
-                self.handlers[self.op.kind](self, self.op)
+                self._do(op)
         self._release()
         self._wait_for_exec()
+
+    def _do(self, op: Op) -> None:
+        try:
+            self.handlers[op.kind](self, op)
+        except OperationError as error:
+            if not error.total:
+                from pycontainer.executor import handlers
+
+                handlers.locate(self, error)
+            raise
 
     # -- the executor ------------------------------------------------------------------------
 

@@ -237,6 +237,19 @@ def failure(run: Run, index: int, errno: int, detail: Detail | None = None) -> O
     )
 
 
+def locate(run: Run, error: OperationError) -> None:
+    """Give the error the number of its operation.
+
+    The limits of a cgroup are written together, at the first of their operations or in a unit: the
+    number is then that of the refused value.
+    """
+    error.step, error.total = run.step, len(run.plan.ops)
+    for number, op in enumerate(run.plan.ops, 1):
+        if op.kind == error.operation == "cgroup_write" and op.field == error.field:
+            if op["value"].decode() == error.params.get("value"):
+                error.step = number
+
+
 def _facts(op: Op, detail: Detail | None) -> dict[str, str]:
     """What the error tells of its operation: paths and names."""
     found = {n: op[n].decode("utf-8", "replace") for n in TABLE[op.kind][2] if n in _NAMES}

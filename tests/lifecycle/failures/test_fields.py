@@ -5,6 +5,7 @@ Made for real with `run`. Programs are in test_program.py, hosts and commands in
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -259,6 +260,9 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "quota in percent": (
         resources(cpu={"quota": 50, "period": 100000}), ("cpu.quota", "50000 is half a CPU"),
     ),
+    "processes": (
+        resources(pids={"limit": 99999999999}), ("pids.limit", "give 0 to 4194304"),
+    ),
     "CPUs": (resources(cpu={"cpus": "0-999"}), ("cpu.cpus", "choose some of these")),
     "memory node": (resources(cpu={"mems": "77"}), ("cpu.mems", "choose some of these")),
     # -- hooks --------------------------------------------------------------------------------
@@ -285,4 +289,16 @@ def test_run(box: Box, name: str):
     written = (bundle.path / "config.json").stat().st_mtime_ns != before
     path = bundle.path if written else bundle
     one_line(box.pycontainer("run", "-b", path, box.id("r")), words)
+    box.empty()
+
+
+def test_a_refused_limit_has_the_number_of_its_operation(box: Box):
+    """All limits are written at the first of their operations; the number is of the refused one."""
+    bundle = box.bundle("/bin/true")
+    bundle.linux["resources"] = {"cpu": {"shares": 512}, "pids": {"limit": 99999999999}}
+    plan = json.loads(box.pycontainer("plan", "--json", bundle).out)
+    value = "99999999999"
+    (refused,) = [op for op in plan if op["arguments"].get("value") == value]
+    words = f"(operation {refused['step']} of {len(plan)}; from linux.resources.pids.limit)"
+    one_line(box.pycontainer("create", "-b", bundle, box.id("r")), (words,))
     box.empty()
