@@ -1,8 +1,7 @@
 """Carries a plan out: starts the executor, hands the plan over, does the runtime's own operations.
 
-Enters: a Plan, and `Context`, what the plan's operations are about (the store's entry, the
-cgroup, the hooks). Leaves: a Started, with the executor waiting at the gate or the user's program
-running; or an error that names the operation, and then no process is left.
+Input: a Plan, and the `Context` of its operations. Output: a Started, with the executor waiting at
+the gate or the program running; or an error that names the operation, and no process is left.
 
 The list is walked once, in order. Those of the runtime are done here; the executor works through
 its own list at the same time, and waits at each `sync` for the runtime's operations after it.
@@ -107,9 +106,6 @@ def execute(plan: Plan, context: Context, timing: Timing | None = None) -> Start
         try:
             run.walk()
         except ExecutorFailed as failed:
-            if failed.step >= len(plan.ops):
-                words = f"protocol error: no operation {failed.step}"
-                raise OperationError(words, "protocol", operation="channel") from None
             raise run.failure(failed.step, failed.errno, failed.detail) from None
         except ExecutorGone:
             raise run.died() from None
@@ -175,13 +171,10 @@ class _Run:
         try:
             self.handlers[op.kind](self, op)
         except OperationError as error:
-            if not error.total:
-                from pycontainer.executor import handlers
+            from pycontainer.executor import handlers
 
-                handlers.locate(self, error)
+            handlers.locate(self, error)
             raise
-
-    # -- the executor ------------------------------------------------------------------------
 
     def _clone(self, op: Op) -> None:
         flags, into_cgroup, pid_slot = op.ints
@@ -280,8 +273,6 @@ class _Run:
             if not handlers.executed(self.pid):
                 raise self.died()
 
-    # -- failure -------------------------------------------------------------------------------
-
     def failure(self, index: int, errno: int, detail: Any = None) -> OperationError:
         """The error for an operation, by its number from 0."""
         from pycontainer.executor import handlers
@@ -289,7 +280,7 @@ class _Run:
         return handlers.failure(self, index, errno, detail)
 
     def died(self) -> OperationError:
-        """The executor is gone without a word."""
+        """The executor is gone without a message."""
         from pycontainer.executor import handlers
 
         return handlers.init_died(self)
@@ -312,7 +303,7 @@ class _Run:
         self._close_slots()
         close_all(self.pidfd, self.master)
 
-    # -- the runtime's operations ----------------------------------------------------------------
+    # -- the runtime's operations ------------------------------------------------------------
 
     def _cgroup(self) -> Cgroup:
         if self.context.cgroup is None:
@@ -329,10 +320,9 @@ class _Run:
             self.plan.warnings += self._cgroup().apply(self.context.resources.writes)
 
     def _cgroup_devices(self, op: Op) -> None:
-        if self.context.resources is not None:
-            self.plan.warnings += self._cgroup().apply_devices(
-                self.context.resources, self.context.rootless
-            )
+        resources, rootless = self.context.resources, self.context.rootless
+        if resources is not None:
+            self.plan.warnings += self._cgroup().apply_devices(resources, rootless)
 
     def _open_cgroup(self, op: Op) -> None:
         (slot,), path = op.ints, op.texts[0]

@@ -220,6 +220,9 @@ def failure(run: Run, index: int, errno: int, detail: Detail | None = None) -> O
     from pycontainer.diagnose.hints import hint
     from pycontainer.plan import describe
 
+    if index >= len(run.plan.ops):
+        words = f"protocol error: no operation {index}"
+        return OperationError(words, "protocol", operation="channel")
     op = run.plan.ops[index]
     code, words = (detail.code, str(detail)) if detail else ("", "")
     return StartError(
@@ -243,6 +246,8 @@ def locate(run: Run, error: OperationError) -> None:
     The limits of a cgroup are written together, at the first of their operations or in a unit: the
     number is then that of the refused value.
     """
+    if error.total:
+        return
     error.step, error.total = run.step, len(run.plan.ops)
     for number, op in enumerate(run.plan.ops, 1):
         if op.kind == error.operation == "cgroup_write" and op.field == error.field:

@@ -210,10 +210,7 @@ class Entry:
     # --- the lock ---
 
     def lock(self, exclusive: bool = True, wait: float = _LOCK_WAIT) -> None:
-        """Lock, waiting so many seconds; StateError when it is not free, or the container is gone.
-
-        Commands take an exclusive lock; a shared one only finds out whether it is free.
-        """
+        """Lock within so many seconds; StateError when it is in use, NotFound when it is gone."""
         deadline, pause = monotonic() + wait, 0.001
         while not self.try_lock(exclusive):
             if monotonic() >= deadline:
