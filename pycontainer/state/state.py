@@ -112,7 +112,19 @@ def parse_facts(data: bytes) -> Facts:
         known[name] = value
     if known["phase"] not in PHASES or known["pid"] < 0:
         raise ValueError("phase or pid is out of range")
+    if b"\\u0000" in data:  # paths and names for the kernel; annotations are for people
+        for name in set(known) - {"annotations"}:
+            if _has_nul(known[name]):
+                raise ValueError(f"{name} has a NUL character")
     return Facts(**known)
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(name) or _has_nul(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def document(facts: Facts, status: str, pid: int) -> dict[str, Any]:

@@ -28,7 +28,8 @@ CALL, REPLY, ERROR, SIGNAL = 1, 2, 3, 4
 PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SIGNATURE = 1, 2, 3, 4, 5, 6, 8
 HEADER_TYPES = {PATH: "o", INTERFACE: "s", MEMBER: "s", DESTINATION: "s", SIGNATURE: "g"}
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
-LONGEST = 1 << 27  # bytes of one message, the specification's limit
+LONGEST = 1 << 24  # bytes of one message; the specification allows more, and systemd sends less
+MOST = 1 << 26  # bytes in one step, signals to everybody included
 # A manager that starts many units tells everybody of each, and answers when it comes to it; among
 # many processes it hardly gets to run. A step may take so many times as long as silence may.
 WHOLE = 20
@@ -60,7 +61,7 @@ class Connection:
     """Connected and authenticated; `peer` says that there is no bus daemon between."""
 
     __slots__ = (
-        *("_input", "_serial", "_since", "_socket", "_until"),
+        *("_input", "_received", "_serial", "_since", "_socket", "_until"),
         *("deadline_s", "name", "peer", "signals"),
     )
 
@@ -90,6 +91,7 @@ class Connection:
     def renew(self) -> None:
         """Start the deadline anew, for the next step."""
         self._since = monotonic()
+        self._received = 0
         self._give_time()
 
     def call(
@@ -216,6 +218,9 @@ class Connection:
         if not data:
             raise HostError(f"read from {self.name}: it closed the connection", "bus-failed")
         self._input += data
+        self._received += len(data)
+        if self._received > MOST:
+            raise HostError(f"talk to {self.name}: {MOST >> 20} MiB, and no answer among them")
         self._give_time()
 
     def _write(self, data: bytes) -> None:

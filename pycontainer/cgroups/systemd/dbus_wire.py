@@ -40,6 +40,8 @@ def first_type(signature: str, start: int = 0) -> int:
         close = ")" if kind == "(" else "}"
         while signature[end : end + 1] != close:
             end = first_type(signature, end)
+        if end == start + 1:  # an array of what takes no bytes would never end
+            raise ValueError(f"bad D-Bus signature {signature!r}")
         return end + 1
     if kind and (kind in INTEGERS or kind in "dsogv"):
         return start + 1

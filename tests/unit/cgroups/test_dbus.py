@@ -84,7 +84,7 @@ def test_known_bytes():
     assert out == bytes.fromhex("08000000 00000000 0500000000000000")
 
 
-@pytest.mark.parametrize("signature", ["a", "(", "(s", "z", "a{s", "h"])
+@pytest.mark.parametrize("signature", ["a", "(", "(s", "z", "a{s", "h", "()", "a()"])
 def test_bad_signatures(signature):
     with pytest.raises(ValueError, match="signature"):
         types_of(signature)
@@ -168,7 +168,7 @@ def told(path, times: int, pause: float = 0.1) -> threading.Thread:
                 time.sleep(pause)
                 peer.sendall(signal)
             peer.sendall(message(2, {dbus.REPLY_SERIAL: 1}))
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             pass  # it has given up
         peer.close()
         listener.close()
@@ -191,6 +191,17 @@ def test_a_busy_server_is_waited_for(tmp_path):
     connection = dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.4)
     assert connection.call("a.b", "/", "a.b", "Do") == ()
     assert len(connection.signals) == 6
+    connection.close()
+    thread.join()
+
+
+def test_a_flood_is_an_error(tmp_path, monkeypatch):
+    """The signals that nobody waits for are kept: of so many bytes at most."""
+    monkeypatch.setattr(dbus, "MOST", 1 << 20)
+    thread = told(tmp_path / "bus", 50000, 0)
+    connection = dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=30)
+    with pytest.raises(HostError, match="1 MiB, and no answer among them"):
+        connection.call("a.b", "/", "a.b", "Do")
     connection.close()
     thread.join()
 

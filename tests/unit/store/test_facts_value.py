@@ -49,6 +49,17 @@ def test_anything_else_is_one_line(data: bytes) -> None:
         assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    "member", ['"bundle": "a\\u0000"', '"cgroup": {"paths": {"": "/\\u0000"}}',
+               '"extra": {"hooks": [["\\u0000"]]}'],
+)  # fmt: skip
+def test_what_the_kernel_cannot_take_is_no_state(member: str) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        parse_facts(f'{{"version": 1, "id": "a", {member}}}'.encode())
+    facts = parse_facts(b'{"version": 1, "id": "a", "annotations": {"a": "\\u0000"}}')
+    assert facts.annotations == {"a": "\0"}
+
+
 def test_newer_members_are_ignored_and_missing_ones_have_defaults() -> None:
     assert parse_facts(b'{"version": 1, "id": "a", "shiny": [1]}') == Facts(id="a")
 
