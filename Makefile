@@ -29,9 +29,11 @@ SYSTEM_ENGINES := podman conmon containerd docker.io tini criu iptables
 SYSTEM_LINT := clang clang-format
 
 C_LINT := -std=gnu11 -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror -fsyntax-only
+# Lets system calls fail, in tests; made here for machines without a compiler.
+INJECT := build/tests/inject
 # What is compiled without a C library, and what the parent uses; generated files are left out.
 C_FREE := $(wildcard csrc/executor/*.c csrc/launcher/*.c csrc/waiter/*.c)
-C_LIBC := $(wildcard csrc/shim/*.c csrc/containerd/*.c benchmarks/*.c)
+C_LIBC := $(wildcard csrc/shim/*.c csrc/containerd/*.c csrc/sanitizer/*.c benchmarks/*.c)
 C_STYLE := $(filter-out %/plan_ops.h,$(wildcard csrc/*/*.[ch] tests/faults/*.c benchmarks/*.[ch]))
 
 export PYCONTAINER_OCI_CASES := $(OCI_CASES)
@@ -44,7 +46,7 @@ STAGE = "$(DESTDIR)$(LIBDIR).new"
 BIN = "$(DESTDIR)$(PREFIX)/bin"
 
 .DEFAULT_GOAL := help
-.PHONY: help build install-files deb release demo test test-unit check sweep test-vm test-distro test-engines conformance lint format bench soak install uninstall clean system
+.PHONY: help build install-files deb release demo test test-unit check fuzz sanitize sweep test-vm test-distro test-engines conformance lint format bench soak install uninstall clean system
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,15 +62,26 @@ demo: build ## run a first container, and show its plan
 	@PATH="$(CURDIR)/build:$$PATH" sh docs/demo.sh
 
 # With PYTEST only what that chooses runs, and here alone.
-test: build test-needs ## run all tests (root for most of them), some again in a virtual machine
+test: build test-needs $(INJECT) ## run all tests (root for most of them), some again in a virtual machine
 	@$(PY) tools/run-tests $(PYTEST)
 	$(if $(PYTEST),,@tools/test-vm)
 
-test-vm: build $(VENV)/test.done ## run the tests of cgroup v2, systemd and its users, in a virtual machine
+test-vm: build $(VENV)/test.done $(INJECT) ## run the tests of cgroup v2, systemd and its users, in a virtual machine
 	@SUITE_AFTERWARDS=$(if $(SUITE_PARTS),,1) tools/test-vm $(PYTEST)
 
 test-distro: ## run the demo, the unit and the lifecycle tests on a bare Debian (RELEASE=trixie)
 	@tools/test-distro $(RELEASE)
+
+# KIND="address -k life" runs one kind, and of that what pytest is told.
+sanitize: build test-needs ## run tests with the C code built with sanitizers
+	$(if $(KIND),,tools/sanitize undefined)
+	tools/sanitize $(or $(KIND),address)
+
+# SECONDS=600 for longer, SEED=7 for the same inputs again, INPUT=FILE for one that has failed,
+# TARGETS="dbus state" for some of tests/fuzz/targets.py.
+SECONDS ?= 60
+fuzz: build test-needs ## feed damaged input to whatever reads what others have written
+	$(PY) -m tests.fuzz.run --seconds $(SECONDS) $(addprefix --seed ,$(SEED)) $(addprefix --input ,$(INPUT)) $(TARGETS)
 
 # For example SWEEP="--sample 500 create run"; see tests/faults/points.py.
 sweep: build test-needs ## let every system call of every command fail, or kill it there
@@ -160,6 +173,10 @@ clean: ## remove everything that was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --- what the targets stand on ---
+
+$(INJECT): tests/faults/inject.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 -Wall -Wextra -o $@ $<
 
 # The real interpreter behind the virtual environment, with its version in the name: an upgrade of
 # Python must not give us one that our modules were not built for.

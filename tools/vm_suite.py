@@ -44,6 +44,7 @@ PARTS: dict[str, Row] = {
         {},
     ),
     "monitor": ("root", ["tests/monitor"], {}),
+    "sweep": ("root", ["tests/faults/test_sweep.py"], {}),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
         USER,

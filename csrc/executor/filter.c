@@ -15,6 +15,9 @@
 #define NATIVE AUDIT_ARCH_AARCH64
 #endif
 
+/* A text of a plan lies anywhere. */
+typedef struct sock_filter instruction __attribute__((aligned(1)));
+
 struct machine {
     uint32_t a, x, memory[BPF_MEMWORDS];
 };
@@ -59,7 +62,7 @@ static int holds(const struct machine *m, int test, uint32_t operand)
     }
 }
 
-static uint32_t loaded(const struct machine *m, const struct sock_filter *f,
+static uint32_t loaded(const struct machine *m, const instruction *f,
                        const struct seccomp_data *data)
 {
     uint32_t word = 0;
@@ -77,12 +80,12 @@ static uint32_t loaded(const struct machine *m, const struct sock_filter *f,
     }
 }
 
-static uint32_t answer(const struct sock_filter *f, size_t count, const struct seccomp_data *data)
+static uint32_t answer(const instruction *f, size_t count, const struct seccomp_data *data)
 {
     struct machine m;
     memset(&m, 0, sizeof(m));
     for (size_t at = 0; at < count; at++) {
-        const struct sock_filter *now = f + at;
+        const instruction *now = f + at;
         uint32_t operand = BPF_SRC(now->code) == BPF_X ? m.x : now->k;
         switch (BPF_CLASS(now->code)) {
         case BPF_LD:
@@ -122,5 +125,5 @@ uint32_t filter_answer(const void *filter, size_t length, long number, const uin
 {
     struct seccomp_data data = {.nr = (int)number, .arch = NATIVE};
     memcpy(data.args, args, sizeof(data.args));
-    return answer(filter, length / sizeof(struct sock_filter), &data);
+    return answer(filter, length / sizeof(instruction), &data);
 }

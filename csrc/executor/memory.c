@@ -1,6 +1,8 @@
 /* The four functions that a compiler expects even where there is no libc. */
 #include "sys.h"
 
+#ifndef WITH_LIBC
+
 void *memcpy(void *to, const void *from, size_t n)
 {
     char *t = to;
@@ -35,3 +37,5 @@ int memcmp(const void *a, const void *b, size_t n)
             return *x - *y;
     return 0;
 }
+
+#endif

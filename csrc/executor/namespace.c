@@ -88,6 +88,8 @@ int do_own_oom_score(void)
 {
     char text[24] = "-";
     int64_t value = INT(OWN_OOM_SCORE, value);
+    if (value < -1000 || value > 1000)
+        return -EINVAL;
     char *end = put_number(value < 0 ? text + 1 : text, value < 0 ? -value : value);
     SCOPED_FD fd = open_own("/proc/self/oom_score_adj");
     long written = fd < 0 ? fd : xwrite(fd, text, (size_t)(end - text));

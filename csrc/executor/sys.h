@@ -219,7 +219,16 @@ static inline char *put_number(char *out, long value)
 }
 
 /* The program's entry: calls a function, which never returns, with the stack of execve(2). */
-#if defined(__x86_64__)
+#if defined(                                                                                       \
+    WITH_LIBC) /* of a sanitizer (csrc/Makefile); the words lie where the kernel puts them */
+#define START_WITH(function)                                                                       \
+    int main(int count, char **words)                                                              \
+    {                                                                                              \
+        (void)count;                                                                               \
+        function((void *)(words - 1));                                                             \
+        return 0;                                                                                  \
+    }
+#elif defined(__x86_64__)
 #define START_WITH(function)                                                                       \
     __asm__(".globl _start\n_start:\n xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n"             \
             " call " #function "\n")

@@ -180,14 +180,20 @@ __attribute__((used)) static void run(uint64_t *stack)
     uint64_t size = (uint64_t)(at - vector) * sizeof(*at);
     uint64_t top = ((uint64_t)end - size) & ~63UL;
     memcpy((void *)top, vector, size);
+    /* Registers by name: the compiler may choose none that is set to 0 before it is used. */
 #if defined(__x86_64__)
     __asm__ volatile("mov %0, %%rsp\n xor %%edx, %%edx\n xor %%ebp, %%ebp\n jmp *%1"
-#else
-    __asm__ volatile("mov sp, %0\n mov x0, #0\n mov x29, #0\n mov x30, #0\n br %1"
-#endif
                      :
-                     : "r"(top), "r"(loader.entry)
+                     : "a"(top), "c"(loader.entry)
                      : "memory");
+#else
+    register uint64_t x9 __asm__("x9") = top;
+    register uint64_t x10 __asm__("x10") = loader.entry;
+    __asm__ volatile("mov sp, %0\n mov x0, #0\n mov x29, #0\n mov x30, #0\n br %1"
+                     :
+                     : "r"(x9), "r"(x10)
+                     : "memory");
+#endif
     __builtin_unreachable();
 }
 

@@ -34,6 +34,9 @@
 
 #define MAX_FDS 253 /* SCM_MAX_FD */
 
+/* Runs on the parent's stack and never returns: AddressSanitizer would keep its frames marked. */
+#define IN_CHILD __attribute__((no_sanitize_address))
+
 struct spawn {
     int exe;
     int channel;
@@ -74,7 +77,7 @@ struct entry { /* of getdents64(2) */
     char name[];
 };
 
-static int mark(const struct entry *entry, int first)
+static IN_CHILD int mark(const struct entry *entry, int first)
 {
     int fd = 0;
     for (const char *c = entry->name; *c; c++) {
@@ -87,7 +90,7 @@ static int mark(const struct entry *entry, int first)
 
 /* No descriptor from `first` on gets through the exec: one of a directory of the host's would be a
  * way out (CVE-2024-21626). A filter of an outer container's may be older than close_range(2). */
-static int close_from(int first)
+static IN_CHILD int close_from(int first)
 {
     _Alignas(struct entry) char entries[2048];
     if (syscall(SYS_close_range, (unsigned)first, ~0U, 0) == 0)
@@ -105,7 +108,7 @@ static int close_from(int first)
 
 /* In the child, on the parent's memory: system calls only. All fds move out of the way first, so
  * that none lands on another's place. */
-static __attribute__((noreturn, noinline)) void become_executor(struct spawn *s)
+static IN_CHILD __attribute__((noreturn, noinline)) void become_executor(struct spawn *s)
 {
     int exe = fcntl(s->exe, F_DUPFD_CLOEXEC, s->last + 2);
     int channel = fcntl(s->channel, F_DUPFD_CLOEXEC, s->last + 2);

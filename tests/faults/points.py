@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.box import Box
+from tests.support.cgroups import units
 from tests.support.runtimes import CHECKOUT, COMMAND, Done, Runtime
 
 SOURCE = Path(__file__).with_name("inject.c")
@@ -53,11 +54,12 @@ class Call:
 class Victim:
     """A container to be, and the commands that take it to each moment of its life."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, systemd: bool = False) -> None:
         if COMMAND.parent.name != "fast":
             pytest.skip("needs the fast command: faults in the start of Python are not ours")
         self.box = box
         self.pyc = box.pycontainer
+        self.systemd = systemd
         self.name = box.id("victim")
         self.bundle = box.bundle("/bin/sleep", "1000")
         self.short = box.bundle("/bin/true")
@@ -85,6 +87,10 @@ class Victim:
         if command in ("create", *_RUNS):
             return [last[command]]
         return [create, *([] if command == "start" else [["start", name]]), last[command]]
+
+    def argv(self, words: list[object]) -> list[object]:
+        """The command line of a step, without the command's name."""
+        return ["--systemd-cgroup", *words] if self.systemd else words
 
     def calls(self, command: str) -> list[Call]:
         """The system calls of a command that nothing disturbs, of all its processes.
@@ -120,8 +126,8 @@ class Victim:
     ) -> tuple[Done, list[Call]]:
         *before, last = self.steps(command)
         for step in before:
-            self.pyc(*step).ok()
-        record, argv = self.box.directory / "record", self.pyc.argv(*last)
+            self.pyc(*self.argv(step)).ok()
+        record, argv = self.box.directory / "record", self.pyc.argv(*self.argv(last))
         inject = [str(program()), str(record), str(who), str(number), str(fault)]
         helper = Runtime("inject", self.box.directory)
         helper.argv = lambda *_: [*inject, *argv]  # type: ignore[method-assign]
@@ -158,7 +164,7 @@ class Victim:
         done = self.pyc("delete", "--force", self.name)
         if done.status or "level=error" in done.err:
             return repr(done)
-        left = self.box.leftovers()
+        left = [*self.box.leftovers(), *(units(self.name) if self.systemd else ())]
         return f"delete --force has left {left}" if left else ""
 
 
@@ -176,10 +182,11 @@ def points(calls: list[Call]) -> Iterator[tuple[Call, str]]:
 
 
 def program() -> Path:
-    """The injector, compiled when its source is newer."""
-    if not PROGRAM.exists() or PROGRAM.stat().st_mtime < SOURCE.stat().st_mtime:
-        if shutil.which("cc") is None:
-            pytest.skip("needs a C compiler")
+    """The injector, compiled when its source is newer; without a compiler the one that is there."""
+    compiler = shutil.which("cc")
+    if not PROGRAM.exists() and not compiler:
+        pytest.skip("needs a C compiler")
+    if not PROGRAM.exists() or (compiler and PROGRAM.stat().st_mtime < SOURCE.stat().st_mtime):
         PROGRAM.parent.mkdir(parents=True, exist_ok=True)
         new = PROGRAM.with_name(f"inject.{os.getpid()}")
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", new, SOURCE], check=True)

@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--sample", type=int, help="points of each command, chosen at random")
     parser.add_argument("--seed", default="", help="for another choice of them")
+    parser.add_argument("--systemd", action="store_true", help="cgroups are systemd's")
     options = parser.parse_args()
     begun, count, failed = time.monotonic(), 0, 0
     for command in options.commands:
@@ -41,7 +42,7 @@ def sweep(command: str, options: argparse.Namespace) -> tuple[int, list[str], fl
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sweep") as directory:
         boxes = [open_box(Path(directory)) for _ in range(options.jobs)]
-        victims = [Victim(box) for box in boxes]
+        victims = [Victim(box, options.systemd) for box in boxes]
         todo = list(points(victims[0].calls(command)))
         for victim in victims[1:]:
             victim.calls(command)  # fills its caches

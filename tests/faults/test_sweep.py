@@ -8,16 +8,21 @@ import pytest
 
 from tests.faults.points import COMMANDS, FAULTS, Victim, points
 from tests.support.box import Box
+from tests.support.cgroups import SYSTEMD
+from tests.support.runtimes import SLOWNESS
 
-SAMPLE = 60  # of each command
+SAMPLE = int(60 / SLOWNESS)  # of each command
 
 
+@pytest.mark.parametrize("driver", ["cgroupfs", "systemd"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_sweep(box: Box, command: str, record_property: pytest.RecordProperty) -> None:
-    victim = Victim(box)
+def test_sweep(box: Box, command: str, driver: str, record_property: pytest.RecordProperty) -> None:
+    if driver == "systemd" and not SYSTEMD:
+        pytest.skip("needs systemd")
+    victim = Victim(box, systemd=driver == "systemd")
     todo = list(points(victim.calls(command)))
     assert len(todo) > 10 * len(FAULTS)
-    chosen = random.Random(command).sample(todo, SAMPLE)
+    chosen = random.Random(command + driver).sample(todo, SAMPLE)
     found = [victim.fault(command, call, fault) for call, fault in chosen]
     record_property("points", len(found) - found.count(None))
     assert not any(found), "\n".join(filter(None, found))
