@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.box import Box
 from tests.support.cgroups import units
-from tests.support.runtimes import CHECKOUT, COMMAND, Done, Runtime
+from tests.support.runtimes import CHECKOUT, COMMAND, SLOWNESS, Done, Runtime
 
 SOURCE = Path(__file__).with_name("inject.c")
 PROGRAM = CHECKOUT / "build/tests/inject"
@@ -28,7 +28,7 @@ FAULTS = ("KILL", "ENOSPC", "EMFILE", "ENOMEM", "EIO", "EPERM", "EINTR")
 # user namespace, which an executor makes whose child goes on.
 COMMANDS = ("create", "start", "run", "user", "undo", "exec", "update", "kill", "delete")
 _RUNS = ("run", "user", "undo")
-DEADLINE = 30  # seconds for one command
+DEADLINE = 30 * SLOWNESS  # seconds for one command
 KILLED = 128 + 9
 _ENDS = ("exit", "exit_group", "rt_sigreturn")
 # What fails for wrong arguments only: no program says more than it must if it does all the same.
