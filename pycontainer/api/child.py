@@ -13,6 +13,7 @@ from threading import Lock
 from time import monotonic
 
 from pycontainer.api import reaper
+from pycontainer.linux.exit_info import lost_status
 
 _LONGEST = 3_600_000  # ms of one poll; its argument is an int
 _SHORTEST, _LONG = 20, 1000  # ms between two looks at what keeps an init
@@ -75,6 +76,9 @@ class Child:
                 found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
             except ChildProcessError:
                 self.ended = _poll(self._pidfd, 0)  # a fork of us has no children yet
+                if self.ended and (status := lost_status(self._pidfd)) is not None:
+                    code = os.waitstatus_to_exitcode(status)
+                    self.status = 128 - code if code < 0 else code
                 return self.ended
             if found is not None:
                 self.ended = True

@@ -246,6 +246,10 @@ class _Process:
             else:
                 posix.kill(self._pid, _signal.SIGKILL)
         status = reap(self._pid)
+        if status is None:
+            from pycontainer.linux.exit_info import lost_status
+
+            status = lost_status(self._pidfd)
         for fd in (self._pidfd, *self._outputs):
             if fd >= 0:
                 posix.close(fd)
