@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from pycontainer import spec
-from pycontainer.base.errors import ConfigError, NotRunning, StateError
+from pycontainer.base.errors import ConfigError, NotRunning, OperationError, StateError
 from pycontainer.executor import engine
 from pycontainer.lifecycle.stdio import Attachment
 from pycontainer.linux.files import close_all
@@ -76,8 +76,11 @@ def _begin(
 ) -> Started:
     try:
         started = _start(container, config, options, attachment)
-    except BaseException:
+    except BaseException as error:
         container.cgroup.hang_up()
+        facts = container.facts
+        if isinstance(error, (OperationError, OSError)) and not alive(facts.pid, facts.start_time):
+            raise NotRunning(hint="it ended meanwhile") from None
         raise
     try:
         attachment.announce(started)

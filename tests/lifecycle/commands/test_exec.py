@@ -231,3 +231,16 @@ def test_exec_in_the_debian_image(box: Box, pyc: Runtime):
     assert pyc("exec", "-u", "1:1", name, "sh", "-c", "echo $HOME; id -un").out == (
         "/usr/sbin\ndaemon\n"
     )
+
+
+def test_a_container_that_ends_meanwhile(box: Box, pyc: Runtime):
+    """Whenever that is: it is not running, and its files in /proc are nobody's business."""
+    failed = 0
+    for number in range(25):
+        bundle, name = box.bundle().script(f"usleep {number * 1000}"), box.id(f"n{number}")
+        pyc("run", "-d", "-b", bundle, name).ok()
+        done = pyc("exec", name, "true")
+        if done.status == 255:
+            failed += 1
+            assert "not running" in done.err and "/proc" not in done.err, done
+    assert failed
