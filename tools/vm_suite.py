@@ -44,7 +44,7 @@ PARTS: dict[str, Row] = {
         {},
     ),
     "monitor": ("root", ["tests/monitor"], {}),
-    "sweep": ("root", ["tests/faults/test_sweep.py"], {}),
+    "sweep": ("root", ["tests/faults/test_sweep.py::test_sweep"], {}),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
         USER,

@@ -11,7 +11,7 @@ from tests.support.box import Box
 from tests.support.cgroups import SYSTEMD
 from tests.support.runtimes import SLOWNESS
 
-SAMPLE = int(60 / SLOWNESS)  # of each command
+SAMPLE = int(60 / SLOWNESS**2)  # of each command
 
 
 @pytest.mark.parametrize("driver", ["cgroupfs", "systemd"])
@@ -19,6 +19,8 @@ SAMPLE = int(60 / SLOWNESS)  # of each command
 def test_sweep(box: Box, command: str, driver: str, record_property: pytest.RecordProperty) -> None:
     if driver == "systemd" and not SYSTEMD:
         pytest.skip("needs systemd")
+    if SYSTEMD and SLOWNESS > 1 and (driver == "systemd") == COMMANDS.index(command) % 2:
+        pytest.skip("on a slow machine each command has one driver, in turn")
     victim = Victim(box, systemd=driver == "systemd")
     todo = list(points(victim.calls(command)))
     assert len(todo) > 10 * len(FAULTS)
