@@ -1,6 +1,6 @@
 /* What all files of the shim use: memory, text, time, the log. */
-#ifndef SHIM_BASE_H
-#define SHIM_BASE_H
+#ifndef CONTAINERD_BASE_H
+#define CONTAINERD_BASE_H
 
 #include <stdbool.h>
 #include <stddef.h>

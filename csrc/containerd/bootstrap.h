@@ -1,6 +1,6 @@
 /* How a shim comes to be: containerd's request to start one, its socket, and the answer. */
-#ifndef SHIM_BOOTSTRAP_H
-#define SHIM_BOOTSTRAP_H
+#ifndef CONTAINERD_BOOTSTRAP_H
+#define CONTAINERD_BOOTSTRAP_H
 
 #include "base.h"
 

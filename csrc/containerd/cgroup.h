@@ -1,6 +1,6 @@
 /* A container's cgroup: its processes, its statistics, and that it ran out of memory. */
-#ifndef SHIM_CGROUP_H
-#define SHIM_CGROUP_H
+#ifndef CONTAINERD_CGROUP_H
+#define CONTAINERD_CGROUP_H
 
 #include "loop.h"
 #include "wire.h"

@@ -1,6 +1,6 @@
 /* Events, told to containerd one after the other, in their order. */
-#ifndef SHIM_EVENTS_H
-#define SHIM_EVENTS_H
+#ifndef CONTAINERD_EVENTS_H
+#define CONTAINERD_EVENTS_H
 
 #include "base.h"
 

@@ -1,7 +1,7 @@
 /* As much of JSON as the shim reads: members of a config, texts of a log. Nothing is copied but the
  * text that is asked for. */
-#ifndef SHIM_JSON_H
-#define SHIM_JSON_H
+#ifndef CONTAINERD_JSON_H
+#define CONTAINERD_JSON_H
 
 #include "base.h"
 

@@ -1,6 +1,6 @@
 /* Loggers: programs that containerd names by an URL, binary:///path?key=value. */
-#ifndef SHIM_LOGGER_H
-#define SHIM_LOGGER_H
+#ifndef CONTAINERD_LOGGER_H
+#define CONTAINERD_LOGGER_H
 
 #include "streams.h"
 

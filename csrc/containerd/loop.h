@@ -1,6 +1,6 @@
 /* The event loop: one thread, descriptors, timers and children. */
-#ifndef SHIM_LOOP_H
-#define SHIM_LOOP_H
+#ifndef CONTAINERD_LOOP_H
+#define CONTAINERD_LOOP_H
 
 #include "base.h"
 

@@ -1,6 +1,6 @@
 /* What containerd's configuration says for a runtime: the options of runc's shim. */
-#ifndef SHIM_OPTIONS_H
-#define SHIM_OPTIONS_H
+#ifndef CONTAINERD_OPTIONS_H
+#define CONTAINERD_OPTIONS_H
 
 #include "wire.h"
 

@@ -1,6 +1,6 @@
 /* The container's root file system, as containerd's snapshotter describes it. */
-#ifndef SHIM_ROOTFS_H
-#define SHIM_ROOTFS_H
+#ifndef CONTAINERD_ROOTFS_H
+#define CONTAINERD_ROOTFS_H
 
 #include "wire.h"
 

@@ -1,6 +1,6 @@
 /* Commands of the runtime, which run beside us; they say how they ended. */
-#ifndef SHIM_RUNTIME_H
-#define SHIM_RUNTIME_H
+#ifndef CONTAINERD_RUNTIME_H
+#define CONTAINERD_RUNTIME_H
 
 #include "task.h"
 

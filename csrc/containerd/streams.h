@@ -1,6 +1,6 @@
 /* What goes between a process and containerd's fifos, a file, a logger, or a terminal. */
-#ifndef SHIM_STREAMS_H
-#define SHIM_STREAMS_H
+#ifndef CONTAINERD_STREAMS_H
+#define CONTAINERD_STREAMS_H
 
 #include "base.h"
 

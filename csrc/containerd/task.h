@@ -1,6 +1,6 @@
 /* Containers and their processes, as the task API has them. */
-#ifndef SHIM_TASK_H
-#define SHIM_TASK_H
+#ifndef CONTAINERD_TASK_H
+#define CONTAINERD_TASK_H
 
 #include "cgroup.h"
 #include "loop.h"

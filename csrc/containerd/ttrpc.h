@@ -1,6 +1,6 @@
 /* ttrpc: calls that containerd makes, and their answers. */
-#ifndef SHIM_TTRPC_H
-#define SHIM_TTRPC_H
+#ifndef CONTAINERD_TTRPC_H
+#define CONTAINERD_TTRPC_H
 
 #include "wire.h"
 

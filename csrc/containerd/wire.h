@@ -1,6 +1,6 @@
 /* Protobuf: fields are written one by one, and read into a struct by a table. */
-#ifndef SHIM_WIRE_H
-#define SHIM_WIRE_H
+#ifndef CONTAINERD_WIRE_H
+#define CONTAINERD_WIRE_H
 
 #include "base.h"
 
