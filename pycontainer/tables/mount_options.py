@@ -125,7 +125,7 @@ RECURSIVE = {
 }
 IDMAP = ("idmap", "ridmap")
 _MAPPED = ("idmap=", "ridmap=")
-COPY_UP = "tmpcopyup"
+TMPCOPYUP = "tmpcopyup"
 # crun's, for bind mounts whose source or destination may be a symbolic link.
 SRC_NOFOLLOW, DEST_NOFOLLOW, COPY_SYMLINK = 1, 2, 4
 LINKS = {
@@ -303,7 +303,7 @@ def _is_ours(parsed: ParsedOptions, option: str) -> bool:
     """Take note of what is neither the kernel's nor a filesystem's."""
     if option in IDMAP or option.startswith(_MAPPED):
         parsed.idmap, _, parsed.mappings = option.partition("=")
-    elif option == COPY_UP:
+    elif option == TMPCOPYUP:
         parsed.tmpcopyup = True
     elif option in LINKS:
         parsed.links |= LINKS[option]
@@ -362,5 +362,5 @@ def of_bind(options: ParsedOptions) -> tuple[int, int, int]:
 
 def known_options() -> list[str]:
     """Every option with a meaning of its own, sorted: `mountOptions` of features.md."""
-    names = [*SETS, *CLEARS, *PROPAGATION, *RECURSIVE, *IDMAP, *LINKS, COPY_UP]
+    names = [*SETS, *CLEARS, *PROPAGATION, *RECURSIVE, *IDMAP, *LINKS, TMPCOPYUP]
     return sorted(names)
