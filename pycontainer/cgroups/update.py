@@ -53,7 +53,7 @@ def without_nulls(document: Any, levels: int = LEVELS) -> Any:
     return document
 
 
-def said(change: dict) -> dict:
+def without_unset(change: dict) -> dict:
     """The change without what is 0 or "" and means "not set": CRI-O sends all of them each time.
 
     The old value is kept, because a later change may need it as the companion.
@@ -65,7 +65,7 @@ def said(change: dict) -> dict:
     return result
 
 
-def settled(change: dict) -> dict:
+def with_implied(change: dict) -> dict:
     """Add what follows: no memory limit (-1), no swap limit; `idle` replaces `shares`."""
     memory, cpu = change.get("memory") or {}, change.get("cpu") or {}
     if memory.get("limit") == -1 and "swap" not in memory:
@@ -84,7 +84,7 @@ def merged(current: dict, change: dict) -> dict:
             section = {**old, **value}
             for listed in DEVICE_LISTS:
                 if name == "blockIO" and listed in value and listed in old:
-                    section[listed] = _upserted(old[listed], value[listed])
+                    section[listed] = _merged_by_device(old[listed], value[listed])
             result[name] = section
         elif name in ("unified", "rdma") and old and value:
             result[name] = {**old, **value}
@@ -93,7 +93,7 @@ def merged(current: dict, change: dict) -> dict:
     return result
 
 
-def _upserted(old: list[dict], new: list[dict]) -> list[dict]:
+def _merged_by_device(old: list[dict], new: list[dict]) -> list[dict]:
     by_device = {(entry["major"], entry["minor"]): entry for entry in old}
     for entry in new:
         key = (entry["major"], entry["minor"])

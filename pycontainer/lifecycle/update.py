@@ -38,7 +38,7 @@ def update(
             raise NotRunning
         change = change_of.without_nulls(resources)
         spec.validate_resources(change)
-        change = change_of.settled(change_of.said(change))
+        change = change_of.with_implied(change_of.without_unset(change))
         for warning in spec.validate_resources(change):
             log.warning(warning)
         if schemas:

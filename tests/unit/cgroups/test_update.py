@@ -42,14 +42,14 @@ def test_effective(current, change, expected):
 
 
 def test_settled():
-    assert update.settled({"memory": {"limit": -1}}) == {"memory": {"limit": -1, "swap": 0}}
-    assert update.settled({"cpu": {"idle": 1}}) == {"cpu": {"idle": 1, "shares": 0}}
+    assert update.with_implied({"memory": {"limit": -1}}) == {"memory": {"limit": -1, "swap": 0}}
+    assert update.with_implied({"cpu": {"idle": 1}}) == {"cpu": {"idle": 1, "shares": 0}}
 
 
 def test_what_is_not_set_is_remembered():
     """As CRI-O says that only the cpus change."""
     current = {"cpu": {"quota": 20000, "period": 50000}, "memory": {"limit": 4096, "swap": 8192}}
-    change = update.said(
+    change = update.without_unset(
         {
             "cpu": {"shares": 0, "quota": 0, "period": 0, "cpus": "0-1", "mems": ""},
             "memory": {"limit": 0, "swap": 0},
@@ -57,10 +57,10 @@ def test_what_is_not_set_is_remembered():
         }
     )
     assert change == {"cpu": {"cpus": "0-1"}, "memory": {}, "pids": {"limit": 0}}
-    whole = update.merged(current, update.settled(change))
+    whole = update.merged(current, update.with_implied(change))
     assert whole["cpu"] == {"quota": 20000, "period": 50000, "cpus": "0-1"}
     assert whole["memory"] == current["memory"]
-    assert update.said({"cpu": {"idle": 0, "burst": 0}}) == {"cpu": {"idle": 0, "burst": 0}}
+    assert update.without_unset({"cpu": {"idle": 0, "burst": 0}}) == {"cpu": {"idle": 0, "burst": 0}}
 
 
 def test_merged_devices():
