@@ -318,7 +318,7 @@ def _id_map(run: Run, op: Op) -> None:
         raise run.failure(run.step - 1, ECANCELED, Detail("", problem))
 
 
-def _placing(run: Run, op: Op) -> None:
+def _cgroup_operation(run: Run, op: Op) -> None:
     from pycontainer.executor import cgroup_handlers
 
     cgroup_handlers.HANDLERS[op.kind](run, op)
@@ -339,9 +339,9 @@ HANDLERS: dict[str, Callable[[Run, Op], None]] = {
     "open_inside": _open_inside,
     "open_locked": _open_locked,
     "resctrl": _resctrl,
-    "unit_start": _placing,
-    "unit_settle": _placing,
-    "cgroup_owner": _placing,
-    "cgroup_delegate": _placing,
+    "unit_start": _cgroup_operation,
+    "unit_settle": _cgroup_operation,
+    "cgroup_owner": _cgroup_operation,
+    "cgroup_delegate": _cgroup_operation,
     "open_output": _open_output,
 }
