@@ -38,7 +38,7 @@ enum message {
 #define FACTS_MAX 1024
 #define MAX_SLOTS 252 /* SCM_MAX_FD, less the plan itself */
 
-struct record {
+struct operation {
     uint32_t kind;
     uint32_t index;
     int64_t ints[PLAN_INTS];
@@ -75,12 +75,12 @@ struct timing {
 struct state {
     const unsigned char *plan;
     const struct header *header;
-    const struct record *now; /* the operation that runs */
-    int channel;              /* to the runtime, or to `start` after await_start; -1 when closed */
-    int rootfs;               /* O_PATH; valid from `rootfs` to `pivot_root`; never AT_FDCWD then */
-    int over_root;            /* it is attached over the old root, not where it was */
-    int root_covered;         /* how many mounts lie on it; the last one is `rootfs` now */
-    int slots[MAX_SLOTS];     /* fds that came with the plan */
+    const struct operation *now; /* the operation that runs */
+    int channel;          /* to the runtime, or to `start` after await_start; -1 when closed */
+    int rootfs;           /* O_PATH; valid from `rootfs` to `pivot_root`; never AT_FDCWD then */
+    int over_root;        /* it is attached over the old root, not where it was */
+    int root_covered;     /* how many mounts lie on it; the last one is `rootfs` now */
+    int slots[MAX_SLOTS]; /* fds that came with the plan */
     int slot_count;
     struct timing *timings; /* shared with the runtime, one for each operation; NULL: not traced */
     uint64_t timing_count;
@@ -107,7 +107,7 @@ extern struct state ex;
 #define TEXT_LENGTH(op, name) (ex.now->texts[op##_##name].length)
 
 /* main.c */
-const struct record *plan_end(void);
+const struct operation *plan_end(void);
 const char *text_of(int number);
 int slot_fd(int64_t number);
 int fill_slot(int64_t number, int fd);

@@ -109,7 +109,7 @@ static void become_hook(void *argument)
 static int spawn(struct hook_run *run, const int *stdio)
 {
     static struct stack stack;
-    const struct record *now = ex.now;
+    const struct operation *now = ex.now;
     const char **args = pointer_list(TEXT(HOOK, args), TEXT_LENGTH(HOOK, args), 0);
     const char **env = pointer_list(TEXT(HOOK, env), TEXT_LENGTH(HOOK, env), 1);
     struct new_hook hook = {stdio, TEXT(HOOK, path), args, env, 0};

@@ -106,11 +106,11 @@ static int check_plan(uint64_t size)
     const struct header *h = ex.header;
     if (size < sizeof(*h) || h->magic != PLAN_MAGIC || h->version != PLAN_VERSION)
         return because(-EPROTO, DETAIL_OTHER_BUILD, NULL);
-    if (h->total != size || h->records > size / sizeof(struct record))
+    if (h->total != size || h->records > size / sizeof(struct operation))
         return -EPROTO;
-    if (h->arena != sizeof(*h) + h->records * sizeof(struct record) || h->arena > size)
+    if (h->arena != sizeof(*h) + h->records * sizeof(struct operation) || h->arena > size)
         return -EPROTO;
-    const struct record *r = (const struct record *)(ex.plan + sizeof(*h));
+    const struct operation *r = (const struct operation *)(ex.plan + sizeof(*h));
     if (h->arena == size || ex.plan[size - 1]) /* has at least one NUL, which ends an empty text */
         return -EPROTO;
     for (uint32_t i = 0; i < h->records; i++, r++) {
@@ -151,9 +151,9 @@ static const handler HANDLERS[PLAN_KINDS] = {
 #undef ROW
 };
 
-const struct record *plan_end(void)
+const struct operation *plan_end(void)
 {
-    return (const struct record *)(ex.header + 1) + ex.header->records;
+    return (const struct operation *)(ex.header + 1) + ex.header->records;
 }
 
 static uint64_t now(void)
@@ -163,7 +163,7 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-static int run_timed(const struct record *r)
+static int run_timed(const struct operation *r)
 {
     struct timing *timing = &ex.timings[r->index];
     timing->begun = now();
@@ -179,7 +179,8 @@ static int run_timed(const struct record *r)
 
 static int run_plan(void)
 {
-    for (const struct record *r = (const struct record *)(ex.header + 1); r < plan_end(); r++) {
+    for (const struct operation *r = (const struct operation *)(ex.header + 1); r < plan_end();
+         r++) {
         ex.now = r;
         ex.why = 0, ex.fact_length = 0; /* of an earlier failure that did not matter */
         int error = -EPROTO;

@@ -297,7 +297,7 @@ static void accept_signals(void)
 /* The gate, or the file of a hook that follows the start. */
 static int is_needed(int slot)
 {
-    for (const struct record *r = ex.now; r < plan_end(); r++) {
+    for (const struct operation *r = ex.now; r < plan_end(); r++) {
         if (r->kind == OP_HOOK &&
             (r->ints[HOOK_out_slot] == slot || r->ints[HOOK_err_slot] == slot))
             return 1;
@@ -398,7 +398,7 @@ static int prepare_program(void)
 /* All that comes before a filter, so that `exec` is one system call. */
 int do_seccomp_prepare(void)
 {
-    const struct record *now = ex.now;
+    const struct operation *now = ex.now;
     ex.now = plan_end() - 1; /* `exec`, in an error, too */
     if (ex.now->kind != OP_EXEC)
         return -EPROTO;

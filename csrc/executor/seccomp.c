@@ -114,7 +114,7 @@ _Noreturn void end_failed(int error, int silent)
     xexit(1);
 }
 
-static uint32_t answer_to(const struct record *filter, long number, const void *a, const void *b,
+static uint32_t answer_to(const struct operation *filter, long number, const void *a, const void *b,
                           const void *c)
 {
     const uint64_t args[6] = {(uintptr_t)a, (uintptr_t)b, (uintptr_t)c};
@@ -129,7 +129,7 @@ static int passes(uint32_t answer)
 }
 
 /* A failure is reported by these (say_failed, xexit). */
-static int lets_reports_through(const struct record *filter)
+static int lets_reports_through(const struct operation *filter)
 {
     static const int calls[] = {__NR_openat, __NR_sendmsg, __NR_read, __NR_close, __NR_exit_group};
     for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
@@ -154,9 +154,9 @@ static int refusal(uint32_t answer)
     }
 }
 
-static const struct record *next_filter(void)
+static const struct operation *next_filter(void)
 {
-    const struct record *r = ex.now;
+    const struct operation *r = ex.now;
     while (r < plan_end() && r->kind != OP_SECCOMP)
         r++;
     return r < plan_end() ? r : NULL;
@@ -164,13 +164,13 @@ static const struct record *next_filter(void)
 
 int refused_by_filter(const char *path, const char **args, const char **env)
 {
-    const struct record *filter = next_filter();
+    const struct operation *filter = next_filter();
     return filter ? refusal(answer_to(filter, __NR_execve, path, args, env)) : 0;
 }
 
 int prepare_filter(void)
 {
-    const struct record *filter = next_filter();
+    const struct operation *filter = next_filter();
     if (!filter)
         return -EPROTO;
     int notifies = (filter->ints[SECCOMP_flags] & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
