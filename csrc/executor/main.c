@@ -1,7 +1,7 @@
 /* The executor: receives a plan, runs its operations in order, and becomes the container's init.
  *
- * Enters: argv[1], the number of the channel's fd; fds 0-2 and the preserved ones after them.
- * Leaves: by execve of the user's program, or by exit status 1 after one FAILED message.
+ * Input: argv[1], the number of the channel's fd; fds 0-2 and the preserved ones after them.
+ * It ends with execve of the user's program, or with exit status 1 after one FAILED message.
  * Holds no policy, allocates nothing but what a plan's own size asks for.
  */
 #include "executor.h"

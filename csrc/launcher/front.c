@@ -1,8 +1,7 @@
 /* The command: state, start, kill and delete of a container without surprises, in C.
  *
- * Enters: the command line, in the few forms that engines use. Leaves: with the answer and the
- * status that Python would give, or becomes Python. Without libc: what it costs is
- * its own system calls.
+ * Input: the command line, in the few forms that engines use. It ends with the output and the status
+ * that Python would give, or becomes Python. Without libc: what it costs is its own system calls.
  */
 #include "front.h"
 

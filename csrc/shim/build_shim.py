@@ -1,7 +1,7 @@
 """Write the C glue between Python and csrc/shim/: `build_shim.py OUTPUT.c`.
 
-Enters: the headers beside it, which are at the same time C and cffi's declarations (their
-preprocessor lines are dropped here). Leaves: one C file for the module `pycontainer._shim` in
+Input: the headers beside it, which are at the same time C and cffi's declarations (their
+preprocessor lines are dropped here). Output: one C file for the module `pycontainer._shim` in
 cffi's API mode, which needs `_cffi_backend` at run time and neither cffi nor pycparser.
 """
 

@@ -1,4 +1,4 @@
-/* The parent's half of a container's start; the other half is executor.c. */
+/* The parent's half of a container's start; the other half is csrc/executor. */
 #define _GNU_SOURCE
 #include "engine.h"
 

@@ -1,6 +1,6 @@
 """A container's cgroup: created, configured and entered here, used by every driver.
 
-Enters: `CgroupPaths`. The processes in it are the business of processes.py, what its files are to
+Input: `CgroupPaths`. The processes in it are the business of processes.py, what its files are to
 hold is compiled in resources/; both load on demand, so that `kill` does not load `create`.
 Every failed write names the file, the value and the field of the config it came from.
 """

@@ -1,6 +1,6 @@
 """Where the host has its cgroup hierarchies, and where in them this process sits.
 
-Enters: /proc/self/cgroup and the directories of /sys/fs/cgroup. Leaves: one immutable `Layout`.
+Input: /proc/self/cgroup and the directories of /sys/fs/cgroup. Output: one immutable `Layout`.
 The usual mounts are recognised by the files that only they have (`tasks`, `cgroup.controllers`),
 one access(2) each; mountinfo, whose size grows with the host's mounts, is parsed only when a
 hierarchy is not where it usually is.

@@ -1,6 +1,6 @@
 """`pycontainer check`: what is wrong with a bundle, all at once, before anything is started.
 
-Enters: a bundle. Leaves: a Report, a list of findings with their place in config.json. The parts:
+Input: a bundle. Output: a Report, a list of findings with their place in config.json. The parts:
 
 - errors.py: what `create` refuses, all of it instead of the first; repaired in a copy, so that the
   others see only what makes sense.

@@ -1,6 +1,6 @@
 """Why the host did not let an operation be done, and the command that fixes it.
 
-Loaded after a failure. Enters: the plan, the operation, its errno and the detail's code. Leaves: a
+Loaded after a failure. Input: the plan, the operation, its errno and the detail's code. Output: a
 sentence for the error, or "" when the host is not to blame. Each cause is looked up on the host,
 never guessed from the errno alone: a wrong advice costs more than none.
 """

@@ -1,7 +1,7 @@
 """What kind of program a file is: its format, the machine it is for, the interpreter that it names.
 
-Enters: a descriptor of a regular file. Reads a few hundred bytes of it, and believes none: the file
-is the image's.
+Input: a descriptor of a regular file. Reads a few hundred bytes of it, and trusts none of
+them: the file is the image's.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _HINTS = {
     ("exec", ENOENT): "its interpreter or dynamic loader is not in the root file system",
     ("exec", ENOEXEC): "not a program for this machine, or a script without a #! line",
     ("mount", ENODEV): "fix: load the file system's kernel module",
-    ("mount", EINVAL): "an option is not one of this file system",
+    ("mount", EINVAL): "the file system, or a kernel of this age, does not know one of the options",
     ("id_map", EPERM): "the mapping needs ranges in /etc/subuid and /etc/subgid",
     ("idmap_tree", EINVAL): (
         "its file system, or this kernel, has no id-mapped mounts; fix: leave its mappings out"

@@ -1,8 +1,8 @@
 """Why the program of a container could not be found or executed, and what to do about it.
 
-Loaded after a failure of the operations `find_program` and `exec`. Enters: the config, the kernel's
+Loaded after a failure of the operations `find_program` and `exec`. Input: the config, the kernel's
 errno, and a descriptor of the container's root directory, whose mounts last while its process waits
-for us. Leaves: one sentence with the remedy, or "" when nothing was found to be wrong.
+for us. Output: one sentence with the remedy, or "" when nothing was found to be wrong.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Follow a path in a container's root file system, and say where it ends, and why there.
 
-Enters: a descriptor of the container's root directory, in its mount namespace. Symbolic links are
+Input: a descriptor of the container's root directory, in its mount namespace. Symbolic links are
 followed inside of that root, component by component, as the kernel does for a process in there.
 Nothing is opened but for its name (O_PATH): a device or a fifo of the image has no effect on us.
 """

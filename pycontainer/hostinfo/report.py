@@ -1,6 +1,6 @@
 """What this host offers to containers, and to the caller: each fact with what it means.
 
-Leaves: sections of Item values, looked up now, changing nothing. Root and an ordinary user get
+Output: sections of Item values, looked up now, changing nothing. Root and an ordinary user get
 different answers, because the question is what the caller can do. `document` is the same for
 programs.
 """

@@ -1,6 +1,6 @@
 """Files of a container or an image read with our privileges: its maker chooses what they are.
 
-Enters: a descriptor of O_PATH, which has had no effect. What it stands for is opened again if it is
+Input: a descriptor of O_PATH, which has had no effect. What it stands for is opened again if it is
 a regular file of a real file system: no device, no fifo, and nothing of procfs or its like, where
 reading tells secrets of the host (csrc/executor/pseudo_fs.h). The executor does the same in file.c.
 """

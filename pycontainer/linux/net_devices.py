@@ -1,6 +1,6 @@
 """Moves a network device into a container's network namespace: linux.netDevices.
 
-Enters: the device's name, the one that it gets, and the namespace as an fd. What the kernel takes
+Input: the device's name, the one that it gets, and the namespace as an fd. What the kernel takes
 from a device that moves, its addresses and that it is up, is given back to it inside. pyroute2
 speaks with the kernel; only a container with such devices loads it.
 """

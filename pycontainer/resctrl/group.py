@@ -1,7 +1,7 @@
 """Resource groups of resctrl: linux.intelRdt, config-linux.md#intelrdt.
 
 A group is a directory of the resctrl file system; processes enter it by their pid in `tasks`, and
-their children are born in it. Enters: the object of the config. Leaves: a Group, which the engine
+their children start in it. Input: the object of the config. Output: a Group, which the engine
 lets processes join, and what `delete` has to remove. Loaded only where a config has the field.
 """
 

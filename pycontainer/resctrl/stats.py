@@ -1,7 +1,7 @@
 """What a resource group of resctrl may use and does use, as `intel_rdt` of runc's `events`.
 
-Kernel: Documentation/filesystems/resctrl.rst. Enters: the facts of a container's group
-(intel_rdt.Group.facts). Only what this CPU has is in the document; a counter that cannot be read
+Kernel: Documentation/filesystems/resctrl.rst. Input: the facts of a container's group
+(`Group.facts`). Only what this CPU has is in the document; a counter that cannot be read
 now ("Unavailable") is 0.
 """
 

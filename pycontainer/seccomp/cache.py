@@ -1,7 +1,7 @@
 """linux.seccomp to a program for seccomp(2), from the cache where there is one.
 
-Enters: the `linux.seccomp` object of a validated config. Leaves: a Filter, or None when there is
-nothing to filter. What the words mean is seccomp_compiler's; this file, which every create loads,
+Input: the `linux.seccomp` object of a validated config. Output: a Filter, or None when there is
+nothing to filter. compiler.py knows what the words mean; this file, which every create loads,
 only finds what was compiled before: one hash, one small file.
 
 An entry of the cache is named after its content's hash and holds a checksum, then a marshalled

@@ -1,6 +1,6 @@
 """Compile linux.seccomp with libseccomp; loaded only when the cache has no answer.
 
-Enters: the object of the config. Leaves: the parts of a Filter and which libseccomp made them.
+Input: the object of the config. Output: the parts of a Filter and which libseccomp made them.
 Rules are what runc makes of the same profile: one for each name, those that repeat the default
 action left out, unknown names passed over, conditions on the same argument split into rules of
 their own.

@@ -1,6 +1,6 @@
 """What a container's seccomp profile refuses, written down: `--seccomp-report FILE` of run, exec.
 
-Enters: the filter of the profile. Wherever that refuses a call, the watched filter asks us instead
+Input: the filter of the profile. Wherever that refuses a call, the watched filter asks us instead
 (SECCOMP_RET_USER_NOTIF, Linux 5.0), and we answer what the profile says, after a note of it. So the
 program sees the same answers, somewhat later; but what the profile kills is killed by SIGKILL, not
 SIGSYS. A thread of the waiting `run` or `exec` does it; for what outlives an `exec`, nobody does,

@@ -1,6 +1,6 @@
 """Would a seccomp filter let a process through that is on its way into a container?
 
-Enters: a compiled filter, struct sock_filter[] of this machine. Leaves: yes, or no, which also
+Input: a compiled filter, struct sock_filter[] of this machine. Output: yes, or no, which also
 stands for "that depends". `exec` may load a filter before its child appears in the container only
 if what is left to be done passes it (plan/exec.py): so a filter is tried, as the kernel would run
 it, on each of those calls. Part of the compiler: the answer is kept with the filter.

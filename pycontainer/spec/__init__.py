@@ -1,7 +1,7 @@
 """config.json: loaded, checked against the schemas and the rules of the text; touches no kernel.
 
 Two layers. The schemas of oci-spec/ say what each property looks like; they run as compiled code,
-and jsonschema explains when that says no. The rules (rules.py) say what must hold between
+and jsonschema explains a refusal. The rules (rules/) say what must hold between
 properties. Warnings come back as texts; everything refused is a ConfigError with field and clause.
 """
 

@@ -1,7 +1,7 @@
 """Finds the entry of a long list that is wrong, so that jsonschema need not look at all of them.
 
-jsonschema takes a hundred microseconds for an object; the compiled validator takes one. Enters: a
-document that the compiled validator refuses. Leaves: one that is still wrong, in which each long
+jsonschema takes a hundred microseconds for an object; the compiled validator takes one. Input: a
+document that the compiled validator refuses. Output: one that is still wrong, in which each long
 list has one entry and nothing lies deeper than the schemas know, and which entry of the whole list
 that is.
 """

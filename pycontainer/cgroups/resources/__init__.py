@@ -1,6 +1,6 @@
 """`linux.resources` as an ordered list of writes: a pure function of the config and the mode.
 
-Enters: the dict of the config (validated: types are right). Leaves: a `ResourcePlan`: writes for
+Input: the dict of the config (validated: types are right). Output: a `ResourcePlan`: writes for
 the limits, writes (v1) or a program (v2) for the devices, and warnings about what is ignored. The
 values are runc's (>= 1.3): 0 means "not set" where it does there, v1 units are converted for v2.
 v1.py and v2.py hold the tables.

@@ -1,6 +1,6 @@
 """Device rules: the config's in their order, then the devices that every container has.
 
-Enters: `linux.resources.devices`. Leaves: a list of `Rule`, and for v1 the writes that produce
+Input: `linux.resources.devices`. Output: a list of `Rule`, and for v1 the writes that produce
 their effect. v1 knows one default and a list of exceptions to it, so rules that cut a hole into
 an earlier, wider one cannot be expressed there and are refused, instead of being ignored as the
 kernel would. On v2 the compiled program follows the order exactly (device_bpf.py).

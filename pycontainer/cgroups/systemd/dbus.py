@@ -1,8 +1,8 @@
 """A connection to a D-Bus server: authentication, calls, signals, each with a deadline.
 
-Enters: an address, and how many seconds of silence are too many. It asks one thing at a time;
-signals that arrive meanwhile are kept until somebody waits for them. A server that says nothing,
-closes, or talks nonsense becomes a HostError that names the socket, never a hang.
+Input: an address, and how many seconds of silence are too many. It asks one thing at a time;
+signals that arrive meanwhile are kept until the caller waits for them. A server that is silent,
+closes, or sends nonsense becomes a HostError that names the socket, never a hang.
 
 Authentication is SASL EXTERNAL without a name: the server then takes the uid that the kernel
 vouches for, which is also right when we are root of a user namespace.

@@ -1,6 +1,6 @@
 """Limits as properties of a systemd unit, so that systemd knows and keeps them.
 
-Enters: the writes that cgroupfs gets as well. Leaves: (name, (signature, value)) pairs, those that
+Input: the writes that cgroupfs gets as well. Output: (name, (signature, value)) pairs, those that
 runc sets. Whatever has no property is written to cgroupfs only; what has one is written too,
 because systemd rounds some values. `systemd` is asked for its version where that matters.
 """

@@ -60,7 +60,9 @@ def test_what_is_not_set_is_remembered():
     whole = update.merged(current, update.with_implied(change))
     assert whole["cpu"] == {"quota": 20000, "period": 50000, "cpus": "0-1"}
     assert whole["memory"] == current["memory"]
-    assert update.without_unset({"cpu": {"idle": 0, "burst": 0}}) == {"cpu": {"idle": 0, "burst": 0}}
+    assert update.without_unset({"cpu": {"idle": 0, "burst": 0}}) == {
+        "cpu": {"idle": 0, "burst": 0}
+    }
 
 
 def test_merged_devices():
