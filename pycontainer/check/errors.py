@@ -15,6 +15,7 @@ from pycontainer import spec
 from pycontainer.base.errors import ConfigError, ContainerError, HostError
 from pycontainer.check.case import Case
 from pycontainer.check.positions import parse
+from pycontainer.diagnose.hints import hint_of
 from pycontainer.plan.process import NOT_RAISED
 from pycontainer.spec.schema import field_path
 
@@ -113,7 +114,8 @@ def _note(case: Case, error: ContainerError, key: str, taken: set[str], gone: se
         message = error.message
         if isinstance(error, HostError):
             message = f"this host cannot do it: {message}"
-        case.add_in_file("error", key, message, error.hint.removeprefix("fix: "), clause)
+        remedy = error.hint or hint_of(error)  # whoever calls us
+        case.add_in_file("error", key, message, remedy.removeprefix("fix: "), clause)
     elif key in taken:
         return False
     taken.add(key)
