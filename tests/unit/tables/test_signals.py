@@ -47,7 +47,7 @@ def test_numbers_and_real_time(text: str, number: int) -> None:
 def test_everything_else_is_refused_in_runcs_words(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         signals.parse_signal(text)
-    assert str(caught.value) == f'unknown signal "{text}"'
+    assert caught.value.message == f'unknown signal "{text}"'
 
 
 @pytest.mark.parametrize("text", ["-1", "65", "999", "-9"])
