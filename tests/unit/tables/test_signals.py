@@ -60,7 +60,7 @@ def test_numbers_that_no_signal_has_are_refused_in_the_kernels_words(text: str) 
 def test_quotes_in_the_message() -> None:
     with pytest.raises(UsageError) as caught:
         signals.parse_signal('a"\\b')
-    assert str(caught.value) == 'unknown signal "a\\"\\\\b"'
+    assert caught.value.message == 'unknown signal "a\\"\\\\b"'
 
 
 def test_names_of_numbers() -> None:
