@@ -1,4 +1,4 @@
-"""`python3 -m pycontainer`: the command, for whoever has no launcher at hand."""
+"""`python3 -m pycontainer`: the command, without a launcher."""
 
 from __future__ import annotations
 

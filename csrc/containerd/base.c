@@ -115,7 +115,7 @@ int write_file(const char *path, const void *data, size_t size)
     return result;
 }
 
-/* One write: complete, or not there when nobody reads. Opened anew each time, so that the shim
+/* One write: complete, or not there without a reader. Opened anew each time, so that the shim
  * holds nothing of a containerd that has gone. */
 void say(const char *format, ...)
 {
@@ -138,7 +138,7 @@ void say(const char *format, ...)
     strcat(line, "\" runtime=pycontainer\n");
     fd = open("log", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0 && write(fd, line, strlen(line)) < 0)
-        line[0] = 0; /* nobody reads it: the message is lost, and nothing depends on it */
+        line[0] = 0; /* no reader: the message is lost, and nothing depends on it */
     if (fd >= 0)
         close(fd);
 }

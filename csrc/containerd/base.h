@@ -11,7 +11,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define PRINTF(text, rest) __attribute__((format(printf, text, rest)))
 
-/* Bytes that belong to somebody else. */
+/* Bytes that another buffer owns. */
 struct span {
     char *data;
     size_t size;

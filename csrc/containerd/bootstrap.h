@@ -14,7 +14,7 @@ struct arguments {
 };
 
 void start_shim(const struct arguments *arguments); /* and say where it is */
-void socket_forget(const char *bundle);             /* if nobody listens there any more */
+void socket_forget(const char *bundle);             /* if it has no listener any more */
 void print_info(void);
 
 _Noreturn void fail(const char *format, ...) PRINTF(1, 2);

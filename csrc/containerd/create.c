@@ -294,7 +294,7 @@ static void on_exec_started(void *argument, const char *error)
         started(call);
         return;
     }
-    /* There is no process, nor will there be: whoever waits for it learns that. */
+    /* There is no process, nor will there be: who waits for it learns that. */
     if (process->pid > 0)
         kill(process->pid, SIGKILL);
     streams_free(&process->io);

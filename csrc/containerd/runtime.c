@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Where runc's shim has it, so that whoever looks there finds the containers. */
+/* Where runc's shim has it, so that programs that look there find the containers. */
 #define STATE_ROOT "/run/containerd/runc"
 
 /* The command that was installed beside the shim, if no other is configured. */

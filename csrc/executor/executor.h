@@ -89,7 +89,7 @@ struct state {
     int has_masked_file;    /* it is mounted somewhere */
     int masked_dir;         /* the one read-only tmpfs that hides every masked directory */
     const char *mask_label; /* of SELinux for both, or "" */
-    int proc;               /* a procfs of our own that nobody else can touch */
+    int proc;               /* a procfs of our own that no other process sees */
     int made_dir;           /* path_make_dir has made the last directory, it was not there */
     int cwd_entered;
     int groups_kept;       /* the user namespace denies setgroups */

@@ -18,7 +18,7 @@ static int fs_failed(int fs, int error)
     return error;
 }
 
-/* The pid namespace that our children are born into, from a procfs that nobody can replace. */
+/* The pid namespace that our children are born into, from a procfs that no process can replace. */
 static int set_pidns(int fs)
 {
     int proc = proc_handle();

@@ -1,7 +1,7 @@
 /* Files of the container's own that are mounted over others: masks, and device nodes that the
  * container's root could not make.
  *
- * They lie in a tmpfs that nobody else has. What a container does to a mask (chmod, inotify, a mount
+ * They lie in a tmpfs of the container's own. What a container does to a mask (chmod, inotify, a mount
  * over it) must never reach a file of the host, so the host's /dev/null does not serve as one.
  */
 #include "executor.h"

@@ -164,7 +164,7 @@ int do_readonly(void)
     return error ? error : attach(tree, target);
 }
 
-/* For a file system that takes no label as an option: its new root, which nobody else has yet. */
+/* For a file system that takes no label as an option: its new root, which no other process has yet. */
 int do_label_file(void)
 {
     SCOPED_FD fd = path_open(TEXT(LABEL_FILE, path), O_RDONLY | O_DIRECTORY);

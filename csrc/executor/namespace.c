@@ -101,7 +101,7 @@ int do_open_time_offsets(void)
     return fill_slot(INT(OPEN_TIME_OFFSETS, slot), open_own("/proc/self/timens_offsets"));
 }
 
-/* The kernel asks for privileges over the time namespace of whoever opened the file. */
+/* The kernel asks for privileges over the time namespace of the process that opened the file. */
 int do_time_offsets(void)
 {
     SCOPED_FD fd = slot_fd(INT(TIME_OFFSETS, slot));
@@ -182,7 +182,7 @@ int do_sysctl(void)
                          TEXT_LENGTH(SYSCTL, value));
 }
 
-/* A file of this very process, /proc/PID/..., through the procfs that nobody can replace. */
+/* A file of this very process, /proc/PID/..., through the procfs that no process can replace. */
 int do_self_write(void)
 {
     static char path[256];

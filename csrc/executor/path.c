@@ -264,7 +264,7 @@ int proc_handle(void)
     int error = xfstatfs(fd, &on);
     if (error || on.type != PROC_SUPER_MAGIC)
         return error ? error : because(-EXDEV, DETAIL_NO_PROCFS, NULL);
-    /* Another pid namespace's would call somebody else by our number. */
+    /* Another pid namespace's would give another process our number. */
     long length = sys4(__NR_readlinkat, fd, "self", self, sizeof(self) - 1);
     self[length > 0 ? length : 0] = 0;
     put_number(number, sys0(__NR_getpid));

@@ -1,4 +1,4 @@
-/* File systems whose files are made up by the kernel when somebody reads them: what is read there
+/* File systems whose files are made up by the kernel when they are read: what is read there
  * with our privileges may be secret, and some reading has effects (/proc/kmsg). */
 #ifndef PSEUDO_FS_H
 #define PSEUDO_FS_H

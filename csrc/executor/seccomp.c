@@ -95,7 +95,7 @@ static int start_helper(void)
     return thread < 0 ? because((int)thread, DETAIL_FILTER_THREAD, NULL) : 0;
 }
 
-/* In the memory of whoever shares it, after the process that had the thread. */
+/* In the memory of all that share it, after the process that had the thread. */
 void forget_helper(void)
 {
     helper.runs = 0;

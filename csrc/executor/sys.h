@@ -77,7 +77,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 #define sys4(n, a, b, c, d) sys6(n, L(a), L(b), L(c), L(d), 0, 0)
 #define sys5(n, a, b, c, d, e) sys6(n, L(a), L(b), L(c), L(d), L(e), 0)
 
-/* EINTR is nobody's result: the few calls that can meet a signal are repeated. */
+/* EINTR is never a result: the few calls that can meet a signal are repeated. */
 #define RETRY(call)                                                                                \
     ({                                                                                             \
         long _r;                                                                                   \

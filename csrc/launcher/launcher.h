@@ -17,7 +17,7 @@ static inline uint64_t auxiliary(char *const *env, uint64_t type)
     return 0;
 }
 
-/* Whoever calls a program that has more privileges than themselves chooses its arguments. */
+/* The caller of a program that has more privileges than the caller chooses its arguments. */
 static inline void refuse_privileges(char *const *env)
 {
     static const char text[] = "pycontainer: must not be installed setuid, or with capabilities\n";

@@ -27,7 +27,7 @@ int shim_receive(int channel, char *data, unsigned long room, int *fds, int *cou
 int shim_listen_at(int dir, const char *name);
 int shim_connect_at(int dir, const char *name);
 
-/* 1 while somebody listens on that socket, 0 when only its name is left, or not even that. Nobody
+/* 1 while a process listens on that socket, 0 when only its name is left, or not even that. Nobody
  * is woken: a datagram socket cannot connect to it, and the kernel's reason tells. */
 int shim_listens_at(int dir, const char *name);
 

@@ -73,7 +73,7 @@ static int in_a_child(struct task *task, int memory)
     sigfillset(&all);
     if (sigprocmask(SIG_BLOCK, &all, &before) < 0) /* no handler may run in the child */
         return -errno;
-    /* No exit signal: nobody else is told of it, and nobody else reaps it. */
+    /* No exit signal: no other process is told of it, or reaps it. */
     pid_t child = clone(run, stack + sizeof(stack), CLONE_FILES | memory, task);
     task->result = child < 0 ? -errno : task->result;
     while (child > 0 && waitpid(child, NULL, __WCLONE) < 0 && errno == EINTR)

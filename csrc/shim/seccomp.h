@@ -40,7 +40,7 @@ int shim_seccomp_optimize(void *filter);
 
 /*
  * The number of a system call on an architecture (0: this machine's); libseccomp's own negative
- * numbers below -1 for one that exists elsewhere only, -1 for one nobody knows.
+ * numbers below -1 for one that exists elsewhere only, -1 for an unknown one.
  */
 int shim_seccomp_resolve(uint32_t arch, const char *name);
 

@@ -1,7 +1,7 @@
 """Our child, by its pidfd: waited for by any number of threads, reaped exactly once.
 
 Only this process is waited for, never "any child": the program that we are part of has children
-of its own. Where somebody else reaps it all the same (SIGCHLD is ignored, or a handler waits for
+of its own. Where other code reaps it all the same (SIGCHLD is ignored, or a handler waits for
 everything), its status is not known, and None.
 """
 
@@ -118,7 +118,7 @@ _left: list[Child] = []
 
 
 def sweep() -> None:
-    """Reap the ended children that nobody holds any more."""
+    """Reap the ended children that the program has dropped."""
     for child in list(_left):
         if child.reap():
             child.close()

@@ -137,7 +137,7 @@ def _limit(value: int | None) -> int | None:
 @attrs.frozen
 class Event:
     """Something that happened: `stats` with what the container uses, `oom`, or at last `exit`, with
-    the exit status (128 + n for signal n), or None where nobody has seen it."""
+    the exit status (128 + n for signal n), or None where it is not known."""
 
     type: Literal["stats", "oom", "exit"]
     id: str

@@ -35,7 +35,7 @@ class ExitError(ContainerError):
 class Completed:
     """A process that has ended.
 
-    `exit_status`: 128 + n when signal n ended it; None when somebody else has reaped it. `stdout`
+    `exit_status`: 128 + n when signal n ended it; None when other code has reaped it. `stdout`
     and `stderr`: what was captured. `oom`: what the kernel killed for lack of memory meanwhile.
     """
 
@@ -149,11 +149,11 @@ def _close(file: BinaryIO) -> None:
     try:
         file.close()
     except BrokenPipeError:
-        pass  # what was not written yet: nobody reads it any more
+        pass  # what was not written yet has no reader any more
 
 
 class Conversation:
-    """Feeds stdin and reads the outputs, in one loop of poll(2), so that nobody waits in vain.
+    """Feeds stdin and reads the outputs, in one loop of poll(2), so that none waits for ever.
 
     `room`: the most bytes that are kept of all outputs together.
     """
@@ -224,7 +224,7 @@ class Conversation:
             self.rest = self.rest[os.write(self.input, self.rest[:_WRITE]) :]
         except BlockingIOError:
             return
-        except OSError:  # EPIPE, EIO: nobody reads any more
+        except OSError:  # EPIPE, EIO: no reader is left
             self.rest = memoryview(b"")
         if self.rest:
             return
@@ -238,7 +238,7 @@ class Conversation:
     def _read(self, fd: int) -> None:
         try:
             data = os.read(fd, _PIECE)
-        except OSError:  # EIO: nobody has the terminal's other side open
+        except OSError:  # EIO: no process has the terminal's other side open
             data = b""
         if data:
             self.parts[fd].append(data)

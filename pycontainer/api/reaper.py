@@ -1,7 +1,7 @@
 """What an init that was killed still waits for: us.
 
 It ends when everybody in its pid namespace has been reaped (pid_namespaces(7)), and what we have
-started in there is our child. So whoever waits for an init reaps meanwhile.
+started in there is our child. So a wait for an init reaps meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pycontainer.linux.process import exiting
 if TYPE_CHECKING:
     from pycontainer.api.child import Child
 
-PATIENCE = 1.0  # seconds, for children of ours that somebody else in this program may wait for
+PATIENCE = 1.0  # seconds, for children of ours that other code of this program may wait for
 
 _known: dict[int, ref[Child]] = {}  # by pid
 
@@ -27,7 +27,7 @@ def know(child: Child) -> None:
 
 
 def forget(child: Child) -> None:
-    """It has been reaped, or nobody will ask for its status any more."""
+    """It has been reaped, or the program cannot ask for its status any more."""
     found = _known.get(child.pid)
     if found is not None and found() in (child, None):
         _known.pop(child.pid, None)
@@ -59,13 +59,13 @@ class Lingering:
 
 
 def _reap_strays(space: tuple[int, int], known: set[int]) -> None:
-    """Those that nobody can ask for any more: closed, or lost when Ctrl-C came."""
+    """Those that the program cannot ask for any more: closed, or lost when Ctrl-C came."""
     for pid in _children():
         if pid not in known and _pid_namespace(pid) == space:
             try:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
-                pass  # somebody was quicker
+                pass  # another thread was quicker
 
 
 def _children() -> list[int]:

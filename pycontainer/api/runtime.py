@@ -132,7 +132,7 @@ class Runtime:
         return result.check() if capture.get("check") else result
 
     def load(self, container_id: str) -> Container:
-        """The container of that id, whoever has created it; StateError when there is none."""
+        """The container of that id, of any creator; StateError when there is none."""
         found = core.Container.load(self.settings, container_id)
         with found.entry:
             return Container(container_id, self, found.facts.created)

@@ -53,7 +53,7 @@ class ContainerError(Exception):
     `hint` what to do. Each is "" or 0 when it does not apply.
 
     What to do follows from the facts: `find_hint` is asked for it when it is wanted. The command
-    and the API set that, because diagnose/, which knows, stands above whoever raises an error.
+    and the API set that, because diagnose/, which knows, stands above what raises an error.
     """
 
     category = "error"

@@ -67,7 +67,7 @@ def _make_all(cgroup: Cgroup, plan: ResourcePlan | None, started: bool) -> dict[
             if number not in NO_PRIVILEGE:
                 raise _failed(directory, number) from None
             lost[directory] = number
-            if directory in cgroup.made:  # nobody will know of it
+            if directory in cgroup.made:  # it would be forgotten
                 from pycontainer.cgroups.processes import remove_directory
 
                 remove_directory(directory, 0, recursive=False)
@@ -97,7 +97,7 @@ def _mountpoints(cgroup: Cgroup) -> tuple[str, ...]:
 def _make(directory: str, tops: tuple[str, ...], made: list[str]) -> bool:
     """mkdir -p below a mount point; False when the directory was there already."""
     for _ in range(10):  # an ancestor may be removed by someone else between two calls
-        made.append(directory)  # before: nobody knows of one that is interrupted after it
+        made.append(directory)  # before it: else an interruption would leave it behind
         try:
             posix.mkdir(directory, 0o755)
         except OSError as error:

@@ -27,7 +27,7 @@ GONE = (ENOENT, ENODEV)
 def main_directory(paths: CgroupPaths) -> str:
     """The directory whose members are the container's processes ("" without a cgroup).
 
-    v1 hierarchies can differ; `devices` decides as in runc, being the one nobody moves between.
+    v1 hierarchies can differ; `devices` decides as in runc, between which none is moved.
     """
     for name in ("devices", "freezer"):
         if directory := paths.directories.get(name, ""):

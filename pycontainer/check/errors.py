@@ -114,7 +114,7 @@ def _note(case: Case, error: ContainerError, key: str, taken: set[str], gone: se
         message = error.message
         if isinstance(error, HostError):
             message = f"this host cannot do it: {message}"
-        remedy = error.hint or hint_of(error)  # whoever calls us
+        remedy = error.hint or hint_of(error)
         case.add_in_file("error", key, message, remedy.removeprefix("fix: "), clause)
     elif key in taken:
         return False

@@ -114,7 +114,7 @@ def _directory(case: Case, root: int, sources: dict[str, str]) -> None:
                 message = f"{walk.end.path} is a file, not a directory"
                 case.add("error", "process.cwd", message, "correct the path")
     except (OSError, Unseen):
-        pass  # nobody can look into it before it is mounted
+        pass  # it cannot be looked into before it is mounted
 
 
 def _noexec(case: Case, path: str) -> None:

@@ -138,7 +138,7 @@ _CONTROLLERS = {
 
 
 def _controllers(case: Case) -> None:
-    """A limit of a controller that nobody has mounted."""
+    """A limit of a controller that is not mounted."""
     layout = case.layout
     if layout is None or layout.mode == "none":
         return

@@ -1,4 +1,4 @@
-"""Members that nobody reads: unknown ones, and those that a later one of the same name replaces."""
+"""Members that no runtime reads: unknown ones, and those that a later one replaces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find(case: Case) -> None:
 
 
 def _annotations(case: Case) -> None:
-    """Those that change what a runtime does; all others are somebody else's."""
+    """Those that change what a runtime does; all others are for other programs."""
     annotations = case.original.get("annotations")
     for name in annotations if isinstance(annotations, dict) else ():
         if not name.startswith(OCI) or name.startswith(KNOWN):

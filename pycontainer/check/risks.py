@@ -1,4 +1,4 @@
-"""What gives the container power over its host: allowed, but somebody should have thought of it.
+"""What gives the container power over its host: allowed, but worth a decision.
 
 High: with it, root of the container is, in effect, root of the host. Medium: a known part of a way
 out, or a piece of the host that it may disturb. Low: a layer of protection that is missing.

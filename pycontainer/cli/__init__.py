@@ -248,7 +248,7 @@ def _none_of(options: Arguments, name: str, values: tuple[str, ...]) -> str:
 
 
 def _claim(root: str) -> None:
-    """Make the state directory below $XDG_RUNTIME_DIR, sticky so that nobody prunes it.
+    """Make the state directory below $XDG_RUNTIME_DIR, sticky so that tmpfiles does not prune it.
 
     XDG Base Directory Specification: files there may be removed unless their sticky bit is set.
     """
@@ -300,10 +300,10 @@ def _open_null() -> int:
 
 def _leave(status: int) -> NoReturn:
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name, None)  # the fast command has none until somebody needs one
+        stream = getattr(sys, name, None)  # the fast command has none until it is used
         try:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError):
-            pass  # nobody listens any more; the status still tells
+            pass  # the reader is gone; the status still tells
     posix._exit(status & 0xFF)

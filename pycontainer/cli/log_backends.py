@@ -19,7 +19,7 @@ _USER = 1 << 3  # syslog's facility for programs that are no daemon
 
 
 def check(place: str) -> None:
-    """HostError when nobody listens."""
+    """HostError when no daemon listens."""
     try:
         _connected(place).close()
     except OSError as error:

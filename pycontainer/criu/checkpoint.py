@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LOG = "dump.log"
 _FREEZES_V2 = 31400  # CRIU 3.14 knows the freezer of cgroup v2
 _TELLS_READY = 31500  # CRIU 3.15 says when its lazy page server is
-# Namespaces that may be somebody else's: (type in config.json, name of CRIU's, since)
+# Namespaces that may belong to others: (type in config.json, name of CRIU's, since)
 _EXTERNAL = (("network", "net", 31100), ("pid", "pid", 31500))
 
 
@@ -65,7 +65,7 @@ def check_status(container: Container) -> None:
 
 
 class _Listener:
-    """What CRIU says on its way: only that pages are served concerns somebody."""
+    """What CRIU says on its way: only that pages are served is of use to the caller."""
 
     __slots__ = ("options",)
 

@@ -58,7 +58,7 @@ def restored(
 
 
 def seal_masks(config: dict[str, Any], pid: int) -> None:
-    """CRIU binds the host's null device where a file was masked: nobody in the container may change
+    """CRIU binds the host's null device where a file was masked: the container may not change
     its mode, owner or times."""
     opened: list[int] = []
     try:

@@ -81,7 +81,7 @@ class CriuOptions:
         for name in given.get("empty-ns") or ():
             if name != "network":
                 raise UsageError(f'namespace "{name}" is not supported', "not-one-of")
-        # Network devices are never ours: whoever made them makes them again.
+        # Network devices are never ours: their owner makes them again.
         self.flags["empty_ns"] = CLONE_NEWNET
 
     def set_page_server(self, text: str) -> None:

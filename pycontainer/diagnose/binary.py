@@ -29,7 +29,7 @@ _MACHINES = {
     258: "loongarch64",
 }
 _NATIVE = {"x86_64": ("x86_64", "32-bit x86"), "aarch64": ("aarch64", "32-bit ARM")}
-# How files begin that somebody took for a program.
+# How files begin that are mistaken for a program.
 _OTHER_KINDS = (
     (b"MZ", "a program for Windows"),
     (b"\xcf\xfa\xed\xfe", "a program for macOS"),

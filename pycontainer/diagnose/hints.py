@@ -1,6 +1,6 @@
 """What to do about an error: one sentence, made of its facts.
 
-Whoever raises an error gives it a code and facts, and no advice. The advice is here: by the code
+What raises an error gives it a code and facts, and no advice. The advice is here: by the code
 (`_BY_CODE`), or by operation and errno (`_HINTS`). What has to be looked at on the host is in the
 other files of this package.
 """
@@ -131,7 +131,7 @@ _BY_CODE = {
     "hook-timeout": "fix: raise its timeout, or find out what it waits for",
     "image-too-large": "--max-size raises the limit",
     "unit-exists": "another container, or a service, has it; delete that one or change cgroupsPath",
-    "unknown-network": "other networks are made by whoever calls: docs/images.md",
+    "unknown-network": "other networks are made by the caller: docs/images.md",
     "unmapped-owner": "are uid {uid} and gid {gid} in the range of /etc/subuid?",
 }
 # CODE: the function of this package that makes the sentence.

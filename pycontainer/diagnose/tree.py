@@ -45,7 +45,7 @@ class Walk:
     `link` the last symbolic link that was followed: (its path, its target).
 
     `mounts` are for a container that does not exist yet: what will lie where, as sources of the
-    host; "" for what nobody can look into before (Unseen).
+    host; "" for what cannot be looked into before (Unseen).
     """
 
     def __init__(

@@ -57,7 +57,7 @@ def _read() -> bytes:
 
 
 def _again(fd: int, device: int, inode: int) -> int:
-    """The kept one once more; -1 if somebody has closed it: then it may be any file by now."""
+    """The kept one once more; -1 if other code has closed it: then it may be any file by now."""
     try:
         fd = posix.dup(fd)
     except OSError:
@@ -74,7 +74,7 @@ def pid_of(pidfd: int) -> int:
     fd = posix.open(f"/proc/self/fdinfo/{pidfd}", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         for line in posix.read(fd, 4096).splitlines():
-            if line.startswith(b"Pid:") and int(line[4:]) > 0:  # -1: reaped, by somebody else
+            if line.startswith(b"Pid:") and int(line[4:]) > 0:  # -1: reaped, by another thread
                 return int(line[4:])
     finally:
         posix.close(fd)

@@ -107,7 +107,7 @@ class Channel:
 
     def child_of(self, executor: int) -> int:
         """The pidfd of the executor's child, which goes on in its place. Killed in between, the
-        executor leaves a child that nobody told us of, and that keeps the channel open."""
+        executor leaves a child that we were not told of, and that keeps the channel open."""
         poller = poll()
         poller.register(self.ours, POLLIN)
         poller.register(executor, POLLIN)
@@ -139,7 +139,7 @@ def unexpected(got: int, expected: int) -> OperationError:
 
 
 def detail_of(message: bytes) -> Detail:
-    """What a FAILED message tells beyond the errno. It may come from whoever traces init, so that
+    """What a FAILED message tells beyond the errno. It may come from a tracer of init, so that
     every number in it is looked at."""
     from pycontainer.plan.details import CODES, Detail
 

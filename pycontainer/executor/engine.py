@@ -262,7 +262,7 @@ class _Run:
             handlers.hand_listener_on(self)
 
     def _wait_for_exec(self) -> None:
-        """The channel is closed by a successful exec, or by a death that nobody reported."""
+        """The channel is closed by a successful exec, or by the executor's death."""
         kind, _ = self._talk().receive()
         if kind:
             raise unexpected(kind, 0)

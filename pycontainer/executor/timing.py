@@ -184,7 +184,7 @@ class TimedRun(_Run):
 def _timed(handler: Any) -> Any:
     def handle(run: TimedRun, op: Op) -> None:
         begun = time_ns()
-        if op.kind == "run_hooks" and run.timing.tell:  # programs that nobody knows
+        if op.kind == "run_hooks" and run.timing.tell:  # programs that may take long
             run._tell(run.step - 1, "has begun")
         try:
             handler(run, op)

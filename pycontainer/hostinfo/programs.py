@@ -57,7 +57,7 @@ def _seccomp() -> Item:
 
 
 def _confined() -> Item:
-    """Is this process itself in somebody's container?"""
+    """Is this process itself in a container?"""
     status = dict(
         line.split(":\t", 1) for line in read("/proc/self/status").splitlines() if ":\t" in line
     )

@@ -157,7 +157,7 @@ def read_only(
     """The config of an image whose layers are all of the root, so that any number of containers may
     have it at once; DIRECTORY gets what it needs, and is what the config is relative to.
 
-    The topmost layer is one of empty mount points, which nobody can make any more.
+    The topmost layer is one of empty mount points, which cannot be made any more.
     """
     layers = LayerStore(store)
     image = open_image(name)

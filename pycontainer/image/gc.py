@@ -1,7 +1,7 @@
-"""What of the layer store nobody needs: found, and removed on demand (`gc`).
+"""What of the layer store no container needs: found, and removed on demand (`gc`).
 
 A layer is needed by a container that exists, or whose creator is at work, and by a bundle whose
-config names it. A complete layer that nobody needs is kept for a while, for the next container.
+config names it. A complete layer that none needs is kept for a while, for the next container.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def user_of(store: LayerStore, writable: str) -> str:
 
 
 def _remove(store: LayerStore, directory: str) -> None:
-    """If it is still true that nobody needs it."""
+    """If still no container needs it."""
     with store.lock("use"), store.lock("unpack"):
         owner = dict(_containers(store)).get(directory)
         if f"{directory}/fs" in _used(store) or (owner and _is_alive(directory, owner)):
@@ -63,7 +63,7 @@ def _remove(store: LayerStore, directory: str) -> None:
 
 
 def _used(store: LayerStore) -> set[str]:
-    """The directories of all layers that somebody needs."""
+    """The directories of all layers that a container needs."""
     found: set[str] = set()
     for directory, owner in _containers(store):
         if _is_alive(directory, owner):

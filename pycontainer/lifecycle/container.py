@@ -239,7 +239,7 @@ class Container:
             proxy.serve(self.facts.pid)
 
     def _notify_proxy(self) -> Proxy | None:
-        """What passes its READY=1 on, when it was created for that and somebody wants to know."""
+        """What passes its READY=1 on, when it was created for that and a manager waits."""
         if not self.facts.extra.get("notify") or b"NOTIFY_SOCKET" not in posix.environ:
             return None
         from pycontainer.lifecycle.sd_notify import Proxy
@@ -284,7 +284,7 @@ class Container:
             reached = self._signal_without_cgroup(signal)
         else:
             reached = self.signal_init(signal)
-            if signal == SIGKILL and not self._own_pids():  # nobody else ends what init leaves
+            if signal == SIGKILL and not self._own_pids():  # nothing else ends what init leaves
                 reached = self.cgroup.signal_all(signal) > 0 or reached
         if not reached:
             raise NotRunning(id=self.id, status="stopped")
@@ -296,7 +296,7 @@ class Container:
         return signal_process(self.facts.pid, self.facts.start_time, signal)
 
     def signal_scattered(self, signal: int) -> None:
-        """Send a signal to processes that nobody else will end."""
+        """Send a signal to processes that nothing else will end."""
         if self._is_scattered():
             self._signal_without_cgroup(signal)
 

@@ -132,7 +132,7 @@ class Creation:
         return config
 
     def _keyring(self) -> str:
-        """The kernel finds a keyring by its name, whoever made it: nobody can guess this one."""
+        """The kernel finds a keyring by its name, of any owner: this one cannot be guessed."""
         if self.options.no_new_keyring:
             return ""
         return f"_ses.{self.id}" + ("" if self.dry else f".{posix.urandom(16).hex()}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pycontainer.lifecycle.container import Container
 
-_REAPED_MS = 2000  # for init's parent to learn of its end; before that nobody knows its status
+_REAPED_MS = 2000  # for init's parent to learn of its end; before that its status is unknown
 
 
 def stats(container: Container) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def wait_foreground(
     """Serve our child `pid` until it ends; its exit status, 128 + n when signal n ended it.
 
     `terminal` is restored at the end, also after an error. With `reap_all`, every other child
-    that ends meanwhile is reaped too (we are a subreaper, and nobody else waits for orphans).
+    that ends meanwhile is reaped too (we are a subreaper, and no other process waits for orphans).
     """
     try:
         status = _reap(pid, reap_all)  # it may have ended before we got here

@@ -140,7 +140,7 @@ def _belongs(settings: Settings, container_id: str, directory: str) -> bool:
     try:
         with Store(settings.root).open(container_id) as entry:
             if not entry.exists():
-                return entry.is_locked()  # somebody is making it just now
+                return entry.is_locked()  # a command is making it just now
             return directory in (entry.read_facts().cgroup.get("paths") or {}).values()
     except ContainerError:
         return posix.access(f"{settings.root}/{container_id}", posix.F_OK)

@@ -5,8 +5,8 @@ nothing else; what it prints is kept (the last 4 KiB of each stream) for the err
 over when its process has ended, even if a grandchild still holds its output open. One loop of
 poll(2) reads both outputs and watches the end and the timeout; there are no threads.
 
-stdin is a file in memory: a hook need not read it, and nobody has to feed it. Nothing of the
-calling process is touched (its directory, its signal handlers): it may be somebody else's program.
+stdin is a file in memory: a hook need not read it, and no process has to feed it. Nothing of the
+calling process is touched (its directory, its signal handlers): it may be a foreign program.
 """
 
 from __future__ import annotations

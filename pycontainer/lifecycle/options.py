@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Streams:
-    """A process's descriptors when we are part of somebody's program, whose own are not meant.
+    """A process's descriptors when we are part of another program, whose own are not meant.
 
     `fds` become its 0, 1, 2 and so on; with a terminal, `master` is set to the other end of it,
     which the caller closes. Nothing of our process's environment ($LISTEN_FDS, $NOTIFY_SOCKET)

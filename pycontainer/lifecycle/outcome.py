@@ -1,4 +1,4 @@
-"""How a container has ended: the status of its init, and when; as far as somebody has seen it.
+"""How a container has ended: the status of its init, and when; as far as that was recorded.
 
 Who is its parent learns that from the kernel: `run` in the foreground, an engine, a program with
 the API. For all others: since Linux 6.15 the kernel tells everybody who held a pidfd while the
@@ -54,7 +54,7 @@ def watch(entry: Entry, pidfd: int) -> None:
 def record(entry: Entry, exit_status: int) -> None:
     """Write down the end of our own child, which has just been seen; 128 + n is signal n."""
     status = exit_status - 128 if exit_status > 128 else exit_status << 8
-    if entry.exists():  # nobody has deleted it meanwhile
+    if entry.exists():  # it has not been deleted meanwhile
         seconds, fraction = divmod(time_ns(), 1_000_000_000)
         entry.write(FILE, b"%d %d %d\n" % (seconds, fraction, status))
 
@@ -67,7 +67,7 @@ def known(container: Container) -> dict[str, Any]:
 
 
 def recorded(entry: Entry) -> dict[str, Any]:
-    """What the file says, for `state`; empty when nobody has recorded it, or not yet."""
+    """What the file says, for `state`; empty when it is not recorded, or not yet."""
     try:
         seconds, fraction, status = map(int, entry.read(FILE).split())
     except (OSError, ValueError):
@@ -93,7 +93,7 @@ def await_end(container: Container) -> dict[str, Any]:
 
 
 def _pidfd(facts: Facts) -> int:
-    """Of init, also while it has ended and nobody has reaped it; -1 when it is gone."""
+    """Of init, also while it has ended and is not reaped; -1 when it is gone."""
     try:
         pidfd = posix.pidfd_open(facts.pid, 0) if facts.pid > 0 else -1
     except ProcessLookupError:

@@ -73,7 +73,7 @@ class Attachment:
         self.terminal = Terminal(posix.dup(master))
 
     def announce(self, started: Started) -> None:
-        """Tell the pid to whoever asked for it."""
+        """Tell the pid to the caller, as asked for."""
         if self.options.pidfd_socket:
             from pycontainer.linux.fd_passing import send_fd
 
@@ -147,7 +147,7 @@ def _listen_fds() -> int:
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """All or nothing: whoever sees the file sees the whole number."""
+    """All or nothing: a reader of the file sees the whole number."""
     directory, _, name = path.rpartition("/")
     new = f"{directory}/.{name}" if directory else f".{name}"
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_TRUNC | posix.O_CLOEXEC

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FULL = 65536  # bytes waiting in one direction
 _PIECE = 4096  # PIPE_BUF: what poll(2) promises to fit into a writable pipe
-_PAUSE = 0.1  # seconds until we look again at a master whose other side nobody has open
+_PAUSE = 0.1  # seconds until we look again at a master whose other side no process has open
 _NO_SIZE = bytes(8)  # struct winsize: rows, columns, two unused; all zero means unknown
 _LOST = (errno.EIO, errno.EPIPE, errno.EBADF, errno.ENXIO)
 
@@ -176,7 +176,7 @@ class Terminal:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            # Nobody has the other side open; but somebody may yet open /dev/console (an init
+            # No process has the other side open; but one may yet open /dev/console (an init
             # that starts its gettys does), so look again a little later.
             self._quiet_until = monotonic() + _PAUSE
             return False
@@ -216,7 +216,7 @@ class Terminal:
         except OSError as error:
             if error.errno not in (*_LOST, errno.ECONNRESET):
                 raise
-            # Nobody reads us any more; the container goes on, and must not block.
+            # Our reader is gone; the container goes on, and must not block.
             self._writing = False
             self._to_stdout = b""
 
@@ -242,7 +242,7 @@ def _nonblocking(fd: int) -> tuple[int, int]:
             flags = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
             return posix.open(f"/proc/self/fd/{fd}", flags), _FULL
         return fd, _FULL if _stat.S_ISREG(mode) else _PIECE
-    except OSError:  # after su, the terminal belongs to somebody else
+    except OSError:  # after su, the terminal belongs to another user
         return fd, _PIECE
 
 

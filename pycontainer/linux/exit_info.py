@@ -1,4 +1,4 @@
-"""How a process has ended that somebody else has reaped: the kernel, where a program ignores
+"""How a process has ended that another process has reaped: the kernel, where a program ignores
 SIGCHLD, or a handler of the program's. Loaded only then."""
 
 from __future__ import annotations

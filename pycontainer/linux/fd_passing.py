@@ -1,4 +1,4 @@
-"""Hands a file descriptor to whoever listens on a unix socket: --console-socket, --pidfd-socket."""
+"""Hands a file descriptor to the listener of a unix socket: --console-socket, --pidfd-socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_NAME = 4095  # receivers (runc's library among them) take 4096 bytes wi
 
 
 def connect(path: str, what: str = "socket") -> _socket.socket:
-    """A stream socket connected to `path`, however long the path is; OperationError if nobody is.
+    """A stream socket connected to `path`, however long the path is; OperationError without one.
 
     The address holds 108 bytes only (unix(7)), so it is the O_PATH descriptor of the socket file.
     """

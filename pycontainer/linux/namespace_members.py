@@ -3,7 +3,7 @@
 Who runs containers without privileges may have no cgroup for them. Then its pid namespace is what
 all its processes share, or its mount namespace, if the pid namespace is not its own; the kernel
 shows both only of processes that the caller may look at, and only init says which ones they are:
-what runs on after init, in a pid namespace of somebody else's, nobody can find any more.
+what runs on after init, in a pid namespace of another owner, cannot be found any more.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def alive(pid: int, started: int) -> bool:
 
 
 def exiting(pid: int) -> bool:
-    """True while the process is about to end: it runs nothing any more, and nobody can reap it."""
+    """True while the process is about to end: it runs nothing more, and cannot be reaped yet."""
     fields = _stat_fields(pid)
     return len(fields) > _FLAGS and bool(int(fields[_FLAGS]) & _PF_EXITING)
 
@@ -146,7 +146,7 @@ def reap(pid: int) -> int | None:
 
 
 def end_child(pid: int) -> None:
-    """Kill our child and wait for its end; nothing if it has ended and somebody has reaped it."""
+    """Kill our child and wait for its end; nothing if it has ended and was reaped."""
     try:
         posix.kill(pid, 9)
         reap(pid)

@@ -2,7 +2,7 @@
 
 A program gets the descriptors that it is given and no other one, whatever our caller has left open;
 no signal is blocked or ignored in it. Nothing of the calling process is touched (its directory, its
-signal handlers): it may be somebody else's program.
+signal handlers): it may be a foreign program.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The kernel counts what was used, not when. So each look (`list --long`, `gc --idle`, `top` or
 `metrics`) compares the counters with those of an earlier one, and notes them: in ~activity of the
-state directory, one file for all. A container that nobody has looked at before counts as active
+state directory, one file for all. A container that was not looked at before counts as active
 now: idle is only what was seen to be idle.
 
 Active means: it used more than a thousandth of a processor since the look before (of a minute at
@@ -27,7 +27,7 @@ LEAST = 60.0  # seconds between two looks that are compared
 
 
 def look(settings: Settings, rows: Iterable[Row]) -> None:
-    """Set `active` of each row, and write the notes; where they cannot be, nobody has looked."""
+    """Set `active` of each row, and write the notes; where they cannot be, nothing is known."""
     path = f"{settings.root}/{FILE}"
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -74,13 +74,13 @@ class Row:
 
     @property
     def image(self) -> str:
-        """What it was made from, "" when nobody has written that down."""
+        """What it was made from, "" when that is not recorded."""
         annotations = self.facts.annotations if self.facts else {}
         return next((annotations[key] for key in IMAGES if key in annotations), "")
 
     @property
     def idle(self) -> float | None:
-        """Seconds since it did something, None when nobody has looked."""
+        """Seconds since it did something, None before the first look."""
         return None if self.active is None else max(0.0, time.time() - self.active)
 
     @property
@@ -211,7 +211,7 @@ class Fleet:
 
 
 def engine(facts: Facts) -> str:
-    """Who has created it, by what engines leave in annotations and bundles; "" for nobody known."""
+    """Who has created it, by what engines leave in annotations and bundles; "" if unknown."""
     manager = facts.annotations.get("io.container.manager", "")
     if manager in _MANAGERS:
         return _MANAGERS[manager]

@@ -1,4 +1,4 @@
-"""Containers that nobody seems to need: idle by what was seen (activity.py), stopped, or broken."""
+"""Containers that seem unused: idle by what was seen (activity.py), stopped, or broken."""
 
 from __future__ import annotations
 

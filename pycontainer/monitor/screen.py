@@ -164,7 +164,7 @@ class Screen(View):
         self._looked = 0.0
 
     def run(self) -> None:
-        """Draw until somebody leaves."""
+        """Draw until the user leaves."""
         os.environ.setdefault("ESCDELAY", "25")
         os.environ.setdefault("TERM", "xterm")
         try:

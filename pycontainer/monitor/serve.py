@@ -138,7 +138,7 @@ def _loopback(address: str) -> tuple[str, int]:
 
 
 def _clear(path: str) -> None:
-    """A socket that nobody listens on any more."""
+    """A socket without a listener."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise HostError(f"listen on {path}: file exists", "file-exists")

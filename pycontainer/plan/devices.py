@@ -82,7 +82,7 @@ def _listed(sketch: Sketch, bind: int, bound: set[str], slots: Slots) -> None:
         if path in bound:
             continue
         field = f"linux.devices[{index}]"
-        pipe = device["type"] == "p"  # which takes no privilege, and is nobody else's
+        pipe = device["type"] == "p"  # which takes no privilege, and is the container's own
         mode, number = node(device)
         sketch.add(
             "mknod",

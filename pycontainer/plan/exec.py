@@ -86,7 +86,7 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
         process.all_cpus(sketch)
     if inputs.keyring:
         process.key_label(sketch)
-    # Whoever appears late could not open a procfs any more, and inherits them.
+    # A process that appears late could not open a procfs any more, and inherits them.
     process.labels(sketch)
     namespaces.enter(sketch, joined)
     respawns = namespaces.respawns(sketch)

@@ -1,6 +1,6 @@
 """Mounts of a container that runs: the plan of `mounts add` and `mounts remove`.
 
-The executor joins the container's mounts, not its processes: nobody in there sees it. What is bound
+The executor joins the container's mounts, not its processes: none in there sees it. What is bound
 comes with the plan, as detached copies; what is done to a mount is done by its own descriptor,
 because the procfs in there is the container's.
 """

@@ -98,7 +98,7 @@ def own_oom_score(sketch: Sketch) -> None:
 
 
 def raise_limits(sketch: Sketch) -> None:
-    """Room for the limits, while the process still is what we are: later nobody may give more."""
+    """Room for the limits, while the process still is what we are: later none may raise them."""
     _each_limit(sketch, "raise_rlimit")
 
 

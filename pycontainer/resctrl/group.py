@@ -87,7 +87,7 @@ class Group:
         _put(f"{self.path}/{name}", text, self.root, member)
 
     def _compare(self) -> None:
-        """A group of somebody else's must have the rules that the config expects."""
+        """A group that is not ours must have the rules that the config expects."""
         if not self.wanted:
             return
         has = parse(read_text(f"{self.path}/schemata").splitlines())

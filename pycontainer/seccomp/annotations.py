@@ -41,7 +41,7 @@ def raw_filter(config: dict[str, Any]) -> Filter:
 
 
 def check_known(annotations: dict[str, str], compiled: Filter) -> None:
-    """ConfigError when the profile names system calls that nobody knows, and may not."""
+    """ConfigError when the profile names unknown system calls, and may not."""
     if annotations[STRICT_FILTER] == "0":
         return
     for line in compiled.debug:

@@ -128,7 +128,7 @@ def _rules(seccomp: dict) -> list[Rule]:
             if not name:
                 raise _bad("empty string is not a valid syscall", field)
             if name == "write" and action == words.ACT_NOTIFY:
-                # Whoever hands the listener over must be able to speak before anyone listens.
+                # The process that hands the listener over must be able to send before that.
                 raise _bad("SCMP_ACT_NOTIFY cannot be used for the write syscall", field)
             rules.append(Rule(name, word, action, conditions, field))
     return rules
@@ -236,7 +236,7 @@ def _compile(default: int, archs: dict[int, str], rules: list[Rule], debug: list
 
 
 def _add_all(context: object, default: int, rules: list[Rule]) -> list[str]:
-    """Add the rules, but for those that change nothing; returns the names that nobody knows.
+    """Add the rules, but for those that change nothing; returns the names that are unknown.
 
     libseccomp takes quadratic time, and a chain of conditions is one instruction at least. So what
     it has is not added a second time, and what is too long for the kernel is refused before.

@@ -123,7 +123,7 @@ class Watch:
         poller = select.poll()
         poller.register(listener, select.POLLIN)
         try:
-            while not poller.poll()[0][1] & select.POLLHUP:  # nobody has the filter any more
+            while not poller.poll()[0][1] & select.POLLHUP:  # no process has the filter any more
                 room = bytearray(_NOTIFICATION.size)
                 try:
                     ioctl(listener, _RECEIVE, room)
@@ -219,7 +219,7 @@ def _finish(fd: int, text: str) -> None:
 
 def answer_to(profile: dict[str, Any], syscall: str) -> tuple[str, int]:
     """What a profile says to a call, whatever its arguments: (field, errno), EPERM for a signal.
-    ("", 0) when it lets it through, asks somebody, or looks at arguments."""
+    ("", 0) when it lets it through, asks an agent, or looks at arguments."""
     from pycontainer._shim import lib
     from pycontainer.seccomp.cache import compile
     from pycontainer.seccomp.compiler import resolve

@@ -1,7 +1,7 @@
 """The config.json that `spec` writes: runc's example for a new bundle, as a value.
 
 `example` is the starting point for root, `rootless` turns any config into one that an
-unprivileged user can run. Every call returns a new value, so that nobody shares a list.
+unprivileged user can run. Every call returns a new value, so that no two callers share a list.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class HostBundle:
 def plan(host: str = "/", *, terminal: bool, rootless: bool) -> HostBundle:
     """Look at the host below `host` and describe the bundle; nothing is written.
 
-    `rootless` makes a config for whoever asks, with a user namespace and without limits.
+    `rootless` makes a config for the calling user, with a user namespace and without limits.
     """
     bundle = HostBundle()
     mounts: list[dict[str, Any]] = []

@@ -31,7 +31,7 @@ _FLAGS = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posi
 
 # What the front may do by itself.
 _KILL_ALONE = 1  # SIGKILL of init ends all other processes
-_START = 2  # nobody is to be told
+_START = 2  # the container has neither hooks nor a service manager to tell
 _DELETE = 4  # nothing but files and cgroup directories is left
 _FREEZER_V1 = 8
 _UNDERSTOOD = {"notifies", "hooks", "keyring"}  # members of Facts.extra

@@ -1,4 +1,4 @@
-"""Whose files may be believed: those that nobody but the caller could have written.
+"""Whose files may be believed: those that only the caller could have written.
 
 A state file names processes and cgroups, and the commands act on them with the caller's rights. So
 root must not use a directory that another user can write to. Checked each time when a directory or
@@ -37,7 +37,7 @@ def check_root(path: str) -> None:
 
 
 def check_entry(fd: int, path: str) -> None:
-    """HostError unless the open file or directory is the caller's, and nobody else may write."""
+    """HostError unless the open file or directory is the caller's, and no other user may write."""
     found = posix.fstat(fd)
     user = posix.geteuid()
     if found.st_uid != user:

@@ -192,7 +192,7 @@ class Entry:
         self.close()
 
     def __del__(self) -> None:
-        self.close()  # a lock that nobody can give up would last as long as the process
+        self.close()  # a lock that cannot be given up would last as long as the process
 
     def close(self) -> None:
         """Give up the directory, and the lock with it."""
@@ -365,7 +365,7 @@ def make_directories(path: str, mode: int, again: bool = True) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError as error:
-        if not parent or not again:  # procfs and its like have no mkdir, whoever asks
+        if not parent or not again:  # procfs and its like have no mkdir, even for root
             raise path_error("create", path, error) from None
         make_directories(parent, 0o755)
         make_directories(path, mode, again=False)

@@ -80,7 +80,7 @@ FLAG_SPEC_ALLOW = 0x4  # Linux 4.17
 FLAG_NEW_LISTENER = 0x8  # Linux 5.0
 FLAG_WAIT_KILLABLE_RECV = 0x20  # Linux 5.19, only beside NEW_LISTENER
 
-# TSYNC is 0: the filter is loaded by a process of one thread, which has nobody to synchronise
+# TSYNC is 0: the filter is loaded by a process of one thread, which has none to synchronise
 # with, and the kernel refuses TSYNC beside NEW_LISTENER.
 FLAGS = {
     "SECCOMP_FILTER_FLAG_LOG": FLAG_LOG,

@@ -56,7 +56,7 @@ def of_plan(
     resources = (config.get("linux") or {}).get("resources") or {}
     unified = resources.get("unified") or {}
     if not (resources.get("cpu") or {}).get("period") and "cpu.max" not in unified:
-        found.pop("CPUQuotaPeriodUSec", None)  # nobody asked for one
+        found.pop("CPUQuotaPeriodUSec", None)  # the config has none
     policy = OOM_POLICIES.get(unified.get("memory.oom.group", "").strip())
     # Only now: a running scope's cannot be changed.
     if policy and version() >= OOM_POLICY_SINCE:

@@ -109,7 +109,7 @@ def _options(arguments: Arguments, process: dict[str, Any] | None) -> ExecOption
 
 
 def _option(field: str, arguments: Arguments) -> str:
-    """The option that has set a field, so that nobody looks for it in config.json."""
+    """The option that has set a field, so that the user does not look for it in config.json."""
     if arguments["process"]:
         return f"{field} of {arguments['process']}" if field.startswith("process") else ""
     for start, name in _FIELDS:

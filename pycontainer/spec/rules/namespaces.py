@@ -99,7 +99,7 @@ def _map(entries: list[dict[str, Any]], field: str) -> None:
 
 
 def mapped_ids(subject: Subject) -> None:
-    """Whoever the process runs as must exist in a new user namespace."""
+    """The user of the process must exist in a new user namespace."""
     user = subject.process.get("user")
     if not user or not subject.new("user"):
         return
