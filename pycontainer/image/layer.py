@@ -74,6 +74,7 @@ class Unpacker:
         self.squash = squash
         self.report = Report()
         self._written: set[bytes] = set()
+        self._devices: set[bytes] = set()  # that could not be made
         self._times: dict[bytes, int] = {}  # of directories, which get them last
 
     def apply(self, layer: Decompressed) -> None:
@@ -126,11 +127,18 @@ class Unpacker:
                 self.root.remove(directory, tail)
                 directory = self.root.directory(head)
             if entry.islnk():
+                if b"/".join(filter(None, split(entry.linkname))) in self._devices:
+                    self._skip_device(path)
+                    return
                 self._link(directory, tail, entry)
                 self._finish_link(directory, tail, entry)
             elif self._create(tar, entry, directory, tail):
                 self._finish(directory, tail, entry)
+            else:
+                self._skip_device(path)
+                return
         self._written.add(path)
+        self._devices.discard(path)
 
     @staticmethod
     def _is_there(directory: int, name: bytes) -> bool:
@@ -160,11 +168,15 @@ class Unpacker:
             try:
                 os.mknod(name, _DEVICES[entry.type] | 0o600, device, dir_fd=directory)
             except PermissionError:
-                self.report.skip("device nodes")
                 return False
         else:
             raise ImageError(f"{entry.name!r} has the unknown type {entry.type!r}", "bad-layer")
         return True
+
+    def _skip_device(self, path: bytes) -> None:
+        """A link to it is none either."""
+        self.report.skip("device nodes")
+        self._devices.add(path)
 
     def _write(self, tar: tarfile.TarFile, entry: Any, directory: int, name: bytes) -> None:
         source: Any = tar.fileobj

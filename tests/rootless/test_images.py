@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from tests.image.nasty import four_layers
 from tests.rootless.person import FIRST, Person
-from tests.support.images import busybox, entry, image, layer
+from tests.support.images import busybox, entry, hard_link, image, layer
 from tests.support.runtimes import CHECKOUT
 
 FILES = layer(
@@ -56,6 +58,47 @@ def test_shared_layers(person: Person):
 def test_as_somebody_in_the_image(person: Person):
     source = made(person, User="alice", Cmd=["sh", "-c", "id -u; id -G; cat /data/file"])
     assert person("run", "--image", source, person.id()).ok().out == "1000\n1000 50\nx"
+
+
+def test_volumes_and_the_working_directory(person: Person):
+    """They are made for the user of the image, with an id of the range."""
+    config = {"User": "alice", "WorkingDir": "/new/work", "Volumes": {"/data/volume": {}, "/v": {}}}
+    script = "pwd; stat -c '%n %u %a' . /data/volume /v; touch mine /data/volume/x /v/x"
+    source = made(person, **config, Cmd=["sh", "-c", script])
+    expected = "/new/work\n. 1000 755\n/data/volume 1000 755\n/v 1000 755\n"
+    assert person("run", "--image", source, person.id()).ok().out == expected
+    person("bundle", source, person.home / "bundle").ok()
+    assert person("run", "-b", person.home / "bundle", person.id("b")).ok().out == expected
+
+
+def test_links_to_devices(person: Person):
+    """A device that a user cannot make has no links either, and is no reason to fail."""
+    null = entry("devices/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3)
+    links = [hard_link("devices/zero", "devices/null"), hard_link("x", "./devices/zero")]
+    file = [entry("devices/null", "a file"), hard_link("y", "devices/null")]
+    source = image(person.home / "image", busybox(), layer(null, *links, *file))
+    person.own()
+    done = person("bundle", source, person.home / "bundle").ok()
+    assert "device nodes (3 files)" in done.err
+    script = ("sh", "-c", "ls /devices; cat /y; ls /x")
+    done = person("run", "--image", source, person.id(), *script)
+    assert done.out == "null\na file" and "No such file" in done.err
+
+
+def test_what_layers_do_to_each_other(person: Person):
+    """The same as for root: all of tests/image/nasty.py that a user has the rights for."""
+    source = image(person.home / "image", busybox(), *four_layers())
+    person.own()
+    script = """
+    cd /; cat 'file again/d/f' 'opaque/d/new' 'whiteout, later again/d/z'; ls 'whiteout/d' opaque/d
+    stat -c '%a %u %g %Y' 'dir again/d' 'hard link across/new'
+    stat -c %a 'below what it does not mention/sticky'
+    """
+    done = person("run", "--image", source, person.id(), "sh", "-c", script).ok()
+    assert done.out.splitlines() == [
+        "uppernthirdopaque/d:", "new", "", "whiteout/d:", "g",
+        "711 1 0 300", "4755 9 0 200", "1777",
+    ]  # fmt: skip
 
 
 def test_what_the_container_wrote_goes_with_it(person: Person):
