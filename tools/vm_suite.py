@@ -43,7 +43,7 @@ PARTS: dict[str, Row] = {
         ["tests/lifecycle/commands/test_life.py", "tests/lifecycle/fields/test_apparmor.py"],
         {},
     ),
-    "monitor": ("root", ["tests/monitor"], {}),
+    "monitor": ("root", ["tests/monitor/test_metrics_of_files.py"], {}),
     "sweep": ("root", ["tests/faults/test_sweep.py::test_sweep"], {}),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
