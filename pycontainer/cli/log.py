@@ -141,7 +141,7 @@ def short_line(record: Record) -> str:
     """For a person at a terminal."""
     level, message, _ = record
     mark = "" if level == "error" else f"{level}: "
-    return f"{NAME}: {mark}{one_line(message)}"
+    return f"{NAME}: {mark}{one_line(message.removeprefix(f'{NAME} '))}"
 
 
 def one_line(message: str) -> str:

@@ -64,6 +64,12 @@ def test_records_are_single_lines(message: str) -> None:
     assert json.loads(line)["msg"] == message
 
 
+def test_the_name_stands_once_at_a_terminal() -> None:
+    record = ("error", "pycontainer create failed: no", {})
+    assert log.short_line(record) == "pycontainer: create failed: no"
+    assert 'msg="pycontainer create failed: no"' in log.text_line(record)
+
+
 def test_json_keys_are_runcs_then_ours() -> None:
     keys = list(json.loads(log.json_line(("error", "x", {"code": "state"}))))
     assert keys == ["level", "msg", "time", "code"]
