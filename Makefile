@@ -10,6 +10,7 @@ VM ?= $(abspath $(wildcard ../shared/vm/run-in-vm))
 DISTRO ?= $(abspath $(wildcard ../shared/distro/run-in-distro))
 # Of Debian, for test-distro.
 RELEASE ?= trixie
+TESTS ?= tests/unit tests/lifecycle
 # Arguments for pytest: make test PYTEST="-k seccomp -x"
 PYTEST ?=
 
@@ -69,8 +70,8 @@ test: build test-needs $(INJECT) ## run all tests (root for most of them), some 
 test-vm: build $(VENV)/test.done $(INJECT) ## run the tests of cgroup v2, systemd and its users, in a virtual machine
 	@SUITE_AFTERWARDS=$(if $(SUITE_PARTS),,1) tools/test-vm $(PYTEST)
 
-test-distro: ## run the demo, the unit and the lifecycle tests on a bare Debian (RELEASE=trixie)
-	@tools/test-distro $(RELEASE)
+test-distro: ## run the demo and TESTS on a bare Debian (RELEASE=trixie)
+	@tools/test-distro $(RELEASE) $(TESTS)
 
 # KIND="address -k life" runs one kind, and of that what pytest is told.
 sanitize: build test-needs ## run tests with the C code built with sanitizers

@@ -41,10 +41,14 @@ def closure(requirements: list[str], without: Container[str] = ()) -> dict[str, 
     return found
 
 
+# Of pip: RECORD has checksums of commands, in which is where the environment was.
+HERE_ONLY = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+
+
 def copy(package: Distribution, target: Path) -> None:
     """Copy a distribution's modules and metadata; its commands stay behind, so does bytecode."""
     for file in package.files or []:
-        if ".." in file.parts or file.suffix == ".pyc":
+        if ".." in file.parts or file.suffix == ".pyc" or file.name in HERE_ONLY:
             continue
         place = target / file
         place.parent.mkdir(parents=True, exist_ok=True)
