@@ -54,6 +54,7 @@ from pycontainer.base.errors import StartError as StartError
 from pycontainer.base.errors import StateError as StateError
 from pycontainer.base.errors import UsageError as UsageError
 from pycontainer.diagnose.hints import hint_of
+from pycontainer.spec.schema import clause_of
 
 __all__ = [
     "AlreadyExists",
@@ -105,6 +106,7 @@ __all__ = [
 ]
 
 ContainerError.find_hint = hint_of
+ConfigError.find_clause = clause_of
 ListOfArgs = list[str] | tuple[str, ...]  # `list` is a function below
 
 

@@ -116,16 +116,26 @@ class ContainerError(Exception):
 class ConfigError(ContainerError):
     """config.json (or process.json) asks for what the spec or this build does not allow.
 
-    `clause` names the part of runtime-spec 1.3 that says so, e.g. "config.md#mounts".
+    `clause` names the part of runtime-spec 1.3 that says so, e.g. "config.md#mounts". It follows
+    from the field, as the schemas have it (`find_clause`, see find_hint), unless it is given.
     """
 
     category = "config"
+    find_clause: Callable[[str], str] | None = None
 
     def __init__(
-        self, text: str, code: str = "", field: str = "", clause: str = "", **details: Any
+        self, text: str, code: str = "", field: str = "", clause: str | None = None, **details: Any
     ) -> None:
         super().__init__(text, code, field, **details)
-        self.clause = clause
+        self._clause = clause
+
+    @property
+    def clause(self) -> str:
+        """The part of the specification."""
+        if self._clause is None:
+            find = type(self).find_clause
+            self._clause = find(self.field) if find and self.field else ""
+        return self._clause
 
     def __str__(self) -> str:
         place = self.source or self.field

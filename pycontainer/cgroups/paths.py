@@ -117,11 +117,10 @@ def resolve(cgroups_path: str, container_id: str, layout: Layout) -> CgroupPaths
             f"{cgroups_path!r} is not below the top of the cgroup hierarchy",
             "wrong-path",
             FIELD,
-            "config-linux.md#cgroups-path",
             value=cgroups_path,
         )
     if not _encodable(inner):
-        raise ConfigError("not a valid path", "wrong-path", FIELD, "config-linux.md#cgroups-path")
+        raise ConfigError("not a valid path", "wrong-path", FIELD)
     absolute = cgroups_path.startswith("/")
     directories = {}
     for hierarchy in layout.hierarchies:

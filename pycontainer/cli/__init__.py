@@ -7,7 +7,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from pycontainer.base.errors import ContainerError, UsageError, os_reason
+from pycontainer.base.errors import ConfigError, ContainerError, UsageError, os_reason
 from pycontainer.base.settings import NAME, Log, Settings, absolute, default_root
 from pycontainer.cli.commands import load, trait
 from pycontainer.cli.options import (
@@ -44,7 +44,14 @@ def _hint_of(error: ContainerError) -> str:
     return hint_of(error)
 
 
+def _clause_of(field: str) -> str:
+    from pycontainer.spec.schema import clause_of
+
+    return clause_of(field)
+
+
 ContainerError.find_hint = _hint_of
+ConfigError.find_clause = _clause_of
 
 
 class Session(Log):

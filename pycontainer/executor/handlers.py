@@ -301,7 +301,7 @@ def _check_map(run: Run, op: Op) -> None:
             "is not what the user namespace that is joined has",
             "differs",
             op.field,
-            "config-linux.md#user-namespace-mappings",
+            clause="config-linux.md#user-namespace-mappings",
         )
 
 

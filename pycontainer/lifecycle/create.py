@@ -98,7 +98,9 @@ class Creation:
         process = config.get("process") or {}
         # Without a process there can be a container; only `start` needs one.
         if not process.get("args") and ("process" in config or not gated):
-            raise ConfigError("is required", "no-process", "process.args", "runtime.md#create")
+            raise ConfigError(
+                "is required", "no-process", "process.args", clause="runtime.md#create"
+            )
         tty = bool(process.get("terminal")) and not dry
         self.attachment = Attachment(options, tty, stays=not gated and not options.detach)
         self.notify: sd_notify.Proxy | None = None

@@ -29,7 +29,6 @@ def refuse(linux: dict[str, Any]) -> None:
                 f"not allowed in the runtime's own {kind} namespace, which {joined[kind]} is",
                 "needs-namespace",
                 f'linux.sysctl["{name}"]',
-                "config-linux.md#sysctl",
                 namespace=kind,
             )
 

@@ -88,7 +88,6 @@ def _map_ids(
             "idmap needs mappings, of the mount or of a user namespace",
             "needs-mappings",
             f"{field}.options",
-            "config.md#linux-mount-options",
         )
     field = f"{field}.uidMappings" if own else f"{field}.options"
     sketch.add(

@@ -28,7 +28,6 @@ def fstype(mount: dict[str, Any], field: str) -> str:
             'a mount that is no bind needs a type (a bind needs the option "bind" or "rbind")',
             "required",
             f"{field}.type",
-            "config.md#mounts",
         )
     return mount["type"]
 
@@ -40,7 +39,6 @@ def options(mount: dict[str, Any], asked: ParsedOptions, field: str) -> None:
             "tmpcopyup is for mounts of type tmpfs",
             "wrong-options",
             field,
-            "config.md#linux-mount-options",
         )
     if (asked.links or asked.idmap) and not asked.bind:
         raise ConfigError(
@@ -64,6 +62,5 @@ def proc(mount: dict[str, Any], target: str, bind: int, field: str) -> None:
         f'"{target}" cannot be mounted because it is {reason}',
         "not-mountable",
         f"{field}.destination",
-        "config.md#mounts",
         value=target,
     )

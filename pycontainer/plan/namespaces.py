@@ -292,7 +292,6 @@ def net_devices(sketch: Sketch) -> None:
             "needs a network namespace",
             "needs-namespace",
             "linux.netDevices",
-            "config-linux.md#network-devices",
             namespace="network",
         )
     sketch.add("sync", what="network devices", field="linux.netDevices")
@@ -339,7 +338,7 @@ def _write_maps(sketch: Sketch) -> None:
                 "a new user namespace needs mappings",
                 "required",
                 f"linux.{field}",
-                "config-linux.md#user-namespace-mappings",
+                clause="config-linux.md#user-namespace-mappings",
             )
         helper = _needs_helper(sketch, file, mappings)
         lines = "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)

@@ -267,7 +267,6 @@ def _capabilities(sketch: Sketch) -> dict[str, int]:
             f"unable to apply caps: has {names}, which is not in permitted",
             "not-allowed",
             "process.capabilities.effective",
-            "config.md#linux-process",
         )
     _drop_ambient(sketch, sets)
     return sets

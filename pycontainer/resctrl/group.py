@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pycontainer.base.steps import Transaction
 
 FIELD = "linux.intelRdt"
-CLAUSE = "config-linux.md#intelrdt"
 _WRITE = posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW
 
 
@@ -63,7 +62,6 @@ class Group:
                 f"names the group {self.path}, which is not there, and no schemata to make it of",
                 "no-group",
                 f"{FIELD}.closID",
-                CLAUSE,
             )
         self._make(self.path)
         if existed and self.path not in self.made:
@@ -98,7 +96,6 @@ class Group:
                         f"is {line}, and {self.path} has other rules",
                         "differs",
                         f"{FIELD}.{'memBwSchema' if resource == 'MB' else 'l3CacheSchema'}",
-                        CLAUSE,
                     )
 
 

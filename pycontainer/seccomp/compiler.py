@@ -16,7 +16,6 @@ from pycontainer.seccomp import enosys, simulate
 from pycontainer.tables import seccomp_names as words
 
 FIELD = "linux.seccomp"
-CLAUSE = "config-linux.md#seccomp"
 ARGUMENTS = 6
 UINT64_MAX = 0xFFFFFFFFFFFFFFFF
 INSTRUCTIONS_MAX = 4096  # BPF_MAXINSNS
@@ -83,7 +82,7 @@ def build(seccomp: dict) -> tuple[str, tuple]:
 
 def _bad(message: str, where: str) -> ConfigError:
     field = f"{FIELD}.{where}" if where else FIELD
-    return ConfigError(message, "wrong-value", field, CLAUSE)
+    return ConfigError(message, "wrong-value", field)
 
 
 def _too_long() -> ConfigError:

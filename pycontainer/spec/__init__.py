@@ -77,7 +77,9 @@ def require_process(config: dict[str, Any]) -> None:
     if "process" not in config:
         from pycontainer.base.errors import ConfigError
 
-        raise ConfigError("is required but missing", "required", "process", "runtime.md#start")
+        raise ConfigError(
+            "is required but missing", "required", "process", clause="runtime.md#start"
+        )
 
 
 def _unknown(name: str, document: dict[str, Any], prefix: str, found: list[Any]) -> list[str]:

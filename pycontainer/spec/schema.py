@@ -24,6 +24,9 @@ STATE = "state.schema.json"
 FEATURES = "features.schema.json"
 
 
+_STEP = re.compile(r"""\[(\d+)\]|\[(["']).*?\2\]|\.?([^.\[]+)""")
+
+
 class Node(NamedTuple):
     """A schema object and the name of its file."""
 
@@ -100,6 +103,15 @@ def clause(name: str, path: list[str | int]) -> str:
         own = node.schema.get("x-clause") or follow(node).schema.get("x-clause")
         nearest = own or nearest
     return nearest
+
+
+def clause_of(field: str) -> str:
+    """The clause of a field of config.json, which is written as `field_path` does."""
+    path: list[str | int] = []
+    for step in _STEP.finditer(field):
+        index, quote, name = step.groups()
+        path.append(int(index) if index else "" if quote else name)
+    return clause(CONFIG, path)
 
 
 def field_path(path: list[str | int], prefix: str = "") -> str:

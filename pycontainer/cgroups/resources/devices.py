@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 ANY = -1
 ALL = "rwm"
-CLAUSE = "config-linux.md#allowed-device-list"
 
 # What runc lets every container have, after the config's own rules: making any node (which alone
 # opens nothing) and the devices of a terminal. (path, type, major, minor, access); one with a path
@@ -77,21 +76,18 @@ def _parse(entry: dict, field: str) -> Rule:
     kind = entry.get("type") or "a"
     access = entry.get("access") or ""
     if kind not in ("a", "b", "c"):
-        raise ConfigError(
-            f"invalid cgroup device type {kind!r}", "not-one-of", field, CLAUSE, value=kind
-        )
+        raise ConfigError(f"invalid cgroup device type {kind!r}", "not-one-of", field, value=kind)
     ordered = "".join(letter for letter in ALL if letter in access)
     if not access or (entry["allow"] and not ordered):
         raise ConfigError(
             f"invalid device access {access!r}: must be one or more of r, w, m",
             "not-one-of",
             field,
-            CLAUSE,
             value=access,
         )
     numbers = [ANY if entry.get(name) is None else int(entry[name]) for name in ("major", "minor")]
     if any(not ANY <= number < 2**32 for number in numbers):
-        raise ConfigError("invalid device number", "out-of-range", field, CLAUSE)
+        raise ConfigError("invalid device number", "out-of-range", field)
     return Rule(bool(entry["allow"]), kind, numbers[0], numbers[1], ordered, field)
 
 
@@ -155,7 +151,6 @@ class _Exceptions:
                         f"{rule_text(other, self.nodes[other])!r}, which cgroup v1 cannot do",
                         "not-allowed",
                         rule.field or ROOT + ".devices",
-                        CLAUSE,
                     )
                 self._drop(letter, other)
 

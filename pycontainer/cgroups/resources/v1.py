@@ -53,7 +53,6 @@ def compile_writes(resources: dict, warnings: list[str]) -> list[Write]:
             "cannot be set: this host has cgroup v1",
             "no-cgroup-v2",
             ROOT + ".unified",
-            "config-linux.md#unified",
         )
     if not resources:
         return []
@@ -126,7 +125,6 @@ def _swappiness(memory: dict) -> list[Write]:
             f"invalid value {value}: valid range is 0-100",
             "out-of-range",
             ROOT + ".memory.swappiness",
-            "config-linux.md#memory",
             value=value,
         )
     return [Write("memory", "memory.swappiness", str(int(value)), ROOT + ".memory.swappiness")]
@@ -143,7 +141,6 @@ def _cpu(resources: dict) -> list[Write]:
             f"the {word} allowed cpu-shares is {bound}",
             "out-of-range",
             ROOT + ".cpu.shares",
-            "config-linux.md#cpu",
         )
     return (
         table_writes(resources, "cpu", "cpu", CPU)

@@ -92,15 +92,10 @@ def swap_max(swap: int, limit: int) -> str:
         return "max"
     if limit == -1:
         return str(swap)
-    clause = "config-linux.md#memory"
     if limit == 0:
-        raise ConfigError(
-            "unable to set swap limit without memory limit", "required", field, clause
-        )
+        raise ConfigError("unable to set swap limit without memory limit", "required", field)
     if swap < limit:
-        raise ConfigError(
-            "memory+swap limit should be >= memory limit", "out-of-range", field, clause
-        )
+        raise ConfigError("memory+swap limit should be >= memory limit", "out-of-range", field)
     return str(swap - limit)
 
 
@@ -204,7 +199,6 @@ def _unified(resources: dict) -> list[Write]:
                 "must be in the form CONTROLLER.PARAMETER",
                 "wrong-form",
                 field,
-                "config-linux.md#unified",
             )
         writes.append(Write(controller, name, value, field, by_line="\n" in value))
     return writes

@@ -179,7 +179,6 @@ def check_name(name: str, field: str) -> None:
             f"{name!r} must be a file name (no slashes)",
             "wrong-name",
             field,
-            "config-linux.md#control-groups",
         )
 
 

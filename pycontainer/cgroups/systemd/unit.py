@@ -11,7 +11,6 @@ from pycontainer.base.errors import ConfigError, HostError
 from pycontainer.cgroups.layout import Layout
 from pycontainer.cgroups.paths import FIELD, CgroupPaths
 
-CLAUSE = "config-linux.md#cgroups-path"
 PREFIX = "pycontainer"
 # systemd.unit(5); "+" is allowed in a container's id, but not here.
 _VALID = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
@@ -50,13 +49,12 @@ def parse(cgroups_path: str, container_id: str, user: bool) -> Unit:
             f'got "{cgroups_path}" instead',
             "wrong-form",
             FIELD,
-            CLAUSE,
             value=cgroups_path,
         )
     slice, prefix, name = parts
     unit = name if name.endswith(".slice") else f"{prefix}-{name}.scope"
     if not _VALID.issuperset(unit) or len(unit) > _LONGEST or unit in ("-.scope", ".slice"):
-        raise ConfigError(f"{unit!r} is no name for a unit", "wrong-name", FIELD, CLAUSE)
+        raise ConfigError(f"{unit!r} is no name for a unit", "wrong-name", FIELD)
     slice = slice or ("user.slice" if user else "system.slice")
     slice = "-.slice" if slice == "-" else slice
     expand_slice(slice)
@@ -72,7 +70,7 @@ def expand_slice(slice: str) -> str:
         return ""
     parts = stem.split("-")
     if stem == slice or "" in parts or not _VALID.issuperset(stem) or len(slice) > _LONGEST:
-        raise ConfigError(f"invalid slice name: {slice}", "wrong-name", FIELD, CLAUSE)
+        raise ConfigError(f"invalid slice name: {slice}", "wrong-name", FIELD)
     return "".join(f"/{'-'.join(parts[: count + 1])}.slice" for count in range(len(parts)))
 
 

@@ -32,6 +32,7 @@ _ASCII_WORD = _ASCII_DIGITS + "-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV
 # The members whose strings end up in system calls. Annotations are only passed on.
 _KERNEL_MEMBERS = ("process", "root", "hostname", "domainname", "mounts", "hooks", "linux")
 _OPAQUE = ("listenerMetadata",)
+_VALUES = "config.md#valid-values"
 
 
 def check(config: dict[str, Any], raw: bytes | None = None) -> list[str]:
@@ -71,14 +72,11 @@ def version(subject: Subject) -> None:
     """ociVersion is SemVer 2.0.0 and of no later major version than ours."""
     text = subject.config["ociVersion"]
     numbers = semantic_version(text)
-    clause = "config.md#specification-version"
     if numbers is None:
-        refuse_value(
-            "ociVersion", "wrong-form", text, "must be a SemVer version like 1.3.0", clause
-        )
+        refuse_value("ociVersion", "wrong-form", text, "must be a SemVer version like 1.3.0")
     if numbers[0] > _SPEC_MAJOR:
         why = f"is {text}, supported is {_SPEC_MAJOR}.x"
-        refuse("ociVersion", "too-new", why, clause, value=text)
+        refuse("ociVersion", "too-new", why, value=text)
     if numbers[0] < _SPEC_MAJOR or numbers[1] > _SPEC_MINOR:
         # runc looks at no version; crun gave up refusing newer minor ones, nobody could upgrade.
         subject.warn("ociVersion", f"{text} is read as {_SPEC_MAJOR}.{_SPEC_MINOR}")
@@ -110,9 +108,9 @@ def root(subject: Subject) -> None:
     """Linux needs a root filesystem."""
     entry = subject.config.get("root")
     if entry is None:
-        required("root", "config.md#root")
+        required("root")
     if not entry["path"]:
-        refuse("root.path", "empty", "is empty, must be a directory", "config.md#root")
+        refuse("root.path", "empty", "is empty, must be a directory")
 
 
 def platforms(subject: Subject) -> None:
@@ -130,7 +128,7 @@ def hooks(subject: Subject) -> None:
     for kind in _HOOKS:
         for place, hook in enumerate(sections.get(kind, ())):
             field = f"hooks.{kind}[{place}].path"
-            absolute(field, hook["path"], "config.md#posix-platform-hooks")
+            absolute(field, hook["path"])
 
 
 def annotation_keys(subject: Subject) -> None:
@@ -139,11 +137,11 @@ def annotation_keys(subject: Subject) -> None:
     if not entries:
         return
     if "" in entries:
-        refuse("annotations", "empty", "has an empty key", "config.md#annotations")
+        refuse("annotations", "empty", "has an empty key")
     for key, value in entries.items():
         if type(value) is not str:
             text = f"value of {quote(key)} is no string"
-            refuse("annotations", "wrong-type", text, "config.md#annotations", key=key)
+            refuse("annotations", "wrong-type", text, key=key)
 
 
 def no_nul(subject: Subject) -> None:
@@ -160,12 +158,12 @@ def _search_nul(value: Any, field: str) -> None:
         members: Iterable[tuple[Any, str]] = ()
         if type(value) is str:
             if "\0" in value:
-                refuse_value(field, "nul", value, "must not have NUL", "config.md#valid-values")
+                refuse_value(field, "nul", value, "must not have NUL", clause=_VALUES)
         elif type(value) is list:
             members = [(item, f"{field}[{place}]") for place, item in enumerate(value)]
         elif type(value) is dict:
             if any("\0" in key for key in value):
-                refuse(field, "nul", "has a key with NUL", "config.md#valid-values")
+                refuse(field, "nul", "has a key with NUL", clause=_VALUES)
             members = [(v, f"{field}.{key}") for key, v in value.items() if key not in _OPAQUE]
         pending += reversed(list(members))
 

@@ -42,34 +42,36 @@ class Subject:
             self.warnings.append(f"{field}: {message}")
 
 
-def refuse(field: str, code: str, text: str, clause: str, **params: Any) -> NoReturn:
-    """Raise the ConfigError for a field, e.g. process.cwd; clause as config.md#process."""
-    raise ConfigError(text, code, field, clause, **params)
+def refuse(field: str, code: str, text: str, **params: Any) -> NoReturn:
+    """Raise the ConfigError for a field, e.g. process.cwd."""
+    raise ConfigError(text, code, field, **params)
 
 
-def refuse_value(field: str, code: str, value: Any, why: str, clause: str) -> NoReturn:
+def refuse_value(
+    field: str, code: str, value: Any, why: str, clause: str | None = None
+) -> NoReturn:
     """Raise the ConfigError `is VALUE, WHY`."""
     shown = quote(value) if type(value) is str else value
-    refuse(field, code, f"is {shown}, {why}", clause, value=value)
+    refuse(field, code, f"is {shown}, {why}", clause=clause, value=value)
 
 
-def required(field: str, clause: str) -> NoReturn:
+def required(field: str) -> NoReturn:
     """Raise the ConfigError for a member that is not there."""
-    refuse(field, "required", "is required but missing", clause)
+    refuse(field, "required", "is required but missing")
 
 
-def absolute(field: str, path: str, clause: str) -> None:
+def absolute(field: str, path: str) -> None:
     """ConfigError unless the path is absolute."""
     if path[:1] != "/":
         code = "not-absolute" if path else "empty"
-        refuse_value(field, code, path, "must be an absolute path", clause)
+        refuse_value(field, code, path, "must be an absolute path")
 
 
-def needs(field: str, namespace: str, clause: str, subject: Subject) -> None:
+def needs(field: str, namespace: str, subject: Subject) -> None:
     """ConfigError unless the container has (or joins) such a namespace."""
     if namespace not in subject.namespaces:
         text = f"needs a {namespace} namespace in linux.namespaces"
-        refuse(field, "needs-namespace", text, clause, namespace=namespace)
+        refuse(field, "needs-namespace", text, namespace=namespace)
 
 
 def quote(value: str) -> str:

@@ -9,9 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_CLAUSE = "config.md#mounts"
-_OPTIONS = "config.md#linux-mount-options"
-_POSIX = "config.md#posix-platform-mounts"
 _BINDS = ("bind", "rbind")
 
 
@@ -21,7 +18,7 @@ def mounts(subject: Subject) -> None:
         field = f"mounts[{place}]"
         destination = mount["destination"]
         if not destination:
-            refuse(f"{field}.destination", "empty", "is empty, must be a path", _CLAUSE)
+            refuse(f"{field}.destination", "empty", "is empty, must be a path")
         if not destination.startswith("/"):
             subject.warn(f"{field}.destination", "is relative, which is deprecated; / is assumed")
         options = mount.get("options", ())
@@ -29,10 +26,10 @@ def mounts(subject: Subject) -> None:
             _bind(subject, mount, field)
         elif not mount.get("type"):
             if "remount" not in options:
-                required(f"{field}.type", _POSIX)
+                required(f"{field}.type")
         elif mount["type"] in _BINDS:
             text = f"is {mount['type']}, no filesystem"
-            refuse(f"{field}.type", "wrong-value", text, _CLAUSE, value=mount["type"])
+            refuse(f"{field}.type", "wrong-value", text, value=mount["type"])
         if "uidMappings" in mount or "gidMappings" in mount or not _idmap_free(options):
             _idmap(subject, mount, field)
 
@@ -46,7 +43,7 @@ def _bind(subject: Subject, mount: dict[str, Any], field: str) -> None:
     at then, are tolerated as other runtimes do."""
     if not mount.get("source"):
         text = "is required for a bind mount but missing"
-        refuse(f"{field}.source", "required", text, _CLAUSE)
+        refuse(f"{field}.source", "required", text)
     data = mount_options.parse(mount["options"]).data
     if data:
         subject.warn(f"{field}.options", f"has {', '.join(data)}, which a bind mount ignores")
@@ -59,17 +56,17 @@ def _idmap(subject: Subject, mount: dict[str, Any], field: str) -> None:
     if bool(uids) != bool(gids):
         absent = "gidMappings" if uids else "uidMappings"
         text = "is required beside the other mapping but missing"
-        refuse(f"{field}.{absent}", "needs-mappings", text, _POSIX)
+        refuse(f"{field}.{absent}", "needs-mappings", text)
     if not uids:
         if not _idmap_free(options) and "user" not in subject.namespaces:
             message = "has idmap, but neither mappings nor a user namespace"
-            refuse(f"{field}.options", "needs-mappings", message, _OPTIONS)
+            refuse(f"{field}.options", "needs-mappings", message)
         if _idmap_free(options):
             return
     elif _idmap_free(options):
         subject.warn(f"{field}.options", "should have idmap or ridmap beside the mappings")
     if "bind" not in options and "rbind" not in options:
-        refuse(f"{field}.options", "needs-bind", "has idmap without bind or rbind", _OPTIONS)
+        refuse(f"{field}.options", "needs-bind", "has idmap without bind or rbind")
 
 
 RULES = (mounts,)

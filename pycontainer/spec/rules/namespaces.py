@@ -8,11 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_NAMESPACES = "config-linux.md#namespaces"
-_MAPPINGS = "config-linux.md#user-namespace-mappings"
-_OFFSETS = "config-linux.md#offset-for-time-namespace"
-_SYSCTL = "config-linux.md#sysctl"
-_NET_DEVICES = "config-linux.md#network-devices"
 _MOST_MAPPINGS = 340  # UID_GID_MAP_MAX_EXTENTS, Linux 4.15
 _MOST_NAME = 64  # __NEW_UTS_LEN
 _MOST_DEVICE = 15  # IFNAMSIZ without the end
@@ -39,9 +34,9 @@ def namespaces(subject: Subject) -> None:
         if entry["type"] in seen:
             field = f"linux.namespaces[{place}].type"
             text = f"is {entry['type']} a second time"
-            refuse(field, "duplicate", text, _NAMESPACES, value=entry["type"])
+            refuse(field, "duplicate", text, value=entry["type"])
         seen.add(entry["type"])
-        absolute(f"linux.namespaces[{place}].path", entry.get("path") or "/", _NAMESPACES)
+        absolute(f"linux.namespaces[{place}].path", entry.get("path") or "/")
 
 
 def names(subject: Subject) -> None:
@@ -50,10 +45,9 @@ def names(subject: Subject) -> None:
         value = subject.config.get(field)
         if not value:
             continue
-        clause = f"config.md#{field}"
-        needs(field, "uts", clause, subject)
+        needs(field, "uts", subject)
         if len(value.encode("utf-8", "surrogatepass")) > _MOST_NAME:
-            refuse_value(field, "too-large", value, f"must have at most {_MOST_NAME} bytes", clause)
+            refuse_value(field, "too-large", value, f"must have at most {_MOST_NAME} bytes")
 
 
 def mappings(subject: Subject) -> None:
@@ -66,9 +60,9 @@ def mappings(subject: Subject) -> None:
     for name, entries in both.items():
         if not entries and path == "":
             text = "is required for a new user namespace but missing"
-            refuse(f"linux.{name}", "required", text, _MAPPINGS)
+            refuse(f"linux.{name}", "required", text)
         if entries:
-            needs(f"linux.{name}", "user", _MAPPINGS, subject)
+            needs(f"linux.{name}", "user", subject)
             _map(entries, f"linux.{name}")
     for place, mount in enumerate(subject.config.get("mounts", ())):
         for name in both:
@@ -80,14 +74,14 @@ def _map(entries: list[dict[str, Any]], field: str) -> None:
     """What the kernel takes into a uid_map: user_namespaces(7)."""
     if len(entries) > _MOST_MAPPINGS:
         text = f"has {len(entries)} entries, the kernel takes {_MOST_MAPPINGS}"
-        refuse(field, "too-large", text, _MAPPINGS)
+        refuse(field, "too-large", text)
     for place, entry in enumerate(entries):
         if not entry["size"]:
-            refuse_value(f"{field}[{place}].size", "out-of-range", 0, "must be positive", _MAPPINGS)
+            refuse_value(f"{field}[{place}].size", "out-of-range", 0, "must be positive")
         for side in ("containerID", "hostID"):
             if entry[side] + entry["size"] > _IDS:
                 text = f"goes past the last id, {_IDS - 1}: {side} + size is too much"
-                refuse(f"{field}[{place}]", "out-of-range", text, _MAPPINGS)
+                refuse(f"{field}[{place}]", "out-of-range", text)
     if len(entries) == 1:
         return
     for side in ("containerID", "hostID"):
@@ -95,7 +89,7 @@ def _map(entries: list[dict[str, Any]], field: str) -> None:
         for (_, end, other), (begin, _, place) in zip(spans, spans[1:], strict=False):
             if begin < end:
                 text = f"is {begin}, which is in {field}[{other}], too"
-                refuse(f"{field}[{place}].{side}", "overlap", text, _MAPPINGS)
+                refuse(f"{field}[{place}].{side}", "overlap", text)
 
 
 def mapped_ids(subject: Subject) -> None:
@@ -114,7 +108,7 @@ def mapped_ids(subject: Subject) -> None:
                 break
         else:
             why = f"which linux.{mapping} does not map"
-            refuse_value(f"process.user.{name}", "unmapped-id", number, why, _MAPPINGS)
+            refuse_value(f"process.user.{name}", "unmapped-id", number, why)
 
 
 def time_offsets(subject: Subject) -> None:
@@ -127,14 +121,14 @@ def time_offsets(subject: Subject) -> None:
         if "time" in subject.namespaces:
             code, what = "joined-namespace", "joins one"
         text = f"needs a new time namespace, the container {what}"
-        refuse("linux.timeOffsets", code, text, _OFFSETS, namespace="time")
+        refuse("linux.timeOffsets", code, text, namespace="time")
     for clock, offset in offsets.items():
         if clock not in ("boottime", "monotonic"):
             subject.warn("linux.timeOffsets", f"has no clock {quote(clock)}")
         elif offset.get("nanosecs", 0) > 999_999_999:
             field = f"linux.timeOffsets.{clock}.nanosecs"
             why = "must be less than a second"
-            refuse_value(field, "out-of-range", offset["nanosecs"], why, _OFFSETS)
+            refuse_value(field, "out-of-range", offset["nanosecs"], why)
 
 
 def sysctls(subject: Subject) -> None:
@@ -143,14 +137,14 @@ def sysctls(subject: Subject) -> None:
         parts = sysctl_parts(key)
         field = f'linux.sysctl["{key}"]'
         if any(not part.strip(".") or "/" in part for part in parts):
-            refuse(field, "wrong-name", "is no kernel parameter", _SYSCTL)
+            refuse(field, "wrong-name", "is no kernel parameter")
         if parts == ["kernel", "hostname"]:
-            refuse(field, "exclusive", "is set by hostname, use that", _SYSCTL)
+            refuse(field, "exclusive", "is set by hostname, use that")
         kind = sysctl_space(key)
         if not kind:
             text = "belongs to no namespace, setting it would change the host"
-            refuse(field, "of-the-host", text, _SYSCTL)
-        needs(field, kind, _SYSCTL, subject)
+            refuse(field, "of-the-host", text)
+        needs(field, kind, subject)
 
 
 def sysctl_space(key: str) -> str:
@@ -183,10 +177,9 @@ def paths(subject: Subject) -> None:
         entries = subject.linux.get(name)
         if not entries:
             continue
-        clause = f"config-linux.md#{name[:-5]}-paths"
-        needs(f"linux.{name}", "mount", clause, subject)
+        needs(f"linux.{name}", "mount", subject)
         for place, path in enumerate(entries):
-            absolute(f"linux.{name}[{place}]", path, clause)
+            absolute(f"linux.{name}[{place}]", path)
 
 
 def net_devices(subject: Subject) -> None:
@@ -194,16 +187,16 @@ def net_devices(subject: Subject) -> None:
     devices = subject.linux.get("netDevices")
     if not devices:
         return
-    needs("linux.netDevices", "network", _NET_DEVICES, subject)
+    needs("linux.netDevices", "network", subject)
     for name, device in devices.items():
         field = f'linux.netDevices["{name}"]'
         if not device_name(name):
             text = "is no name of a network device"
-            refuse(field, "wrong-name", text, _NET_DEVICES, value=name)
+            refuse(field, "wrong-name", text, value=name)
         new = device.get("name", "")
         if new and not device_name(new.replace("%d", "0", 1)):
             why = "no name of a network device"
-            refuse_value(f"{field}.name", "wrong-name", new, why, _NET_DEVICES)
+            refuse_value(f"{field}.name", "wrong-name", new, why)
 
 
 def device_name(name: str) -> bool:

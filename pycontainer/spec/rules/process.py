@@ -5,17 +5,13 @@ from __future__ import annotations
 from pycontainer.spec.rules.context import Subject, absolute, ranges, refuse, refuse_value
 from pycontainer.tables import rlimits
 
-_CLAUSE = "config.md#process"
-_POSIX = "config.md#posix-process"
-_LINUX = "config.md#linux-process"
-_USER = "config.md#posix-platform-user"
 _NO_ID = 0xFFFFFFFF  # -1: setresuid(2) and its kin take it for "leave it as it is"
 
 
 def cwd(subject: Subject) -> None:
     """The working directory is absolute."""
     if subject.process:
-        absolute("process.cwd", subject.process["cwd"], _CLAUSE)
+        absolute("process.cwd", subject.process["cwd"])
 
 
 def args(subject: Subject) -> None:
@@ -24,7 +20,7 @@ def args(subject: Subject) -> None:
         code, problem = "required", "is required but missing"
         if "args" in subject.process:
             code, problem = "empty", "is empty"
-        refuse("process.args", code, f"{problem}, must name a program", _CLAUSE)
+        refuse("process.args", code, f"{problem}, must name a program")
 
 
 def env(subject: Subject) -> None:
@@ -32,7 +28,7 @@ def env(subject: Subject) -> None:
     for place, entry in enumerate(subject.process.get("env", ())):
         if entry.find("=") < 1:
             code = "wrong-form" if entry.find("=") else "empty"
-            refuse_value(f"process.env[{place}]", code, entry, "must be NAME=value", _CLAUSE)
+            refuse_value(f"process.env[{place}]", code, entry, "must be NAME=value")
 
 
 def console_size(subject: Subject) -> None:
@@ -42,7 +38,7 @@ def console_size(subject: Subject) -> None:
         for side in ("height", "width"):
             if size[side] > 0xFFFF:
                 field, why = f"process.consoleSize.{side}", "must be at most 65535"
-                refuse_value(field, "out-of-range", size[side], why, _CLAUSE)
+                refuse_value(field, "out-of-range", size[side], why)
 
 
 def user(subject: Subject) -> None:
@@ -52,14 +48,12 @@ def user(subject: Subject) -> None:
         return
     for name in ("uid", "gid"):
         if entry.get(name) == _NO_ID:
-            refuse_value(f"process.user.{name}", "out-of-range", _NO_ID, "which is no id", _USER)
+            refuse_value(f"process.user.{name}", "out-of-range", _NO_ID, "which is no id")
     if _NO_ID in entry.get("additionalGids", ()):
-        refuse(
-            "process.user.additionalGids", "out-of-range", f"has {_NO_ID}, which is no id", _USER
-        )
+        refuse("process.user.additionalGids", "out-of-range", f"has {_NO_ID}, which is no id")
     if entry.get("umask", 0) > 0o777:
         why = "must be at most 511 (0777)"
-        refuse_value("process.user.umask", "out-of-range", entry["umask"], why, _USER)
+        refuse_value("process.user.umask", "out-of-range", entry["umask"], why)
 
 
 def resource_limits(subject: Subject) -> None:
@@ -69,14 +63,14 @@ def resource_limits(subject: Subject) -> None:
         kind = limit["type"]
         field = f"process.rlimits[{place}]"
         if kind not in rlimits.NUMBERS:
-            refuse_value(f"{field}.type", "unknown", kind, "which Linux does not have", _POSIX)
+            refuse_value(f"{field}.type", "unknown", kind, "which Linux does not have")
         if kind in seen:
             text = f"is {kind} a second time"
-            refuse(f"{field}.type", "duplicate", text, _POSIX, value=kind)
+            refuse(f"{field}.type", "duplicate", text, value=kind)
         seen.add(kind)
         if limit["soft"] > limit["hard"]:
             why = f"above hard {limit['hard']}"
-            refuse_value(f"{field}.soft", "out-of-range", limit["soft"], why, _POSIX)
+            refuse_value(f"{field}.soft", "out-of-range", limit["soft"], why)
 
 
 def oom_score(subject: Subject) -> None:
@@ -84,7 +78,7 @@ def oom_score(subject: Subject) -> None:
     score = subject.process.get("oomScoreAdj", 0)
     if not -1000 <= score <= 1000:
         why = "must be from -1000 to 1000"
-        refuse_value("process.oomScoreAdj", "out-of-range", score, why, _LINUX)
+        refuse_value("process.oomScoreAdj", "out-of-range", score, why)
 
 
 def scheduler(subject: Subject) -> None:
@@ -97,23 +91,23 @@ def scheduler(subject: Subject) -> None:
     field = "process.scheduler"
     if policy == "SCHED_ISO":
         text = f"is {policy}, which Linux never had"
-        refuse(f"{field}.policy", "unknown", text, _LINUX, value=policy)
+        refuse(f"{field}.policy", "unknown", text, value=policy)
     if policy in ("SCHED_OTHER", "SCHED_BATCH") and not -20 <= nice <= 19:
-        refuse_value(f"{field}.nice", "out-of-range", nice, "must be from -20 to 19", _LINUX)
+        refuse_value(f"{field}.nice", "out-of-range", nice, "must be from -20 to 19")
     if policy in ("SCHED_FIFO", "SCHED_RR"):
         if not 1 <= priority <= 99:
             why = f"must be from 1 to 99 with {policy}"
-            refuse_value(f"{field}.priority", "out-of-range", priority, why, _LINUX)
+            refuse_value(f"{field}.priority", "out-of-range", priority, why)
     elif priority:
         text = f"is only for SCHED_FIFO and SCHED_RR, not {policy}"
-        refuse(f"{field}.priority", "wrong-policy", text, _LINUX)
+        refuse(f"{field}.priority", "wrong-policy", text)
     if policy == "SCHED_DEADLINE":
         _deadline(entry)
         return
     for name in ("runtime", "deadline", "period"):
         if entry.get(name):
             text = f"is only for SCHED_DEADLINE, not {policy}"
-            refuse(f"{field}.{name}", "wrong-policy", text, _LINUX)
+            refuse(f"{field}.{name}", "wrong-policy", text)
 
 
 def _deadline(entry: dict[str, int]) -> None:
@@ -122,7 +116,7 @@ def _deadline(entry: dict[str, int]) -> None:
     runtime, period = entry.get("runtime", 0), entry.get("period", 0) or deadline
     if not 0 < runtime <= deadline <= period:
         text = f"has runtime {runtime}, deadline {deadline}, period {period}; must not decrease"
-        refuse("process.scheduler", "out-of-range", text, _LINUX)
+        refuse("process.scheduler", "out-of-range", text)
 
 
 def io_priority(subject: Subject) -> None:
@@ -130,7 +124,7 @@ def io_priority(subject: Subject) -> None:
     level = subject.process.get("ioPriority", {}).get("priority", 0)
     if not 0 <= level <= 7:
         field = "process.ioPriority.priority"
-        refuse_value(field, "out-of-range", level, "must be from 0 to 7", _LINUX)
+        refuse_value(field, "out-of-range", level, "must be from 0 to 7")
 
 
 _CPUS_MAX = 8192  # the most that any configuration of Linux allows
@@ -143,11 +137,9 @@ def affinity(subject: Subject) -> None:
             continue
         field, cpus = f"process.execCPUAffinity.{name}", ranges(text)
         if cpus is None:
-            refuse_value(field, "wrong-form", text, "must be CPUs like 0-3,7", _LINUX)
+            refuse_value(field, "wrong-form", text, "must be CPUs like 0-3,7")
         if any(high >= _CPUS_MAX for _, high in cpus):
-            refuse_value(
-                field, "out-of-range", text, f"must be below {_CPUS_MAX} (NR_CPUS)", _LINUX
-            )
+            refuse_value(field, "out-of-range", text, f"must be below {_CPUS_MAX} (NR_CPUS)")
 
 
 RULES = (

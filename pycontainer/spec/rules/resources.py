@@ -8,12 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_DEVICES = "config-linux.md#allowed-device-list"
-_MEMORY = "config-linux.md#memory"
-_CPU = "config-linux.md#cpu"
-_BLOCK = "config-linux.md#block-io"
-_RDMA = "config-linux.md#rdma"
-_UNIFIED = "config-linux.md#unified"
 _LIMITS = ("limit", "reservation", "swap", "kernel", "kernelTCP")
 _UNSET = 2**64 - 1  # of swappiness: Docker's -1 as the unsigned number that it has to be
 _THROTTLES = (
@@ -36,21 +30,21 @@ def devices(subject: Subject) -> None:
     for place, rule in enumerate(_part(subject, "devices")):
         field = f"linux.resources.devices[{place}]"
         if rule.get("type", "a") not in ("a", "b", "c", ""):
-            refuse_value(f"{field}.type", "not-one-of", rule["type"], "must be a, b or c", _DEVICES)
+            refuse_value(f"{field}.type", "not-one-of", rule["type"], "must be a, b or c")
         access = rule.get("access")
         if access is not None:
             _access(subject, f"{field}.access", access, rule["allow"])
         for name in ("major", "minor"):
             if rule.get(name, 0) < -1:
                 why = "must not be negative"
-                refuse_value(f"{field}.{name}", "out-of-range", rule[name], why, _DEVICES)
+                refuse_value(f"{field}.{name}", "out-of-range", rule[name], why)
 
 
 def _access(subject: Subject, field: str, access: str, allow: bool) -> None:
     known = {"r", "w", "m"}.intersection(access)
     if not access or (allow and not known):
         code = "not-one-of" if access else "empty"
-        refuse_value(field, code, access, "must be of r, w and m", _DEVICES)
+        refuse_value(field, code, access, "must be of r, w and m")
     if not known.issuperset(access):
         subject.warn(field, f"is {quote(access)}; all but r, w and m is ignored")
 
@@ -64,14 +58,14 @@ def memory(subject: Subject) -> None:
     for name in _LIMITS:
         if entry.get(name, 0) < -1:
             why = "must be bytes or -1"
-            refuse_value(f"{field}.{name}", "out-of-range", entry[name], why, _MEMORY)
+            refuse_value(f"{field}.{name}", "out-of-range", entry[name], why)
     limit, swap = entry.get("limit", 0), entry.get("swap", 0)
     if 0 < swap < limit:
         why = f"below limit {limit}, which it includes"
-        refuse_value(f"{field}.swap", "below-limit", swap, why, _MEMORY)
+        refuse_value(f"{field}.swap", "below-limit", swap, why)
     if 100 < entry.get("swappiness", 0) != _UNSET:
         value = entry["swappiness"]
-        refuse_value(f"{field}.swappiness", "out-of-range", value, "must be 0 to 100", _MEMORY)
+        refuse_value(f"{field}.swappiness", "out-of-range", value, "must be 0 to 100")
 
 
 def cpu(subject: Subject) -> None:
@@ -83,12 +77,12 @@ def cpu(subject: Subject) -> None:
     quota, burst = entry.get("quota", 0), entry.get("burst", 0)
     if quota > 0 and burst > quota:
         why = f"must be at most quota {quota}"
-        refuse_value(f"{field}.burst", "out-of-range", burst, why, _CPU)
+        refuse_value(f"{field}.burst", "out-of-range", burst, why)
     if entry.get("idle", 0) not in (0, 1):
-        refuse_value(f"{field}.idle", "out-of-range", entry["idle"], "must be 0 or 1", _CPU)
+        refuse_value(f"{field}.idle", "out-of-range", entry["idle"], "must be 0 or 1")
     for name in ("cpus", "mems"):
         if "\n" in entry.get(name, ""):
-            refuse(f"{field}.{name}", "wrong-form", "has a line feed", _CPU)
+            refuse(f"{field}.{name}", "wrong-form", "has a line feed")
 
 
 def block_io(subject: Subject) -> None:
@@ -100,11 +94,11 @@ def block_io(subject: Subject) -> None:
     for place, weight in enumerate(entry.get("weightDevice", ())):
         if "weight" not in weight and "leafWeight" not in weight:
             where = f"{field}.weightDevice[{place}]"
-            refuse(where, "required", "must have weight or leafWeight", _BLOCK)
+            refuse(where, "required", "must have weight or leafWeight")
     for name in _THROTTLES:
         for place, throttle in enumerate(entry.get(name, ())):
             if "rate" not in throttle:
-                required(f"{field}.{name}[{place}].rate", _BLOCK)
+                required(f"{field}.{name}[{place}].rate")
 
 
 def rdma(subject: Subject) -> None:
@@ -113,7 +107,7 @@ def rdma(subject: Subject) -> None:
     for name in entry:
         if "hcaHandles" not in entry[name] and "hcaObjects" not in entry[name]:
             field = f'linux.resources.rdma["{name}"]'
-            refuse(field, "required", "must have hcaHandles or hcaObjects", _RDMA)
+            refuse(field, "required", "must have hcaHandles or hcaObjects")
 
 
 def unified(subject: Subject) -> None:
@@ -122,7 +116,7 @@ def unified(subject: Subject) -> None:
     for name in entry:
         if not name or "/" in name or name in (".", ".."):
             field = f'linux.resources.unified["{name}"]'
-            refuse(field, "wrong-name", "is no file of a cgroup", _UNIFIED)
+            refuse(field, "wrong-name", "is no file of a cgroup")
 
 
 RULES = (devices, memory, cpu, block_io, rdma, unified)
