@@ -56,7 +56,8 @@ REFUSED = [
     ),
     (
         config(annotations={"com.example": 1}),
-        'annotations["com.example"]: is 1 (an integer), must be a string [config.md#annotations]',
+        'annotations["com.example"]: is 1 (an integer), must be a string [config.md#annotations];'
+        ' fix: write "1" with quotes',
     ),
     (
         config(linux={"seccomp": {"defaultAction": "SCMP_ACT_LOG", "syscalls": [
