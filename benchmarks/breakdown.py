@@ -222,7 +222,8 @@ def quartile(costs: list[Cost]) -> Cost:
     """The lower quartile of each number."""
     if len(costs) < 2:
         return costs[0] if costs else Cost()
-    low = [statistics.quantiles(column, n=4)[0] for column in zip(*costs, strict=True)]
+    columns = zip(*costs, strict=True)
+    low = [statistics.quantiles(column, n=4, method="inclusive")[0] for column in columns]
     return Cost(low[0], low[1], round(low[2]), round(low[3]))
 
 
@@ -310,7 +311,7 @@ def main() -> None:
             words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, "sh"]
             os.execvp(words[0], [*words, sys.executable, *sys.argv])
         raise SystemExit("the kernel has no tracer")
-    print(f"Linux {platform.release()}, lower quartiles of {options.rounds} rounds\n")
+    print(f"Lower quartiles of {options.rounds} rounds, Linux {platform.release()}.\n")
     print(breakdown(options.pycontainer, options.rounds))
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from timing import cpu_ms, reap, run
 
+FLOOR = "floor"  # the name of benchmarks/floor.c as a runtime
+
 
 class Runtime:
     """One runtime, its state directory and its samples by name."""
@@ -41,11 +43,11 @@ class Runtime:
         """The pid that create or run -d has written."""
         return int(Path(self.pid_file).read_text())
 
-    def timed(self, case: str, *words: str) -> None:
+    def timed(self, case: str, *words: str, expect: int = 0) -> None:
         """Run and keep the time."""
         if self.pause:
             time.sleep(self.pause)
-        self.samples[case].append(run(self.command(*words)))
+        self.samples[case].append(run(self.command(*words), expect))
 
     def create(self, bundle: str, name: str) -> int:
         """Create without the clock; the init's pid."""
@@ -89,6 +91,13 @@ def force(runtime: Runtime, bundles: dict[str, str]) -> None:
     run(runtime.command("start", name))
     runtime.timed("delete --force, running", "delete", "--force", name)
     reap(pid)
+
+
+def answers(runtime: Runtime, bundles: dict[str, str]) -> None:
+    """What needs no container: the version, and an error."""
+    if runtime.name != FLOOR:
+        runtime.timed("--version", "--version")
+        runtime.timed("state of none", "state", runtime.id(), expect=1)
 
 
 class Inside:

@@ -1,10 +1,11 @@
 """Measure pycontainer beside the machine's other runtimes, in one run: `make bench`.
 
-Same bundles, same moment: the runtimes take turns. Prints a table, and writes it to RESULTS.md
-beside this file. Root only. On a host with a hybrid cgroup layout two more comparisons are made in
-private mount namespaces: without /sys/fs/cgroup/unified, as crun 1.8 refuses it, and with cgroup v2
-alone, whose controllers are those that v1 has not taken. The cost beside many others that are
-alive is measured in one place alone.
+Same bundles, same moment: the runtimes take turns, and the floor (floor.c) with them. Prints
+tables, and writes them to RESULTS.md beside this file, with a chart in docs/pictures. Root only. On
+a host with a hybrid cgroup layout two more comparisons are made in private mount namespaces:
+without /sys/fs/cgroup/unified, as crun 1.8 refuses it, and with cgroup v2 alone, whose controllers
+are those that v1 has not taken. The cost beside many others that are alive is measured in one place
+alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import statistics
@@ -30,12 +30,13 @@ import bundles
 import cases
 import crowd
 import footprint
-from cases import Runtime
+from breakdown import build_floor
+from cases import FLOOR, Runtime
 from inprocess import NAME, InProcess
+from report import OURS, Table, report, write
 from timing import become_reaper, run
 
 HERE = Path(__file__).resolve().parent
-OURS = HERE.parent / "build" / "fast" / "pycontainer"
 CGROUPS = Path("/sys/fs/cgroup")
 UNIFIED = CGROUPS / "unified"
 CROWDED_PLACE = "without the v2 mount of a hybrid host"  # where most runtimes run
@@ -57,8 +58,9 @@ ROWS = (
     "exec of true",
     "delete --force, running",
     "CPU time of create+start+delete",
+    "--version",
+    "state of none",
 )
-Table = dict[str, dict[str, float]]  # row, runtime: value
 
 
 def main() -> None:
@@ -76,7 +78,7 @@ def main() -> None:
     text = report(results, options)
     print(text)
     if not options.quick:
-        (HERE / "RESULTS.md").write_text(text)
+        write(text)
 
 
 def parse() -> argparse.Namespace:
@@ -88,6 +90,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--crowd", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.rounds = options.rounds or (5 if options.quick else 41)
+    options.space = SPACE
     if os.geteuid():
         parser.error("needs root")
     return options
@@ -125,27 +128,31 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         kinds = {"default spec": config}
         if bundles.PROFILE.exists():
             kinds["podman's seccomp profile"] = bundles.with_profile(config)
+        peers = [runtime for runtime in runtimes if runtime.name != FLOOR]
         for kind, changed in kinds.items():
+            some = runtimes if changed is config else peers  # the floor has one spec
             made = {
                 name: bundles.make(work / f"{kind[0]}-{name}", changed, *words)
                 for name, words in (("true", ("/bin/true",)), ("sleep", ("/bin/sleep", "1000")))
             }
             for title, pause in ((f"{kind}, tight", 0.0), (f"{kind}, {SPACE} s apart", SPACE)):
                 say(title)
-                tables[title + ", ms"] = times(runtimes, options.rounds, made, pause)
+                tables[title + ", ms"] = times(some, options.rounds, made, pause)
             say(f"{kind}, in-process from Python")
             rounds = 20 if options.quick else IN_PROCESS
-            tables[f"{kind}, in-process from Python, ms"] = in_process(runtimes, made, rounds)
+            tables[f"{kind}, in-process from Python, ms"] = in_process(some, made, rounds)
         say("memory")
-        tables["memory, MiB"] = memory(runtimes, config, made, work)
+        tables["memory, MiB"] = memory(peers, config, made, work)
         say("parallel")
-        tables["run of true, containers per second"] = parallel(runtimes, made, options.rounds)
+        tables["run of true, containers per second"] = parallel(peers, made, options.rounds)
         if not options.crowd:
             return tables
         say("many alive")
         counts = crowd.QUICK_COUNTS if options.quick else crowd.COUNTS
         rounds = min(options.rounds, CROWDED)
-        tables["beside others, ms"] = crowd.crowded(runtimes, made["sleep"], counts, rounds)
+        tables["beside others, ms"] = crowd.crowded(peers, made["sleep"], counts, rounds)
+        title, seconds = crowd.made_at_once(peers, made["sleep"], counts[-1])
+        tables["many at once, s"] = {title: seconds}
     return tables
 
 
@@ -158,6 +165,8 @@ def places(options: argparse.Namespace) -> Iterator[tuple[list[Runtime], Path]]:
     try:
         made = bundles.make(work / "try", bundles.default_config(), "/bin/true")
         runtimes = [Runtime(name, path, work) for name, path in programs.items() if path]
+        if shutil.which("gcc"):
+            runtimes.append(Runtime(FLOOR, build_floor(work), work))
         ours = Runtime("pycontainer", options.pycontainer, work)
         yield [ours, *(runtime for runtime in runtimes if works(runtime, made))], work
     finally:
@@ -183,22 +192,27 @@ def in_memory(directory: str) -> bool:
 
 
 def times(runtimes: list[Runtime], rounds: int, made: dict[str, str], pause: float) -> Table:
-    """Medians of the cases of ROWS."""
+    """Medians and quartiles of the cases of ROWS."""
     for runtime in runtimes:
         runtime.pause = pause
         runtime.samples.clear()
     inside = cases.Inside()
     try:
-        for case in (cases.run_true, cases.life, inside, cases.force):
+        for case in (cases.run_true, cases.life, inside, cases.force, cases.answers):
             cases.interleaved(runtimes, rounds, case, made)
     finally:
         inside.close(runtimes)
         for runtime in runtimes:
             runtime.pause = 0.0
     return {
-        row: {runtime.name: statistics.median(runtime.samples[row]) for runtime in runtimes}
-        for row in ROWS
+        row: {r.name: quartiles(r.samples[row]) for r in runtimes if r.samples[row]} for row in ROWS
     }
+
+
+def quartiles(samples: list[float]) -> list[float]:
+    """The median, and between what half of the samples lie."""
+    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return [median, low, high]
 
 
 def memory(
@@ -212,25 +226,30 @@ def memory(
     def share(runtime: Runtime) -> float:
         return footprint.created_pss_mib(runtime, made["sleep"])
 
+    def waiting(runtime: Runtime) -> float:
+        return footprint.waiting_private_mib(runtime, made["sleep"])
+
     def least(runtime: Runtime) -> float:
         return footprint.smallest_limit(runtime, config, work)
 
     rows = {
         "peak RSS of run": peak,
         "PSS of a created container's init": share,
+        "private memory of run in the foreground": waiting,
     }
     if (CGROUPS / "memory").is_dir() or "memory" in (CGROUPS / "cgroup.controllers").read_text():
         rows["smallest memory limit for true"] = least
-    return {row: {r.name: measure(r) for r in runtimes} for row, measure in rows.items()}
+    return {row: {r.name: [measure(r)] for r in runtimes} for row, measure in rows.items()}
 
 
 def parallel(runtimes: list[Runtime], made: dict[str, str], rounds: int) -> Table:
     """Throughput with so many callers at once, the runtimes one after the other."""
     table: Table = {}
     for callers in (1, 4, 16):
+        count = max(4 * rounds, callers)  # a second or so
         row = table[f"{callers} at once"] = {}
         for runtime in runtimes:
-            names = [runtime.id() for _ in range(max(rounds, callers))]
+            names = [runtime.id() for _ in range(count)]
             threads = [
                 threading.Thread(target=run_each, args=(runtime, made["true"], names[n::callers]))
                 for n in range(callers)
@@ -240,7 +259,7 @@ def parallel(runtimes: list[Runtime], made: dict[str, str], rounds: int) -> Tabl
                 thread.start()
             for thread in threads:
                 thread.join()
-            row[runtime.name] = len(names) / (time.perf_counter() - start)
+            row[runtime.name] = [len(names) / (time.perf_counter() - start)]
     return table
 
 
@@ -263,55 +282,11 @@ def in_process(runtimes: list[Runtime], made: dict[str, str], rounds: int) -> Ta
     for runtime in runtimes:
         row[runtime.name] = runtime.samples["run of true"]
     title = f"run of true, {rounds} in one process"
-    return {title: {name: statistics.median(samples) for name, samples in row.items()}}
+    return {title: {name: quartiles(samples) for name, samples in row.items()}}
 
 
 def say(words: str) -> None:
     print(f"... {words}", file=sys.stderr, flush=True)
-
-
-# -- the report ----------------------------------------------------------------------------------
-
-
-def report(results: dict[str, dict[str, Table]], options: argparse.Namespace) -> str:
-    """Markdown: what was measured, where, and the tables with the ratios to runc."""
-    lines = ["# Results", "", *surroundings(options), ""]
-    for place, tables in results.items():
-        for title, table in tables.items():
-            lines += [f"## {title} ({place})", "", *markdown(table), ""]
-    return "\n".join(lines)
-
-
-def surroundings(options: argparse.Namespace) -> list[str]:
-    versions = []
-    for program in (options.pycontainer, "runc", "crun"):
-        if shutil.which(program):
-            done = subprocess.run([program, "--version"], capture_output=True, text=True)
-            versions.append(done.stdout.splitlines()[0])
-    load = os.getloadavg()[0]
-    return [
-        f"`make bench`, medians of {options.rounds}, the runtimes taking turns;"
-        " in parentheses the ratio to runc.",
-        "",
-        f"- {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} processors,"
-        f" load {load:.1f} at the end",
-        *(f"- {version}" for version in versions),
-        f"- Python {platform.python_version()}",
-    ]
-
-
-def markdown(table: Table) -> list[str]:
-    """One table."""
-    names = list(next(iter(table.values())))
-    lines = [f"| | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
-    for row, values in table.items():
-        cells = []
-        for name in names:
-            value = values[name]
-            ratio = f" ({value / values['runc']:.2f})" if values.get("runc") else ""
-            cells.append(f"{value:.{2 if value < 10 else 1}f}{ratio if name != 'runc' else ''}")
-        lines.append(f"| {row} | {' | '.join(cells)} |")
-    return lines
 
 
 if __name__ == "__main__":

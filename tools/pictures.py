@@ -23,7 +23,7 @@ COLUMNS, LINES = 100, 24
 COLOURS = {"2": "#9ca3af", "36": "#22d3ee", "33": "#fbbf24"}  # what `plan` uses, on black
 ESCAPE = re.compile(r"\x1b\[(\d*)m")
 CASES = ("run of true", "create+start+delete", "exec of true", "delete --force, running", "state")
-BARS = {"pycontainer": "#2563eb", "runc": "#9ca3af", "crun": "#d97706"}
+BARS = {"pycontainer": "#2563eb", "runc": "#9ca3af", "crun": "#d97706", "floor": "#16a34a"}
 
 
 def on_terminal(*argv: str) -> str:
@@ -74,8 +74,12 @@ def results(heading: str) -> tuple[list[str], dict[str, list[float]]]:
     text = (ROOT / "benchmarks" / "RESULTS.md").read_text()
     table = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
-    runtimes = [name.strip(" |") for name in rows[0] if name.strip(" |")]
-    values = {row[0]: [float(cell.split()[0]) for cell in row[1:]] for row in rows[2:]}
+    runtimes = [name for name in rows[0] if name in BARS]
+    values = {
+        row[0]: [float(cell.split()[0]) for cell in row[1 : len(runtimes) + 1]]
+        for row in rows[2:]
+        if row[0] in CASES
+    }
     return runtimes, {case: values[case] for case in CASES if case in values}
 
 
