@@ -390,7 +390,6 @@ static int create(int stays)
     count += open_cgroups(fds + count);
     int namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET;
     int pid = start_child(stays ? 'r' : 'c', namespaces, program_of(config), &channel, &pidfd);
-    write_state(dir, "creating", pid);
     prlimit(pid, RLIMIT_NOFILE, NULL, &files);
     hand_over(channel, fds, count);
     receive_message(channel, NULL);

@@ -105,7 +105,8 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     if inputs.gated:
         sketch.add("open_gate", slot=gate)
     hooks.open_files(sketch)
-    namespaces.clone(sketch, int(bool(inputs.cgroup.paths.unified) and not inputs.cgroup.crowded))
+    into = int(bool(inputs.cgroup.paths.unified) and not inputs.cgroup.crowded)
+    namespaces.clone(sketch, into, record=_is_looked_for(sketch, inputs))
     inputs.cgroup.cloned(sketch)
     if inputs.resctrl:
         sketch.add("resctrl", group=inputs.resctrl, field="linux.intelRdt")
@@ -137,6 +138,16 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
     _own_files(sketch, inputs)
     _rootfs(sketch, mounts, root)
     return nodes
+
+
+def _is_looked_for(sketch: Sketch, inputs: Inputs) -> bool:
+    """Whether somebody may need the process's pid before it is created: a hook that asks for the
+    state, or who cleans up after a runtime that was killed. For the latter a cgroup is enough: what
+    is in it is killed. And the process ends by itself where it would wait for the runtime."""
+    hidden = sketch.spaces.has("mount") and not sketch.spaces.staged
+    cgroup = inputs.cgroup
+    found = hidden and cgroup.paths.all_directories() and not cgroup.crowded
+    return not found or bool(sketch.config.get("hooks"))
 
 
 def _own_nodes(sketch: Sketch) -> devices.Slots:

@@ -70,7 +70,7 @@ class Spaces:
         return bool(self.new & (CLONE_NEWTIME | CLONE_NEWUSER) or joins_user)
 
 
-def clone(sketch: Sketch, into_cgroup: int) -> None:
+def clone(sketch: Sketch, into_cgroup: int, record: bool = True) -> None:
     """The clone, and with it every new namespace that it can make."""
     spaces: Spaces = sketch.spaces
     pid_slot = -1
@@ -80,7 +80,8 @@ def clone(sketch: Sketch, into_cgroup: int) -> None:
     flags = 0 if spaces.staged else spaces.new & ~(CLONE_NEWCGROUP | CLONE_NEWTIME)
     field = "linux.namespaces" if flags else ""
     sketch.add("clone", flags=flags, into_cgroup=into_cgroup, pid_slot=pid_slot, field=field)
-    sketch.add("record", phase="creating")
+    if record:
+        sketch.add("record", phase="creating")
 
 
 def open_joined(sketch: Sketch) -> dict[str, int]:

@@ -51,7 +51,7 @@ def test_it_is_the_plan(box: Box):
     named = {event["name"]: event for event in found}
     proc = named["mount proc on /proc"]
     assert proc["args"]["field"] == "mounts[0]" and proc["tid"] == 3
-    assert named["record the state: creating"]["tid"] == 2
+    assert named["record the state: created"]["tid"] == 2
 
 
 def test_times_are_in_order(box: Box):
