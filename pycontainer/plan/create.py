@@ -12,7 +12,7 @@ from pycontainer.plan.bind_sources import open_sources
 from pycontainer.plan.builder import Plan, Sketch
 from pycontainer.plan.mounts import Mounts
 from pycontainer.plan.namespaces import Spaces
-from pycontainer.plan.ops import op
+from pycontainer.plan.ops import Op, op
 from pycontainer.tables.mount_options import MS_BIND, MS_RDONLY, MS_REMOUNT, PROPAGATION
 
 TYPE_CHECKING = False
@@ -271,15 +271,20 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Sl
     mounts.finish()
     namespaces.names(sketch)
     _sysctls(sketch)
-    for index, path in enumerate(sketch.linux.get("readonlyPaths") or ()):
-        sketch.add("readonly", path=clean(path), field=f"linux.readonlyPaths[{index}]")
-    masked: set[str] = set()
-    for index, path in enumerate(sketch.linux.get("maskedPaths") or ()):
-        path = clean(path)
-        if path not in masked:
-            masked.add(path)
-            sketch.add("mask", path=path, field=f"linux.maskedPaths[{index}]")
+    _cover(sketch, "readonly", "readonlyPaths")
+    _cover(sketch, "mask", "maskedPaths")
     _pivot(sketch, inputs)
+
+
+def _cover(sketch: Sketch, kind: str, name: str) -> None:
+    """One operation for each path, of which there may be a hundred thousand."""
+    covered: set[str] = set()
+    add = sketch.ops.append
+    for index, path in enumerate(sketch.linux.get(name) or ()):
+        path = clean(path)
+        if path not in covered:
+            covered.add(path)
+            add(Op(kind, (), (path.encode("utf-8", "surrogateescape"),), f"linux.{name}[{index}]"))
 
 
 def _pivot(sketch: Sketch, inputs: Inputs) -> None:

@@ -47,8 +47,8 @@ def pack(ops: list[Op]) -> bytes:
     arena: list[bytes] = []
     offset = 0
     for index, item in enumerate(ops):
-        kind = item.kind
-        if TABLE[kind][0] != CONTAINER:
+        record, number = _packers.get(item.kind) or _packer(item.kind)
+        if record is None:
             continue
         spans: list[int] = []
         for text in item.texts:
@@ -58,22 +58,22 @@ def pack(ops: list[Op]) -> bytes:
             offset += length + 1
         if offset > LIMIT:
             raise ConfigError(f"plan too large: over {LIMIT >> 20} MiB", "too-large", item.field)
-        record = _record(len(item.ints), len(item.texts))
-        records.append(record(NUMBERS[kind], index, *item.ints, *spans))
+        records.append(record(number, index, *item.ints, *spans))
     start = HEADER.size + RECORD.size * len(records)
     header = HEADER.pack(MAGIC, CHECKSUM, len(records), start, start + offset)
     arena.append(b"")
     return b"".join([header, *records, b"\0".join(arena)])
 
 
-_packers: dict[tuple[int, int], Callable[..., bytes]] = {}
+_packers: dict[str, tuple[Callable[..., bytes] | None, int]] = {}
 
 
-def _record(ints: int, texts: int) -> Callable[..., bytes]:
-    """What packs a record with so many integers and texts; zeros stand for the others."""
-    key = (ints, texts)
-    if key not in _packers:
-        unused = 8 * (MAX_INTS - ints)
-        form = f"<II{ints}q{unused}x{2 * texts}I{8 * (MAX_TEXTS - texts)}x"
-        _packers[key] = Struct(form).pack
-    return _packers[key]
+def _packer(kind: str) -> tuple[Callable[..., bytes] | None, int]:
+    """What packs a record of this kind, and its number; None for the runtime's own. Zeros stand for
+    the arguments that other kinds have more."""
+    side, ints, texts = TABLE[kind]
+    unused = 8 * (MAX_INTS - len(ints))
+    form = f"<II{len(ints)}q{unused}x{2 * len(texts)}I{8 * (MAX_TEXTS - len(texts))}x"
+    pack = Struct(form).pack if side == CONTAINER else None
+    _packers[kind] = pack, NUMBERS[kind]
+    return _packers[kind]
