@@ -123,7 +123,7 @@ _BY_CODE = {
     "not-running": "{id} is {status}",
     "not-stopped": "fix: kill it first, or use --force",
     "not-trusted": "--trust-annotations allows any",
-    "remote-image": "fix: bring it here with `skopeo copy`",
+    "remote-image": "an image is a file or directory here; fix: bring it with `skopeo copy`",
     "stdio-no-terminal": (
         "process.terminal is true, and neither stdin, stdout nor stderr is a terminal; "
         "fix: start it at a terminal, or set process.terminal to false (no -t)"

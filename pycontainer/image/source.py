@@ -138,7 +138,9 @@ def _split(name: str) -> tuple[str, str]:
     try:
         os.stat(path)
     except OSError as error:
-        code = "remote-image" if "://" in name else "os-error"
+        missing = isinstance(error, FileNotFoundError)
+        # "alpine:3" is what engines take; "./alpine.tar" is meant as a file.
+        code = "remote-image" if missing and not name.startswith(("/", ".")) else "os-error"
         raise ImageError.of("open", name, error, code=code) from None
     return path, reference
 

@@ -220,8 +220,12 @@ def test_what_is_no_image(tmp_path: Path):
         open_image(str(tmp_path / "text"))
     with pytest.raises(ImageError, match="no such file"):
         open_image(str(tmp_path / "nothing"))
-    with pytest.raises(ImageError, match="skopeo copy"):
-        open_image("docker://docker.io/library/alpine")
+    for name in ("docker://docker.io/library/alpine", "alpine", "host:5000/app:1"):
+        with pytest.raises(ImageError, match="skopeo copy"):
+            open_image(name)
+    with pytest.raises(ImageError) as caught:
+        open_image("./alpine.tar")
+    assert "skopeo" not in str(caught.value)
 
 
 def test_a_blob_that_is_a_pipe(tmp_path: Path):
