@@ -13,8 +13,13 @@ from tests.support.box import Box
 from tests.support.bundles import Bundle
 from tests.support.runtimes import PATIENCE
 
-# crun refuses a machine that has cgroup v2 beside v1.
-_ONLY_V1 = "[ -e /sys/fs/cgroup/cgroup.procs ] || umount /sys/fs/cgroup/unified 2>/dev/null; "
+# crun refuses a machine that has cgroup v2 beside v1, and with a user namespace it changes the owner
+# of its stdio, the host's /dev/null included: it gets a node of its own there.
+_FOR_CRUN = (
+    "[ -e /sys/fs/cgroup/cgroup.procs ] || umount /sys/fs/cgroup/unified 2>/dev/null; "
+    "mount -t tmpfs none /mnt && mknod -m 666 /mnt/null c 1 3 && mount --bind /mnt/null /dev/null"
+    " && umount -l /mnt && exec </dev/null 2>/dev/null || exit 99; "
+)
 
 
 def peers(*names: str) -> list[str]:
@@ -32,7 +37,7 @@ def said(box: Box, name: str, bundle: Bundle, script: str) -> str:
     command = shlex.join(runtime.argv())
     bundle.write()
     setup = f"RT={shlex.quote(command)} ID={container}; cd {shlex.quote(str(bundle.path))}; "
-    setup += _ONLY_V1 if name == "crun" else ""
+    setup += _FOR_CRUN if name == "crun" else ""
     done = subprocess.run(
         ["unshare", "-m", "--propagation", "private", "bash", "-uc", setup + script],
         stdin=subprocess.DEVNULL,

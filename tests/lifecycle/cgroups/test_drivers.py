@@ -492,7 +492,7 @@ def test_a_memory_limit_below_the_usage_says_the_usage(made):
     while int(cgroup.read("memory", "memory.usage_in_bytes")) < 20 << 20:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    with pytest.raises(OperationError, match="current usage is") as caught:
+    with pytest.raises(OperationError, match="bytes, which are in use") as caught:
         cgroup.write("memory", "memory.limit_in_bytes", str(1 << 20))
     assert caught.value.errno == errno.EBUSY
 
