@@ -44,7 +44,6 @@ PARTS: dict[str, Row] = {
         {},
     ),
     "monitor": ("root", ["tests/monitor/test_metrics_of_files.py"], {}),
-    "sweep": ("root", ["tests/faults/test_sweep.py::test_sweep"], {}),
     "rootless": (USER, ["tests/rootless"], {}),
     "user": (
         USER,
