@@ -39,12 +39,14 @@ _ROOTLESS = {
 
 
 def _hint_of(error: ContainerError) -> str:
+    """What to do about the error; the table of it is imported only now."""
     from pycontainer.diagnose.hints import hint_of
 
     return hint_of(error)
 
 
 def _clause_of(field: str) -> str:
+    """The specification's clause of a field; the schemas are imported only now."""
     from pycontainer.spec.schema import clause_of
 
     return clause_of(field)
