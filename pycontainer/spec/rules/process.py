@@ -5,8 +5,6 @@ from __future__ import annotations
 from pycontainer.spec.rules.context import Subject, absolute, ranges, refuse, refuse_value
 from pycontainer.tables import rlimits
 
-_NO_ID = 0xFFFFFFFF  # -1: setresuid(2) and its kin take it for "leave it as it is"
-
 
 def cwd(subject: Subject) -> None:
     """The working directory is absolute."""
@@ -42,15 +40,10 @@ def console_size(subject: Subject) -> None:
 
 
 def user(subject: Subject) -> None:
-    """Ids are ids, and the umask has permission bits only."""
+    """The umask has permission bits only."""
     entry = subject.process.get("user")
     if not entry:
         return
-    for name in ("uid", "gid"):
-        if entry.get(name) == _NO_ID:
-            refuse_value(f"process.user.{name}", "out-of-range", _NO_ID, "which is no id")
-    if _NO_ID in entry.get("additionalGids", ()):
-        refuse("process.user.additionalGids", "out-of-range", f"has {_NO_ID}, which is no id")
     if entry.get("umask", 0) > 0o777:
         why = "must be at most 511 (0777)"
         refuse_value("process.user.umask", "out-of-range", entry["umask"], why)

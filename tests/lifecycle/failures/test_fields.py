@@ -120,7 +120,7 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
         process(user={"uid": "root", "gid": 0}), ("process.user.uid", "image's /etc/passwd"),
     ),
     "huge user": (
-        process(user={"uid": 1 << 33, "gid": 0}), ("process.user.uid", "from 0 to 4294967295"),
+        process(user={"uid": 1 << 33, "gid": 0}), ("process.user.uid", "from 0 to 4294967294"),
     ),
     "capability that is not permitted": (
         capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"]),
