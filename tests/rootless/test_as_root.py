@@ -69,11 +69,9 @@ def test_too_long_a_map(box: Box):
 
 def test_overlapping(box: Box):
     rows = [(0, BASE, 10), (5, BASE + 100, 10)]
-    box.run(mapped(box, "true", *rows)).fails(
-        "linux.uidMappings[1].containerID: is 5, which is in linux.uidMappings[0], too"
-    )
+    box.run(mapped(box, "true", *rows)).fails("linux.uidMappings[1].containerID: is 5, which is in")
     rows = [(0, BASE, 10), (100, BASE + 5, 10)]
-    box.run(mapped(box, "true", *rows)).fails("linux.uidMappings[1].hostID: is ", "[0], too")
+    box.run(mapped(box, "true", *rows)).fails("linux.uidMappings[1].hostID: is ")
 
 
 @pytest.mark.parametrize("field", ["uid", "gid", "additionalGids"])
