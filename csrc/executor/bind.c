@@ -75,8 +75,10 @@ static int open_like(const char *target, int tree)
         return error;
     int directory = is_type(&st, S_IFDIR);
     int fd = directory ? path_make_dir(target, 0755) : path_make_file(target, 0755);
-    if (fd == -ENOTDIR && directory)
-        return because(fd, DETAIL_TARGET_IS_FILE, target);
+    if (fd == -ENOTDIR && directory) { /* the target, or what it would lie below */
+        SCOPED_FD there = path_open(target, O_PATH);
+        return because(fd, there < 0 ? DETAIL_MOUNT_POINT : DETAIL_TARGET_IS_FILE, target);
+    }
     if (fd < 0)
         return because(fd, DETAIL_MOUNT_POINT, target);
     error = xstatx(fd, "", AT_EMPTY_PATH, &st);

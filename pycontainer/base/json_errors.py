@@ -41,7 +41,7 @@ def remedy(text: str, at: int) -> str:
     if rest[0] == "'":
         return '; fix: JSON has double quotes only: "'
     if rest[0] == "#" or rest[:2] in ("//", "/*"):
-        return "; fix: JSON has no comments: remove it"
+        return "; a comment starts here, and JSON has no comments; fix: remove it"
     if rest[0] in "}]" and before[-1:] == "," or rest[0] == "," and rest[1:].lstrip()[:1] in "}]":
         return "; fix: remove the comma in front of the bracket"
     if rest[0] == "," and before[-1:] == ",":

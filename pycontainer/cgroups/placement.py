@@ -164,6 +164,7 @@ def _below(base: str, relative: str) -> str:
             raise StateError(
                 f"enter cgroup {relative}: {directory}: no such file or directory",
                 "no-cgroup",
+                path=f"{base}/{relative}",
             ) from None
         if not is_directory:
             raise StateError(f"bad sub cgroup path: {relative}", "wrong-path")

@@ -96,7 +96,7 @@ def _program(case: Case) -> None:
     for index, hidden in enumerate(case.linux.get("maskedPaths") or ()):
         if path and f"{os.path.normpath(path)}/".startswith(os.path.normpath(hidden) + "/"):
             message = f"{hidden} hides the program {path}"
-            case.add("error", f"linux.maskedPaths[{index}]", message, "take it out")
+            case.add("error", f"linux.maskedPaths[{index}]", message, "remove it")
     if problem:
         what, _, fix = problem.partition("; fix: ")
         case.add("error", "process.args[0]", what, fix)
@@ -126,4 +126,4 @@ def _noexec(case: Case, path: str) -> None:
             best, found = place, index
     if found >= 0 and "noexec" in (case.mounts[found].get("options") or ()):
         message = f"has noexec, and the program {path} is on it"
-        case.add("error", f"mounts[{found}].options", message, "take noexec out")
+        case.add("error", f"mounts[{found}].options", message, "remove noexec")

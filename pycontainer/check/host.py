@@ -11,6 +11,7 @@ from typing import Any
 
 from pycontainer.base.nearest import did_you_mean
 from pycontainer.check.case import Case
+from pycontainer.diagnose import values
 from pycontainer.diagnose.namespaces import read
 from pycontainer.linux.host import probe
 from pycontainer.tables import mount_options
@@ -96,7 +97,7 @@ def _rlimits(case: Case) -> None:
         field, hard = f"process.rlimits[{index}].hard", limit["hard"]
         if limit["type"] == "RLIMIT_NOFILE" and nr_open and hard > nr_open:
             message = f"is {hard}, above this host's fs.nr_open ({nr_open})"
-            case.add("error", field, message, f"sysctl fs.nr_open={hard}")
+            case.add("error", field, message, values.room_for_files(nr_open, hard))
             continue
         number = getattr(resource, limit["type"], None)
         if number is None or may_raise:

@@ -64,7 +64,12 @@ _FINDERS: tuple[tuple[tuple[str, ...], tuple[int, ...], str, tuple[str, ...]], .
     (("id_map",), (EPERM, EINVAL, ECANCELED), "id_maps.refused", _OP),
     (_RESTRICTED, _NO, "namespaces.restricted", ("ops",)),
     (("mount",), (EPERM,), "mounts.refused", ("op",)),
-    ((*_OPENERS, "bind", "bind_host"), (EINVAL, EPERM), "mounts.locked", ("op", "code")),
+    (
+        (*_OPENERS, "bind", "bind_host", "bind_link"),
+        (EINVAL, EPERM),
+        "mounts.locked",
+        ("op", "code"),
+    ),
     (_WAYS, (EACCES, EOVERFLOW), "paths.closed", ("ops", "op")),
     (("rootfs",), (ENOENT, ENOTDIR, EINVAL, ELOOP), "paths.root", ("op",)),
     (

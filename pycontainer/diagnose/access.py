@@ -52,6 +52,12 @@ class Identity:
         shift = 6 if owner == self.outside else 3 if group in self.gids else 0
         return bool(mode >> shift & right)
 
+    def part(self, node: Node) -> str:
+        """Which part of the mode is for this user, as chmod(1) calls it."""
+        if node.status.st_uid == self.outside:
+            return "u"
+        return "g" if node.status.st_gid in self.gids else "o"
+
     def lacking(self, node: Node) -> str:
         """File capabilities (capabilities(7)) that are beyond the bounding set, by name."""
         if self.no_new_privs or "security.capability" not in _attributes(node):

@@ -103,7 +103,7 @@ def _other(head: bytes) -> Program:
         return Program("other", fault, "#! must be its first two bytes")
     if b"\0" not in head:
         fault = "@ is a text file without a #! line"
-        return Program("other", fault, "add one as its first line, e.g. #!/bin/sh")
+        return Program("other", fault, "if it is a script, add #!/bin/sh as its first line")
     fault = "@ is no program in a format that the kernel knows"
     return Program("other", fault, "see what `file` says about it")
 

@@ -50,7 +50,12 @@ def not_made(error: ContainerError) -> str:
         limits = "" if error.errno else "; or leave the limits out"
         return f"{none_to_be_had(mode)}{limits}"
     if error.code == "no-cgroup" and not error.field:  # --cgroup of exec
-        return "fix: make it first, or name one that is below the container's"
+        v2 = os.path.exists(os.path.join(os.path.dirname(error.path), "cgroup.controllers"))
+        each = "" if v2 else " (and for each other controller)"
+        return (
+            f"fix: mkdir -p {error.path}{each}, or give --cgroup a path that exists below the "
+            "container's cgroup"
+        )
     if error.code == "no-cgroup":
         return "fix: leave the limit out, or have a cgroup delegated: see `pycontainer info`"
     return "fix: leave the limit out, or have root mount the controller" if error.field else ""
@@ -71,7 +76,7 @@ def no_controller(error: ContainerError) -> str:
 _BYTES = "fix: give bytes, for example 512M, or max"
 # (start and end of the file's name, errno, what to do); the first that fits holds.
 _VALUES = (
-    ("pids.max", "", EINVAL, "fix: give 0 to 4194304; -1 (in unified: max) is without a limit"),
+    ("pids.max", "", EINVAL, "fix: give 0 to 4194304; -1 (in unified: max) means no limit"),
     ("memory.oom.group", "", EINVAL, "fix: give 0 or 1"),
     ("memory.", "limit_in_bytes", EINVAL, "memory.swap includes memory.limit, and is not below it"),
     ("memory.", "", EINVAL, _BYTES),
@@ -90,7 +95,7 @@ def write_refused(error: ContainerError) -> str:
     if "parent" in error.params:
         parent = error.params["parent"]
         return (
-            f"the parent cgroup has {parent}; fix: choose some of these"
+            f"the parent cgroup allows {parent}; fix: choose some of these"
             if parent
             else "no such cpu or memory node"
         )

@@ -43,7 +43,7 @@ _HINTS = {
     ("idmap_tree", EPERM): "it takes root, and mappings that do not overlap",
     ("net_device", EEXIST): "a device of that name is there already; a name with %d is completed",
     ("net_device", EINVAL): (
-        "this kind of device cannot leave its network namespace; fix: leave it out"
+        "this kind of device cannot leave its network namespace; fix: remove it"
     ),
     ("net_device", ENODEV): "the device has to be in the runtime's own network namespace",
     ("clone", EPERM): "new namespaces need root, or a user namespace",
@@ -73,7 +73,9 @@ _HINTS = {
 # "CODE", or "FIELD CODE" (in a field, [] stands for an index or a key): the sentence, in which {}
 # name facts of the error. One with a fact that the error does not have is left out.
 _BY_CODE = {
-    "mounts[].type required": "fix: add the option rbind if it is a bind mount",
+    "mounts[].type required": (
+        "fix: add type, e.g. tmpfs, or for a bind mount the option bind or rbind"
+    ),
     "mounts[].type wrong-value": ("fix: add the option bind or rbind, which makes a bind mount"),
     "linux.seccomp.syscalls unknown": "{annotation} does not let them be passed over",
     "annotations[] not-allowed": "linux.cgroupsPath says where the unit is",
@@ -98,9 +100,6 @@ _BY_CODE = {
     "no-platform": "--platform chooses another one",
     "no-ps": "--format json needs no ps",
     "no-resctrl": "fix: mount -t resctrl resctrl /sys/fs/resctrl, where CPU and kernel have it",
-    "no-runtime-directory": (
-        "$XDG_RUNTIME_DIR must be a directory of the user; fix: log in again, or give --root"
-    ),
     "no-size": "fix: give bytes, or a number with k, m or g: 512m",
     "no-freezer": "`pycontainer info` says how it gets one; fix: send SIGSTOP instead",
     "no-such-image": "IMAGE is PATH:REFERENCE",
@@ -115,11 +114,11 @@ _BY_CODE = {
         "fix: run as root, or without --systemd-cgroup, or use the user's own manager"
     ),
     "not-built": "fix: run make",
-    "not-enabled": "fix: leave the field out, or boot with {module}",
+    "not-enabled": "fix: remove the field, or boot with {module}",
     "not-installed": "fix: install it for {interpreter}, or reinstall",
     "not-loopback": "a proxy in front of it may authenticate those from outside",
     "not-ours": "another user could have put a container there; choose another --root",
-    "not-paused": "{id} is {status}, nothing is to be done",
+    "not-paused": "{id} is {status}: nothing to do",
     "not-running": "{id} is {status}",
     "not-stopped": "fix: kill it first, or use --force",
     "not-trusted": "--trust-annotations allows any",
@@ -143,6 +142,7 @@ _FUNCTIONS = {
     "no-controller": "cgroups.no_controller",
     "no-controller-v2": "cgroups.not_made",
     "no-hierarchy": "cgroups.not_made",
+    "no-runtime-directory": "paths.runtime_directory",
     "no-such-field": "hints.field",
     "not-an-id": "hints.user_or_group",
     "not-mounted": "cgroups.not_made",
@@ -213,7 +213,7 @@ def choices(error: ContainerError) -> str:
         return ""
     kind = error.params.get("kind")
     first, last = ", ".join(names[:-1]), names[-1]
-    return f"the {kind} are {first} and {last}" if kind else f"it is {first} or {last}"
+    return f"the {kind} are {first} and {last}" if kind else f"must be {first} or {last}"
 
 
 def signal(error: ContainerError) -> str:
@@ -243,7 +243,7 @@ def console_socket(error: ContainerError) -> str:
 def namespace(error: ContainerError) -> str:
     """A file of another type (`found`) than the namespace's (`file`)."""
     found = error.params["found"]
-    what = f"it is a {found} namespace" if found else "it is no namespace at all"
+    what = f"it is a {found} namespace" if found else "it is not a namespace at all"
     return f"{what}; fix: give a path like /proc/PID/ns/{error.params['file']}"
 
 

@@ -13,6 +13,8 @@ from pycontainer.linux import idmap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pycontainer.plan.ops import Op
 
     Range = tuple[int, int]  # first, count
@@ -40,7 +42,7 @@ def refused(op: Op, errno: int) -> str:
         return str(outside(file, lines) or apparmor() or "")
     if errno != ECANCELED:
         return ""
-    found = unusable(file) or unlisted(file) or beyond(file, lines) or apparmor()
+    found = unusable(file) or unlisted(file, lines) or beyond(file, lines) or apparmor()
     return str(found or "")
 
 
@@ -98,7 +100,7 @@ def unusable(file: str) -> Obstacle | None:
     setuid = bool(mode.st_mode & stat.S_ISUID) and mode.st_uid == 0
     if not setuid and not _has_capabilities(path):
         return Obstacle(
-            f"{path} is neither setuid root nor has it {capability.upper()}",
+            f"{path} is not setuid root and lacks {capability.upper()}",
             f"sudo chmod u+s {path} (or: sudo setcap {capability}+ep {path})",
         )
     if os.statvfs(path).f_flag & os.ST_NOSUID:
@@ -109,7 +111,7 @@ def unusable(file: str) -> Obstacle | None:
     if "NoNewPrivs:\t1" in read("/proc/self/status"):
         return Obstacle(
             f"{path} gets no privileges: no_new_privs is set on this process",
-            "start it without (in a systemd unit: NoNewPrivileges=no)",
+            "start pycontainer without no_new_privs (in a systemd unit: NoNewPrivileges=no)",
         )
     return filtered() if not setuid else None
 
@@ -168,7 +170,7 @@ def path_of(file: str) -> str:
     return "/etc/subuid" if file == "uid_map" else "/etc/subgid"
 
 
-def unlisted(file: str) -> Obstacle | None:
+def unlisted(file: str, rows: Sequence[tuple[int, int, int]] = ()) -> Obstacle | None:
     """newuidmap knows users by name, and their ranges by these two files."""
     name = user_name()
     if not name:
@@ -178,31 +180,49 @@ def unlisted(file: str) -> Obstacle | None:
         )
     if listed(file):
         return None
-    ids = _free_range()
-    return Obstacle(
-        f"{name} has no range in {path_of(file)}",
-        f"sudo usermod --add-subuids {ids} --add-subgids {ids} {name}",
-    )
+    lacking = next((row[1:] for row in rows if not contains([_own(file)], *row[1:])), None)
+    return Obstacle(f"{name} has no range in {path_of(file)}", _grant(file, lacking))
 
 
-def _free_range() -> str:
-    """A range behind all that are in use."""
-    used = [first + count for file in ("uid_map", "gid_map") for _, first, count in _entries(file)]
-    first = max([FIRST, *used])
-    return f"{first}-{first + COUNT - 1}"
+def _own(file: str) -> Range:
+    return (os.getuid() if file == "uid_map" else os.getgid(), 1)
+
+
+def _grant(file: str, wanted: Range | None) -> str:
+    """The command that gives the caller these ids: in this file, and in the other one too if that
+    lists none. Ids of other users are never given away: then it is a free range of that length."""
+    files = [f for f in ("uid_map", "gid_map") if f == file or not listed(f)]
+    first, count = wanted or (0, COUNT)
+    entries = [entry for f in files for entry in _entries(f) if entry[0] not in _own_names()]
+    free = first >= FIRST and not any(a < first + count and first < a + n for _, a, n in entries)
+    start = first if free else _behind_all()
+    fields = " and ".join(f"linux.{f[:3]}Mappings" for f in files)
+    if start + count > 1 << 32:
+        return f"map fewer ids in {fields}"
+    options = " ".join(f"{_OPTIONS[f]} {start}-{start + count - 1}" for f in files)
+    command = f"sudo usermod {options} {user_name()}"
+    if free or not wanted:
+        return command
+    return f"{command}, then set hostID to {start} in {fields}"
+
+
+_OPTIONS = {"uid_map": "--add-subuids", "gid_map": "--add-subgids"}
+
+
+def _behind_all() -> int:
+    """The first id behind all ranges of both files."""
+    used = [first + count for file in _OPTIONS for _, first, count in _entries(file)]
+    return max([FIRST, *used])
 
 
 def beyond(file: str, rows: list[tuple[int, int, int]]) -> Obstacle | None:
     """A mapping to ids that are not the caller's."""
-    own = os.getuid() if file == "uid_map" else os.getgid()
-    ours = [*listed(file), (own, 1)]
-    option = "--add-subuids" if file == "uid_map" else "--add-subgids"
+    ours = [*listed(file), _own(file)]
     for _, first, count in rows:
         if not contains(ours, first, count):
             return Obstacle(
                 f"ids {first} to {first + count - 1} are not all of {user_name()}'s in "
                 f"{path_of(file)}, which has {describe(listed(file))}",
-                f"change the mapping, or: "
-                f"sudo usermod {option} {first}-{first + count - 1} {user_name()}",
+                f"change the mapping, or: {_grant(file, (first, count))}",
             )
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pycontainer.base.obstacle import Obstacle
 from pycontainer.diagnose.namespaces import read
+from pycontainer.tables import mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,9 +16,15 @@ ALLOWED = (
     "ramfs", "sysfs", "tmpfs",
 )  # fmt: skip
 _SHOWN = 4
+_ACCESS_TIMES = (
+    ("noatime", mount_options.ATTR_NOATIME),
+    ("strictatime", mount_options.ATTR_STRICTATIME),
+    ("nodiratime", mount_options.ATTR_NODIRATIME),
+)
+_DEFAULTS = ("relatime, atime", "diratime")  # which set no attribute
 _UNCOVERED = (
     "run the outer container with --security-opt systempaths=unconfined (docker) or "
-    "--security-opt unmask=ALL (podman)"
+    "--security-opt unmask=ALL (podman); both isolate it less"
 )
 
 
@@ -67,8 +74,11 @@ def _harmless(fields: list[str]) -> bool:
 
 def locked(op: Op, code: str) -> str:
     """A bind without what is mounted below its source would uncover what root has covered."""
-    if code in ("locked-flag", "locked-flags", "locked-atime", "attributes"):  # which say it all
+    if code in ("locked-flag", "locked-flags", "attributes"):  # which say it all
         return ""
+    if code == "locked-atime":
+        words = [name for name, bit in _ACCESS_TIMES if op["attr_set"] & bit]
+        return f"fix: remove {' and '.join(words or _DEFAULTS)} from {op.field}.options"
     source = op["path" if op.kind.startswith("open") else "source"].decode()
     below = [
         line.split(" ")[4]

@@ -143,7 +143,7 @@ def filtered() -> Obstacle | None:
         if line.split() == ["Seccomp:", "2"]:
             return Obstacle(
                 "a seccomp filter is around this process, and may forbid it",
-                "run the outer container with --security-opt seccomp=unconfined",
+                "run the outer container with --security-opt seccomp=unconfined (less isolation)",
             )
     return None
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from errno import EACCES, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS
 
 from pycontainer.base.errors import os_reason
 from pycontainer.base.nearest import nearest
 from pycontainer.base.obstacle import Obstacle
+from pycontainer.diagnose.namespaces import read
 from pycontainer.plan.ops import TABLE
 
 TYPE_CHECKING = False
@@ -49,9 +52,7 @@ def source(op: Op) -> str:
     path = op[_SOURCES[op.kind]].decode("utf-8", "surrogateescape")
     if os.path.exists(path):
         return ""
-    problem = which_part(path)
-    remedy = "correct the link" if "symbolic" in problem else "create it, or correct the path"
-    return f"{problem}; fix: {remedy}"
+    return str(obstacle(path, f"correct {op.field}.source" if op.field[:1] == "m" else ""))
 
 
 def target(ops: Sequence[Op], op: Op, code: str) -> str:
@@ -66,7 +67,11 @@ def target(ops: Sequence[Op], op: Op, code: str) -> str:
             if code in ("target-is-file", "target-is-directory") and not walk.errno:
                 return _other_kind(op, code)
             if walk.errno == ENOTDIR:
-                return f"{walk.end.path} is a file of the image; fix: choose another path"
+                member = "destination" if op.field.startswith("mounts[") else "path"
+                return (
+                    f"it would lie below {walk.end.path}, which is a file in the image; "
+                    f"fix: change {op.field}.{member}"
+                )
             if walk.errno == ELOOP:
                 return f"the symbolic links of the image go in a circle at {walk.link[0]}"
         return ""
@@ -90,9 +95,10 @@ def device(ops: Sequence[Op], op: Op, code: str) -> str:
     """A device whose place is taken, or that is to be the host's own."""
     path = op["path"].decode("utf-8", "replace")
     if code == "open-host":
+        same = _same_device(op["device"], op["mode"])
         return (
             "in a user namespace no device can be made, so the host's is bound, and it has none "
-            f"at {path}; fix: name one of the host's by its own path"
+            f"at {path}; fix: set {op.field}.path to a device that the host has{same}"
         )
     if code != "file-there":
         return ""
@@ -100,6 +106,15 @@ def device(ops: Sequence[Op], op: Op, code: str) -> str:
     if len(twins) > 1:
         return f"{' and '.join(twins)} have the same path; fix: remove one, or change its path"
     return "fix: choose another path, or remove that file from the image"
+
+
+def _same_device(number: int, mode: int) -> str:
+    """The host's node of a device number, which sysfs names."""
+    major_minor = f"{number >> 32}:{number & 0xFFFFFFFF}"
+    kind = "block" if stat.S_ISBLK(mode) else "char"
+    name = re.search("^DEVNAME=(.*)", read(f"/sys/dev/{kind}/{major_minor}/uevent"), re.MULTILINE)
+    path = f"/dev/{name[1]}" if name else ""
+    return f" ({major_minor} is {path})" if os.path.exists(path) else ""
 
 
 def closed(ops: Sequence[Op], op: Op) -> str:
@@ -126,7 +141,9 @@ def missing(path: str) -> str:
         os.stat(path)
         return ""
     except FileNotFoundError:
-        return f"{path} does not exist: {which_part(path)}"
+        problem = which_part(path)
+        known = problem.startswith(f"{path} does not exist")
+        return problem if known else f"{path} does not exist: {problem}"
     except NotADirectoryError:
         return which_part(path)
     except PermissionError:
@@ -138,21 +155,37 @@ def missing(path: str) -> str:
 
 def which_part(path: str) -> str:
     """The part of a path that is not there, and what it is perhaps called."""
+    return obstacle(path).problem
+
+
+def obstacle(path: str, correct: str = "") -> Obstacle:
+    """The same with what to do; `correct` tells which field to correct, when there is one."""
+    correct = correct or "correct the path"
     at = path
     while at != "/" and not os.path.lexists(at):
         at = os.path.dirname(at)
     if os.path.islink(at) and _is_circle(at):
-        return f"the symbolic links go in a circle at {at} -> {os.readlink(at)}"
+        to = os.readlink(at)
+        problem = f"the symbolic links go in a circle at {at} -> {to}"
+        if os.path.join(os.path.dirname(at), to) == at:
+            problem = f"{at} is a symbolic link to itself"
+        return Obstacle(problem, "correct the link")
     if os.path.islink(at) and not os.path.exists(at):
-        return f"{at} is a symbolic link to {os.readlink(at)}, which does not exist"
+        problem = f"{at} is a symbolic link to {os.readlink(at)}, which does not exist"
+        return Obstacle(problem, "correct the link")
     if not os.path.isdir(at):
-        return f"{at} is a file, not a directory"
+        return Obstacle(f"{at} is a file, not a directory", correct)
     name = path[len(at) :].strip("/").partition("/")[0]
     try:
         near = nearest(name, os.listdir(at))
     except OSError:
         near = []
-    return f"{at} has no {name}" + (f", but {near[0]}" if near else "")
+    gone = f"{at.rstrip('/')}/{name}"
+    what = gone if gone == path.rstrip("/") else f"the directory {gone}"
+    problem = f"{what} does not exist"
+    if near:
+        problem = f"{at} has no {name}, but {near[0]}"
+    return Obstacle(problem, f"create it, or {correct}")
 
 
 def _is_circle(path: str) -> bool:
@@ -262,5 +295,24 @@ def state_directory(error: ContainerError) -> str:
     if os.geteuid() != 0 and not directory:
         return "fix: set $XDG_RUNTIME_DIR to a directory of the user, or give --root"
     if directory and f"{error.path}/".startswith(directory.rstrip("/") + "/"):
-        return "$XDG_RUNTIME_DIR must be a directory of the user; fix: log in again, or give --root"
+        return runtime_directory(error)
     return "fix: give another --root" if error.errno == EROFS else ""
+
+
+def runtime_directory(error: ContainerError) -> str:
+    """What keeps the user's state directory from being made in $XDG_RUNTIME_DIR."""
+    path, ours = os.environ.get("XDG_RUNTIME_DIR", ""), os.geteuid()
+    what, problem, remedy = f"{path} ($XDG_RUNTIME_DIR)", "", ""
+    try:
+        status = os.stat(path)
+    except OSError:
+        problem = which_part(path) if path[:1] == "/" else f"$XDG_RUNTIME_DIR is {path!r}"
+        remedy = "set $XDG_RUNTIME_DIR to a directory of this user, or "
+    else:
+        if status.st_uid != ours:
+            problem = f"{what} belongs to uid {status.st_uid}, you are uid {ours}"
+            remedy = "log in as this user (su keeps the old value), or "
+        elif not may(status, (ours, os.getegid()), _WRITE):
+            problem = f"{what} has mode {status.st_mode & 0o7777:04o}"
+            remedy = f"chmod 0700 {path}, or "
+    return f"{problem}{'; ' * bool(problem)}fix: {remedy}give --root DIR"

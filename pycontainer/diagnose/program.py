@@ -40,6 +40,7 @@ def explain(config: dict[str, Any], root: int, kind: str, number: int, program: 
     if kind == "hook" and not program:
         return ""
     case = Case(config, root, number, program)
+    case.is_hook |= kind == "hook"
     try:
         if kind in ("chdir", "enter_cwd"):
             return _no_directory(case)
@@ -112,7 +113,7 @@ def _searched(case: Case) -> str:
         return "process.args[0] is empty; fix: put the program's name there"
     if len(words := name.split()) > 1:
         shown = ", ".join(f'"{word}"' for word in words)
-        return fix(f'"{name}" is one argument with blanks in it', f"split it: [{shown}]")
+        return fix(f'"{name}" is one argument with a space in it', f"split it: [{shown}]")
     known: dict[str, list[str]] = {}
     for directory in case.search.split(":")[:SEARCHED]:
         with case.walk(f"{directory or '.'}/{name}") as walk:
@@ -156,7 +157,9 @@ def _inspect(case: Case, path: str, depth: int) -> str:
         if program is None:
             return ""
         if program.fault:
-            return fix(program.fault.replace("@", walk.end.path, 1), program.remedy)
+            correct = "correct the hook's path, or " if case.is_hook and not depth else ""
+            problem = program.fault.replace("@", walk.end.path, 1)
+            return fix(problem, correct + program.remedy)
         if program.interpreter:
             return _interpreter(case, walk.end.path, program, depth)
         return _forbidden(case, walk)
@@ -174,12 +177,15 @@ def _interpreter(case: Case, path: str, program: binary.Program, depth: int) -> 
     if depth >= _NESTED:
         return fix(
             f"the interpreter of {path} is a script, too, and so on {_NESTED} times",
-            "name a program in the first #! line",
+            "write a program in the first #! line",
         )
     what = f"the interpreter {name} of its #! line" if script else f"its dynamic loader {name}"
     if depth:
         what = f"{name}, the interpreter of {path},"
     with case.walk(name) as walk:
+        if script and not walk.errno and walk.end.is_dir:
+            problem = f"the #! line of {path} names {name}, a directory"
+            return fix(problem, "write a program there, e.g. #!/bin/sh")
         if walk.errno == errno.ENOENT:
             return fix(f"{what} is not in the root file system", _supply(case, name, script))
     found = _inspect(case, name, depth + 1)
@@ -237,7 +243,7 @@ def _by_seccomp(case: Case) -> str:
         return ""
     return fix(
         f"the seccomp profile refuses execve (by {field})",
-        "allow execve there; run --seccomp-report says what else it refuses",
+        "allow execve there; `pycontainer run --seccomp-report FILE` shows what else it refuses",
     )
 
 

@@ -10,6 +10,7 @@ import os
 import stat
 
 from pycontainer.base.nearest import did_you_mean
+from pycontainer.diagnose import binary
 from pycontainer.diagnose.access import Identity
 from pycontainer.diagnose.namespaces import read
 from pycontainer.diagnose.tree import Node, Walk, names
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SEARCHED = 100  # directories of $PATH
+_READ = 4
 NEAR = 3  # names in "did you mean"
 
 
@@ -30,6 +32,7 @@ class Case:
         "config",
         "cwd",
         "errno",
+        "is_hook",
         "limits",
         "where",
         "mounts",
@@ -55,12 +58,18 @@ class Case:
         self.mounts = mounts
         self.errno = number
         self.cwd = process.get("cwd") or "/"
+        self.is_hook = not config.get("root")  # of the host
         self.name = program or (process.get("args") or [""])[0]
         paths = [e[5:] for e in process.get("env") or () if e.startswith("PATH=")]
         self.search = paths[-1] if paths else DEFAULT_PATH
         self.limits = {entry["type"]: entry["soft"] for entry in process.get("rlimits") or ()}
         self.where = "in the root file system" if config.get("root") else "on this host"
         self.who = Identity(config)
+
+    @property
+    def field(self) -> str:
+        """What names the program."""
+        return "the hook's path" if self.is_hook else "process.args[0]"
 
     def walk(self, path: str) -> Walk:
         """Follow a path as the program's process does."""
@@ -73,6 +82,11 @@ class Case:
             if os.path.normpath(mount.get("destination", "")).strip("/") == point[1:]:
                 found = f"mounts[{index}]"
         return found
+
+    def is_bind(self, field: str) -> bool:
+        """Whether a mount_field is a directory or file of the host."""
+        options = self.config["mounts"][int(field[7:-1])].get("options") if field else ()
+        return any(option in ("bind", "rbind") for option in options or ())
 
 
 def fix(problem: str, remedy: str) -> str:
@@ -87,7 +101,7 @@ def way(case: Case, walk: Walk, program: bool = True) -> str:
             return fix(
                 f"the directory {directory.path} is not searchable for {case.who} "
                 f"({_mode(directory)})",
-                "chmod o+x it in the image",
+                _chmod(case, walk, directory, "x"),
             )
     at = walk.end.path
     if walk.errno == errno.ENOTDIR:
@@ -122,12 +136,20 @@ def _missing(case: Case, walk: Walk, program: bool) -> str:
         return f"{problem}; {near}"
     what = f"install the program {case.where}" if program else f"make it {case.where}"
     if hiding:
-        what = f"take {hiding} out, or put it into its source"
-    return fix(problem, f"correct the path, or {what}")
+        remedy = f"remove {hiding}"
+        if case.is_bind(hiding):
+            gone = os.path.join(walk.end.path, walk.missing)
+            wanted = case.name if program else case.cwd
+            inside = os.path.relpath(wanted if wanted.startswith(f"{gone}/") else gone, point)
+            remedy += f", or add {inside} to its source directory"
+        return fix(problem, remedy)
+    return fix(problem, f"correct the {'link' if link else 'path'}, or {what}")
 
 
 def empty_root(case: Case) -> str:
     """Nothing is there but what the runtime makes itself."""
+    if case.mount_field("/"):  # it hides what root.path has
+        return ""
     with case.walk("/") as walk:
         if set(names(walk.end)) - {"dev", "etc", "proc", "run", "sys"}:
             return ""
@@ -143,19 +165,36 @@ def file(case: Case, walk: Walk) -> str:
         return ""
     node, mode = walk.end, walk.end.status.st_mode
     if stat.S_ISDIR(mode):
-        return "fix: name a program in it"
+        return f"fix: set {case.field} to a program in it"
     if not stat.S_ISREG(mode):
-        return fix(f"{node.path} is {_special(mode)}, not a regular file", "name a program")
+        problem = f"{node.path} is {_special(mode)}, not a regular file"
+        return fix(problem, f"set {case.field} to a program")
     if walk.is_noexec():
         return _noexec(case, walk)
     if not mode & 0o111:
-        return fix(f"{node.path} is not executable ({_mode(node)})", "chmod +x it in the image")
+        problem = f"{node.path} is not executable ({_mode(node)})"
+        return fix(problem, _chmod(case, walk, node, _rights(case, node), ""))
     if not case.who.may(node, 1):
         return fix(
             f"{node.path} is not executable for {case.who} ({_mode(node)})",
-            "chmod o+x it in the image, or choose another process.user",
+            f"{_chmod(case, walk, node, _rights(case, node))}, or choose another process.user",
         )
     return ""
+
+
+def _chmod(case: Case, walk: Walk, node: Node, rights: str, whom: str | None = None) -> str:
+    """The command, and whose file it is for: the image's, a mount's, or the host's own."""
+    whom = case.who.part(node) if whom is None else whom
+    field = case.mount_field(walk.mount_point(node))
+    where = f" in the source of {field}" if case.is_bind(field) else " in the image"
+    return f"chmod {whom}+{rights} {node.path}{where if case.config.get('root') else ''}"
+
+
+def _rights(case: Case, node: Node) -> str:
+    """A script is read by its interpreter, with the rights of the user."""
+    program = binary.look(node.fd)
+    is_script = program is not None and program.kind == "script"
+    return "rx" if is_script and not case.who.may(node, _READ) else "x"
 
 
 def _special(mode: int) -> str:
@@ -172,7 +211,7 @@ def _noexec(case: Case, walk: Walk) -> str:
     point = walk.mount_point()
     field = case.mount_field(point)
     if field:
-        remedy = f"take noexec out of {field}.options, or put the program elsewhere"
+        remedy = f"remove noexec from {field}.options, or put the program elsewhere"
         if not _names_noexec(case, field):
             remedy = f"mount the source of {field} with exec, or put the program elsewhere"
         return fix(f"{walk.end.path} is on {point}, which is mounted noexec", remedy)

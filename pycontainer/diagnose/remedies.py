@@ -20,7 +20,7 @@ _RANGE = '{"containerID": 0, "hostID": 100000, "size": 65536}'
 # "FIELD CODE": the remedy. In a field, [] stands for an index or a key. "*" is any field or code.
 REMEDIES: dict[str, str] = {
     "ociVersion required": 'add "ociVersion": "1.2.0"',
-    "ociVersion too-new": "this runtime follows version 1.3: write a config of that version",
+    "ociVersion too-new": "set ociVersion to 1.3.0",
     "root required": 'add "root": {"path": "rootfs"}',
     "process required": 'add "process" with "args" and "cwd", as `spec` writes it',
     "process.args no-process": 'add "process" with "args" and "cwd", as `spec` writes it',
@@ -29,28 +29,30 @@ REMEDIES: dict[str, str] = {
     "process.cwd required": 'add "cwd": "/"',
     "process.user.uid unmapped-id": "add it to linux.uidMappings, or take an id that is mapped",
     "process.user.gid unmapped-id": "add it to linux.gidMappings, or take an id that is mapped",
-    "process.user.additionalGids[] unmapped-id": "add it to linux.gidMappings, or leave it out",
+    "process.user.additionalGids[] unmapped-id": "add it to linux.gidMappings, or remove it",
     "process.capabilities.effective not-allowed": "add them to process.capabilities.permitted, too",
     "process.rlimits[].type duplicate": "remove one of the two",
     "process.scheduler out-of-range": "choose runtime <= deadline <= period, in nanoseconds",
     "linux.namespaces[].type duplicate": "remove one of the two",
-    "linux.uidMappings required": f"add one, e.g. {_RANGE}, or take the user namespace out",
-    "linux.gidMappings required": f"add one, e.g. {_RANGE}, or take the user namespace out",
+    "linux.uidMappings required": f"add one, e.g. {_RANGE}, or remove the user namespace",
+    "linux.gidMappings required": f"add one, e.g. {_RANGE}, or remove the user namespace",
     "linux.uidMappings differs": "leave uidMappings out: the namespace that is joined has its own",
     "linux.gidMappings differs": "leave gidMappings out: the namespace that is joined has its own",
-    "linux.timeOffsets joined-namespace": "take path out of the time namespace, or leave this out",
-    "linux.sysctl[] exclusive": "leave it out, and set hostname",
+    "linux.timeOffsets joined-namespace": (
+        "remove path of the time namespace, or remove linux.timeOffsets"
+    ),
+    "linux.sysctl[] exclusive": "remove it, and set hostname",
     "linux.sysctl[] wrong-name": "correct the name: `sysctl -a` lists those that there are",
-    "linux.sysctl[] of-the-host": "set it on the host with `sysctl -w`, and leave it out here",
+    "linux.sysctl[] of-the-host": "set it on the host with `sysctl -w`, and remove it here",
     "linux.devices[].major required": "`ls -l` of the device shows its major and minor number",
     "linux.devices[].minor required": "`ls -l` of the device shows its major and minor number",
     "linux.seccomp.defaultAction not-allowed": (
         "take SCMP_ACT_ERRNO or SCMP_ACT_ALLOW, and SCMP_ACT_NOTIFY for calls in syscalls"
     ),
-    "linux.seccomp.syscalls[].names not-allowed": "take write out of names",
+    "linux.seccomp.syscalls[].names not-allowed": "remove write from names",
     "linux.seccomp.listenerPath required": "name the agent's socket there, or take another action",
     "linux.resources.memory.swap below-limit": (
-        "give memory and swap together, at least the limit; -1 is without a limit"
+        "swap counts memory plus swap; fix: set it to at least memory.limit, or -1 for no limit"
     ),
     "linux.resources.unified no-cgroup-v2": (
         "use linux.resources.memory and the like, or boot with systemd.unified_cgroup_hierarchy=1"
@@ -58,16 +60,16 @@ REMEDIES: dict[str, str] = {
     "linux.resources.memory.limit limit-below-usage": "give a higher limit, or free memory first",
     "mounts[].destination required": 'add "destination", its path in the container',
     "mounts[].destination not-mountable": "choose another destination",
-    "mounts[].options needs-mappings": "add uidMappings and gidMappings, or take idmap out",
+    "mounts[].options needs-mappings": "add uidMappings and gidMappings, or remove idmap",
     "hostname too-large": "shorten it",
     "domainname too-large": "shorten it",
     "linux.uidMappings[] out-of-range": "lower size",
     "linux.gidMappings[] out-of-range": "lower size",
-    "* hook-exit": "see what the hook complains of, or take it out",
-    "* hook-signal": "find out who has killed the hook, or take it out",
+    "* hook-exit": "see what the hook complains of, or remove it",
+    "* hook-signal": "find out who has killed the hook, or remove it",
     "* overlap": "change the ranges so that each id is in one of them",
-    "* needs-namespace": 'add {{"type": "{namespace}"}} to linux.namespaces, or leave this out',
-    "* nul": "take the NUL byte (\\u0000) out",
+    "* needs-namespace": 'add {{"type": "{namespace}"}} to linux.namespaces, or remove {field}',
+    "* nul": "remove the NUL byte (\\u0000)",
     "* not-absolute": "begin it with /",
 }
 
@@ -83,7 +85,8 @@ def _remedy(error: ContainerError) -> str:
     keys = (f"{place} {error.code}", f"* {error.code}")
     words = next((REMEDIES[key] for key in keys if key in REMEDIES), "")
     if "{namespace}" in words:
-        return words.format_map(error.params) if "namespace" in error.params else ""
+        facts = {"field": error.field, **error.params}
+        return words.format_map(facts) if "namespace" in facts else ""
     if words:
         return words
     find = _COMPUTED.get(error.code)
@@ -169,7 +172,7 @@ def _path(error: ContainerError) -> str:
     from pycontainer.diagnose import paths
 
     if error.errno in (ENOENT, ENOTDIR):
-        return f"{paths.which_part(error.path)}; fix: create it, or correct the path"
+        return str(paths.obstacle(error.path))
     if error.errno == EACCES:
         import os
 

@@ -74,11 +74,13 @@ class Walk:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def mount_point(self) -> str:
-        """Where the file system of `end` is mounted, as a path in the container."""
-        at = self.end
+    def mount_point(self, of: Node | None = None) -> str:
+        """Where the file system of a node (`end`) is mounted, as a path in the container."""
+        at = of or self.end
         for node in reversed(self._stack):
-            if node.mount != self.end.mount:
+            if not f"{at.path}/".startswith(f"{node.path.rstrip('/')}/"):
+                continue  # below it
+            if node.mount != at.mount:
                 break
             at = node
         return at.path

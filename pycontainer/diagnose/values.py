@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.plan.ops import Op
 
+MOST_FILES = (1 << 31) - 64  # the highest that fs.nr_open takes (the kernel: sysctl_nr_open_max)
 _SYSCTLS = "/proc/"  # where the files of sysctl operations are
 
 
@@ -48,7 +49,7 @@ def option(op: Op, errno: int) -> str:
     for name, _, value in [part.partition("=") for part in given]:
         if own is not None and name not in own.split():
             known = [*own.split(), *mount_options.known_options()]
-            otherwise = f"this file system has no option {name}; fix: take it out of {field}"
+            otherwise = f"this file system has no option {name}; fix: remove it from {field}"
             return did_you_mean(name, known) or otherwise
         pattern, words = FORMS.get(name, ("", ""))
         if not re.fullmatch(pattern, value) and words:
@@ -123,13 +124,19 @@ def limit(op: Op, errno: int) -> str:
 
     kind, hard = op["type"].decode(), op["hard"]
     most = int(read("/proc/sys/fs/nr_open") or 0)
-    if kind == "RLIMIT_NOFILE" and 0 < most < hard:
-        return f"this host allows {most}; fix: lower it, or sudo sysctl -w fs.nr_open={hard}"
+    if kind == "RLIMIT_NOFILE" and 0 < most < hard % (1 << 64):  # -1 is no limit
+        return f"this host allows {most}; fix: {room_for_files(most, hard)}"
     ours = resource.getrlimit(op["resource"])[1]
     return (
         f"raising a hard limit needs CAP_SYS_RESOURCE; fix: give at most {ours}, which is the "
         "runtime's own, or start it with a higher one"
     )
+
+
+def room_for_files(most: int, hard: int) -> str:
+    """A hard RLIMIT_NOFILE above fs.nr_open, which itself has a highest value."""
+    lower = f"set soft and hard to at most {most}"
+    return f"{lower}, or sudo sysctl -w fs.nr_open={hard}" if 0 < hard <= MOST_FILES else lower
 
 
 def clock(op: Op, errno: int) -> str:

@@ -103,7 +103,8 @@ def wrong_namespace(run: Run, op: Op) -> OperationError:
     found = NAMES_OF_FLAGS.get(lib.shim_namespace_type(run.slots[op["slot"]]))
     where = {"step": run.step, "total": len(run.plan.ops), "field": op.field, "path": path}
     facts = {"found": found or "", "file": FILES[name]}
-    return StartError(f"{path} is no {name} namespace", "wrong-namespace", **where, **facts)
+    problem = f"{path} is not {'an' if name[0] == 'i' else 'a'} {name} namespace"
+    return StartError(problem, "wrong-namespace", **where, **facts)
 
 
 def abandon(run: Run) -> None:

@@ -304,7 +304,7 @@ _LINES: dict[str, Callable[[Op], str]] = {
     ),
     "oom_score_adj": lambda op: f"set oom_score_adj to {op['value']}",
     "record": lambda op: f"record the state: {_text(op, 'phase')}",
-    "raise_rlimit": lambda op: f"make room for {_text(op, 'type')} up to {_limit(op['hard'])}",
+    "raise_rlimit": lambda op: f"allow {_text(op, 'type')} up to {_limit(op['hard'])}",
     "rlimit": lambda op: (
         f"set {_text(op, 'type')} to {_limit(op['soft'])}, at most {_limit(op['hard'])}"
     ),

@@ -25,8 +25,7 @@ DETAILS = {
     "root-options": "options iversion and silent are not for the root",
     "locked-flag": "cannot clear locked flags: {0}",
     "locked-flags": "cannot change locked flags",
-    "locked-atime": "cannot change locked atime flags: leave out noatime, nodiratime, "
-    "strictatime or relatime",
+    "locked-atime": "cannot change locked atime flags",
     "target-is-file": "the source is a directory, the target is a file: {0}",
     "target-is-directory": "the source is a file, the target is a directory: {0}",
     "one-is-directory": "only one of source and target is a directory: {0}",

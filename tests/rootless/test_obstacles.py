@@ -26,15 +26,37 @@ def told(done: Done, key: str, section: str = "user namespaces") -> dict[str, An
 def test_no_range(obstructed: Person):
     (obstructed.etc / "subuid").write_text("other:100000:65536\n")
     done = run(obstructed).fails(f"{NAME} has no range in /etc/subuid")
-    first = FIRST + COUNT  # behind the ranges in both files
-    ids = f"{first}-{first + COUNT - 1}"
-    done.fails(f"sudo usermod --add-subuids {ids} --add-subgids {ids} {NAME}")
+    ids = f"{FIRST}-{FIRST + COUNT - 1}"
+    done.fails(f"fix: sudo usermod --add-subuids {ids} {NAME}")
     run(obstructed, "own").ok()
+    (obstructed.etc / "subgid").write_text("")
+    run(obstructed).fails(f"fix: sudo usermod --add-subuids {ids} --add-subgids {ids} {NAME}")
 
 
 def test_no_range_of_groups(obstructed: Person):
     (obstructed.etc / "subgid").write_text("")
-    run(obstructed).fails(f"{NAME} has no range in /etc/subgid", "--add-subgids")
+    done = run(obstructed).fails(f"{NAME} has no range in /etc/subgid")
+    done.fails(f"fix: sudo usermod --add-subgids {FIRST}-{FIRST + COUNT - 1} {NAME}")
+    assert "add-subuids" not in done.err
+    (obstructed.etc / "subgid").write_text(f"{NAME}:{FIRST}:{COUNT}\n")
+    run(obstructed).ok()
+
+
+def test_a_range_of_another_user(obstructed: Person):
+    """Nobody is given the ids of somebody else, nor those of the host's users."""
+    (obstructed.etc / "subgid").write_text(f"other:{FIRST + 1000}:{COUNT}\n")
+    first = FIRST + 1000 + COUNT
+    run(obstructed).fails(
+        f"fix: sudo usermod --add-subgids {first}-{first + COUNT - 1} {NAME}, "
+        f"then set hostID to {first} in linux.gidMappings"
+    )
+    (obstructed.etc / "subgid").write_text(f"{NAME}:{first}:{COUNT}\n")
+    first += COUNT
+    bundle = obstructed.bundle("ranges")
+    bundle.linux["uidMappings"][1].update(hostID=0, size=10)
+    obstructed("run", "-b", bundle, obstructed.id()).fails(
+        f"change the mapping, or: sudo usermod --add-subuids {first}-{first + 9} {NAME}, then"
+    )
 
 
 def test_a_range_that_is_too_small(obstructed: Person):
@@ -54,12 +76,12 @@ def test_a_helper_without_its_privilege(obstructed: Person, name: str, capabilit
     copy.chmod(0o755)
     obstructed.obstacles = [f"mount --bind {copy} /usr/bin/{name}"]
     run(obstructed).fails(
-        f"/usr/bin/{name} is neither setuid root nor has it CAP_{capability.upper()}",
+        f"/usr/bin/{name} is not setuid root and lacks CAP_{capability.upper()}",
         f"sudo chmod u+s /usr/bin/{name}",
         f"setcap cap_{capability}+ep /usr/bin/{name}",
     )
     said = told(obstructed("info", "--json"), name)
-    assert "neither setuid root" in said["meaning"] and "chmod u+s" in said["fix"]
+    assert "is not setuid root" in said["meaning"] and "chmod u+s" in said["fix"]
 
 
 def test_a_helper_on_a_nosuid_file_system(obstructed: Person):
@@ -166,7 +188,9 @@ def test_a_bind_with_access_times_of_its_own(person: Person, option: str):
     mount = {"destination": "/mnt", "source": str(person.home), "options": ["rbind", option]}
     bundle.config["mounts"].append({"type": "none", **mount})
     done = person("run", "-b", bundle, person.id())
-    done.fails("cannot change locked atime flags", "leave out noatime")
+    done.fails("cannot change locked atime flags", f"fix: remove {option} from mounts[")
+    mount["options"].remove(option)
+    person("run", "-b", bundle, person.id()).ok()
 
 
 def test_a_file_system_that_only_root_mounts(person: Person):
@@ -181,8 +205,11 @@ def test_a_device_that_the_host_lacks(person: Person):
     device = {"path": "/dev/nosuch", "type": "c", "major": 1, "minor": 3}
     bundle.linux["devices"] = [device]
     person("run", "-b", bundle, person.id()).fails(
-        "linux.devices[0]", "the host's is bound, and it has none at /dev/nosuch; fix: name one"
+        "the host's is bound, and it has none at /dev/nosuch",
+        "fix: set linux.devices[0].path to a device that the host has (1:3 is /dev/null)",
     )
+    device["path"] = "/dev/null"
+    person("run", "-b", bundle, person.id()).ok()
 
 
 def test_a_limit_without_a_cgroup(obstructed: Person):
@@ -210,9 +237,20 @@ def test_no_user_namespace_in_the_config(person: Person):
 def test_no_runtime_directory(obstructed: Person):
     obstructed.runtime_dir.chmod(0o500)
     try:
-        obstructed("list").fails("XDG_RUNTIME_DIR")
+        remedy = f"chmod 0700 {obstructed.runtime_dir}, or give --root DIR"
+        obstructed("list").fails("($XDG_RUNTIME_DIR) has mode 0500", remedy)
     finally:
         obstructed.runtime_dir.chmod(0o755)
+
+
+def test_the_runtime_directory_of_another_user(obstructed: Person):
+    """What `su` leaves in the environment."""
+    os.chown(obstructed.runtime_dir, 0, 0)
+    obstructed("list").fails(
+        f"{obstructed.runtime_dir} ($XDG_RUNTIME_DIR) belongs to uid 0, you are uid "
+        f"{obstructed.uid}; fix: log in as this user (su keeps the old value), or give --root DIR"
+    )
+    obstructed("--root", obstructed.home, "list").ok()
 
 
 def test_nested_without_the_ids(person: Person):

@@ -105,7 +105,7 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
         text(lambda json: json.replace('"soft": 1024', '"soft": 1k')), ("a number has no unit",),
     ),
     "no version": (without("ociVersion"), ("ociVersion", 'add "ociVersion": "1.2.0"')),
-    "later version": (config(ociVersion="9.0.0"), ("is 9.0.0", "write a config of that version")),
+    "later version": (config(ociVersion="9.0.0"), ("is 9.0.0", "set ociVersion to 1.3.0")),
     "no process": (without("process"), ("process.args", 'add "process"')),
     "no root": (without("root"), ("root: is required", 'add "root"')),
     "empty path of the root": (config(root={"path": ""}), ("root.path: is empty",)),
@@ -165,7 +165,7 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "no namespace of mounts": (no_namespace("mount"), ('add {"type": "mount"}',)),
     "relative path of a namespace": (namespace("network", "ns"), ("begin it with /",)),
     "namespace that is a file": (
-        namespace("network", "/etc/hostname"), ("it is no namespace at all", "/proc/PID/ns/net"),
+        namespace("network", "/etc/hostname"), ("it is not a namespace at all", "/proc/PID/ns/net"),
     ),
     "clock": (linux(timeOffsets={"monotonic": {"secs": 1}}), ('add {"type": "time"}',)),
     "clock before 0": (
@@ -230,21 +230,28 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "mount without a type": (
         lambda bundle: bundle.config["mounts"].append({"destination": "/mnt", "source": "/tmp"}),
-        ("mounts[7].type", "add the option rbind if it is a bind mount"),
+        ("mounts[7].type", "add type, e.g. tmpfs, or for a bind mount the option"),
     ),
     "bind as a type": (
         mount(type="bind", source="/tmp"), ("mounts[7].type", "add the option bind or rbind"),
     ),
     "mount on the root": (
-        bind("/tmp", "/"), ("mounts[7], mounted on /, hides", "take mounts[7] out"),
+        bind("/tmp", "/"), (
+            "mounts[7], mounted on /, hides",
+            "fix: remove mounts[7], or add bin/true to its source directory",
+        ),
+    ),
+    "file system on the root": (
+        mount(destination="/"), ("mounts[7], mounted on /, hides", "fix: remove mounts[7]\""),
     ),
     "disk that is not there": (
-        mount(type="ext4", source="/dev/nosuch"), ("/dev has no nosuch", "mounts[7].source"),
+        mount(type="ext4", source="/dev/nosuch"),
+        ("/dev/nosuch does not exist", "mounts[7].source"),
     ),
     "file as a disk": (
         mount(type="ext4", source="/etc/hostname"), ("no block device", "losetup --find"),
     ),
-    "circle of links as a source": (circle, ("go in a circle", "correct the link")),
+    "circle of links as a source": (circle, ("is a symbolic link to itself", "correct the link")),
     "ids without mappings": (
         mount(source="/tmp", type="none", options=["bind", "idmap"]),
         ("mounts[7].options", "add uidMappings and gidMappings"),
@@ -255,7 +262,8 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
         resources(memory={"limit": "64M"}), ("memory.limit", "write 67108864 without quotes"),
     ),
     "swap below memory": (
-        resources(memory={"limit": 1 << 26, "swap": 1 << 25}), ("memory and swap together",),
+        resources(memory={"limit": 1 << 26, "swap": 1 << 25}),
+        ("swap counts memory plus swap", "set it to at least memory.limit"),
     ),
     "quota in percent": (
         resources(cpu={"quota": 50, "period": 100000}), ("cpu.quota", "50000 is half a CPU"),

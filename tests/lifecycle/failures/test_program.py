@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -70,6 +71,15 @@ def allow_little(bundle: Bundle) -> None:
     }
 
 
+def owner(path: str, uid: int) -> Change:
+    return lambda bundle: os.chown(bundle.rootfs / path.strip("/"), uid, uid)
+
+
+def data_bind(bundle: Bundle) -> None:
+    entry = {"destination": "/mnt", "source": str(bundle.path / "data"), "options": ["bind"]}
+    bundle.config["mounts"].append({"type": "bind", **entry})
+
+
 def noexec_bind(bundle: Bundle) -> None:
     entry = {"destination": "/mnt", "source": "/bin", "options": ["bind", "noexec"]}
     bundle.config["mounts"].append({"type": "bind", **entry})
@@ -131,19 +141,18 @@ DENIED = "permission denied"
 FORMAT = "exec format error"
 IN_PATH = "executable file not found in $PATH"
 APP = ("/app",)
-IMAGE = "chmod +x it in the image"
 
 # What is wrong: (process.args, how, words of the line)
 Case = tuple[tuple[str, ...], tuple[Change, ...], tuple[str, ...]]
 NOT_FOUND: dict[str, Case] = {
     "no such program": (("nosuch",), (), (IN_PATH, "$PATH is /usr/local/sbin:", "install")),
     "misspelt": (("slep",), (), (IN_PATH, "did you mean sleep")),
-    "a command line": (("echo hi",), (), (IN_PATH, "one argument with blanks", '["echo", "hi"]')),
+    "a command line": (("echo hi",), (), (IN_PATH, "one argument with a space", '["echo", "hi"]')),
     "empty name": (("",), (), ("process.args[0] is empty",)),
     "not executable in $PATH": (
         ("app",),
         (put("/usr/bin/app", elf, 0o644),),
-        (IN_PATH, "/usr/bin/app is not executable (mode 0644, owner 0)", IMAGE),
+        (IN_PATH, "/usr/bin/app is not executable (mode 0644, owner 0)", "chmod +x /usr/bin/app"),
     ),
     "outside of $PATH": (
         ("app",),
@@ -174,27 +183,46 @@ NOT_FOUND: dict[str, Case] = {
     ),
     "relative": (("./sh",), (), (MISSING, "/ has no sh", "did you mean /bin/sh")),
     "below a file": (("/bin/sh/app",), (), ("not a directory", "/bin/busybox is a file")),
-    "directory": (("/tmp",), (), ("is a directory", "name a program in it")),
-    "not executable": (APP, (put("/app", elf, 0o644),), (DENIED, "(mode 0644", IMAGE)),
+    "directory": (("/tmp",), (), ("is a directory", "set process.args[0] to a program in it")),
+    "not executable": (
+        APP,
+        (put("/app", elf, 0o644),),
+        (DENIED, "(mode 0644", "chmod +x /app in the image"),
+    ),
     "not for this user": (
         APP,
         (put("/app", elf, 0o700), user(1000)),
-        (DENIED, "/app is not executable for uid 1000 (mode 0700, owner 0)", "chmod o+x"),
+        (DENIED, "/app is not executable for uid 1000 (mode 0700, owner 0)", "chmod o+x /app"),
     ),
     "closed directory": (
         ("/a/b/app",),
         (put("/a/b/app", elf), mode("/a", 0o700), user(1000)),
-        (DENIED, "the directory /a is not searchable for uid 1000 (mode 0700", "chmod o+x"),
+        (DENIED, "the directory /a is not searchable for uid 1000 (mode 0700", "chmod o+x /a in"),
     ),
     "not for this user of a user namespace": (
         APP,
         (put("/app", elf, 0o700), new_user_namespace, user(1000)),
         (DENIED, "for uid 1000 (301000 on the host) (mode 0700, owner 300000)"),
     ),
+    "script that is not for this user": (
+        APP,
+        (put("/app", "#!/bin/sh\n", 0o700), user(1000)),
+        (DENIED, "/app is not executable for uid 1000", "chmod o+rx /app in the image"),
+    ),
+    "its owner may not": (
+        APP,
+        (put("/app", elf, 0o611), owner("/app", 1000), user(1000)),
+        (DENIED, "(mode 0611, owner 1000)", "chmod u+x /app in the image"),
+    ),
+    "mounted, not executable": (
+        ("/mnt/app",),
+        (put("../data/app", elf, 0o644), data_bind),
+        (DENIED, "chmod +x /mnt/app in the source of mounts[7]"),
+    ),
     "noexec mount": (
         ("/mnt/busybox",),
         (noexec_bind,),
-        (DENIED, "is on /mnt, which is mounted noexec", "noexec out of mounts[7].options"),
+        (DENIED, "is on /mnt, which is mounted noexec", "remove noexec from mounts[7].options"),
     ),
 }
 NOT_EXECUTED: dict[str, Case] = {
@@ -226,12 +254,12 @@ NOT_EXECUTED: dict[str, Case] = {
     "interpreter not executable": (
         APP,
         (put("/app", "#!/python\n"), put("/python", elf, 0o644)),
-        (DENIED, "/python is not executable", IMAGE),
+        (DENIED, "/python is not executable", "chmod +x /python in the image"),
     ),
     "interpreter is a directory": (
         APP,
         (put("/app", "#!/usr/bin\n"),),
-        (DENIED, "the interpreter /usr/bin", "name a program in it"),
+        (DENIED, "the #! line of /app names /usr/bin, a directory; fix: write a program there"),
     ),
     "interpreter's interpreter": (
         APP,
@@ -371,6 +399,24 @@ def test_exec(box: Box, name: str):
     box.pycontainer("run", "-d", "-b", bundle, name).ok()
     one_line(box.pycontainer("exec", "-p", document, name), case[2], status=255)
     assert box.pycontainer.status(name) == "running"
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, case in NOT_FOUND.items() if any("chmod" in word for word in case[2])]
+)
+def test_the_mode_that_helps(box: Box, name: str):
+    """What the line says is done, and is enough."""
+    bundle = prepared(box, NOT_FOUND[name])
+    line = box.run(bundle).fails("fix: chmod ").err
+    found = re.search(r"fix: chmod (\S+) (\S+) in (the image|the source of mounts)", line)
+    assert found is not None, line
+    file = bundle.rootfs / found[2].strip("/")
+    if "source" in found[3]:
+        file = bundle.path / "data" / file.name
+    subprocess.run(["chmod", found[1], file], check=True)
+    done = box.run(bundle)
+    # Of busybox, a program of another name is no applet.
+    assert done.status == 0 or "applet not found" in done.err, done
 
 
 def test_a_program_being_written(box: Box):

@@ -45,6 +45,10 @@ def bind(source: str, destination: str = "/mnt") -> Change:
     return mount(source=source, destination=destination, options=["bind"])
 
 
+def files(limit: int) -> Change:
+    return process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": limit, "hard": limit}])
+
+
 def root_is_a_file(bundle: Bundle) -> None:
     shutil.rmtree(bundle.rootfs)
     bundle.rootfs.touch()
@@ -105,7 +109,7 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "source below a file": (
         bind("/etc/hostname/x"),
-        ("mounts[7]", "/etc/hostname is a file, not a directory"),
+        ("mounts[7]", "/etc/hostname is a file, not a directory; fix: correct mounts[7].source"),
     ),
     "file on a directory": (
         bind("/etc/hostname"),
@@ -117,11 +121,14 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "target below a file": (
         file_in_the_way(bind("/tmp", "/mnt/file/x")),
-        ("mounts[7]", "/mnt/file is a file of the image", "choose another path"),
+        (
+            "prepare the mount point /mnt/file/x",
+            "below /mnt/file, which is a file in the image; fix: change mounts[7].destination",
+        ),
     ),
     "device below a file": (
         file_in_the_way(linux(devices=[DEVICE])),
-        ("linux.devices[0]", "/mnt/file is a file of the image"),
+        ("below /mnt/file, which is a file in the image; fix: change linux.devices[0].path",),
     ),
     "type of a mount": (mount(type="tmfps"), ("mounts[7]", "no such device", "mean tmpfs?")),
     "option of a mount": (
@@ -134,7 +141,10 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "layer of an overlay": (
         mount(type="overlay", source="overlay", options=["lowerdir=/no/such"]),
-        ("lowerdir: /no/such does not exist: / has no no", "correct mounts[7].options"),
+        (
+            "lowerdir: /no/such does not exist: the directory /no does not exist",
+            "correct mounts[7].options",
+        ),
     ),
     "mount inside /proc": (
         bind("/tmp", "/proc/foo"),
@@ -157,20 +167,26 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
         ("process.cwd", "/bin/busybox is a file, not a directory"),
     ),
     "limit above ours": (
-        process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 1 << 40, "hard": 1 << 40}]),
-        ("process.rlimits[0]", "this host allows", "lower it, or sudo sysctl -w fs.nr_open="),
+        files(1 << 30),
+        ("process.rlimits[0]", "this host allows", f"or sudo sysctl -w fs.nr_open={1 << 30}"),
     ),
+    "limit above any kernel's": (files(1 << 40), ("this host allows", "set soft and hard to at")),
     "AppArmor that is not there": (
         process(apparmorProfile="nosuch"),
-        ("process.apparmorProfile", "leave the field out"),
+        ("process.apparmorProfile", "remove the field"),
     ),
     "SELinux that is not there": (
         process(selinuxLabel="a:b:c:s0"),
-        ("process.selinuxLabel", "leave the field out"),
+        ("process.selinuxLabel", "remove the field"),
     ),
     "file of a namespace": (
         namespace("network", "/run/nosuch/net"),
-        ("/run/nosuch/net", "].path", "/run has no nosuch", "start its owner first"),
+        (
+            "/run/nosuch/net",
+            "].path",
+            "the directory /run/nosuch does not exist",
+            "start its owner first",
+        ),
     ),
     "namespace of nobody": (
         namespace("network", "/proc/4194304/ns/net"),
@@ -178,7 +194,7 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "namespace of another type": (
         namespace("network", "/proc/self/ns/mnt"),
-        ("mnt is no network namespace", "it is a mount namespace", "/proc/PID/ns/net"),
+        ("mnt is not a network namespace", "it is a mount namespace", "/proc/PID/ns/net"),
     ),
     "memory limit": (
         resources(memory={"limit": 4096}),
@@ -194,7 +210,10 @@ OF_A_BUNDLE: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "hook is no program": (
         hook("createRuntime", path="/etc/hostname"),
-        ("hooks.createRuntime[0]", "without a #!"),
+        (
+            "hooks.createRuntime[0]",
+            "without a #! line; fix: correct the hook's path, or if it is a script, add #!/bin/sh",
+        ),
     ),
     "hook of the image is missing": (
         hook("startContainer", path="/hooks/start"),
@@ -262,7 +281,7 @@ OF_A_COMMAND: dict[str, tuple[str, tuple[str, ...], int]] = {
         ("already running", "%ID is running", "`exec` runs one more program"),
         1,
     ),
-    "running when resumed": ("resume %ID", ("container not paused", "nothing is to be done"), 1),
+    "running when resumed": ("resume %ID", ("container not paused", "running: nothing to do"), 1),
     "unknown signal": ("kill %ID TREM", ('unknown signal "TREM"', "did you mean TERM?"), 1),
     "exec without command": ("exec %ID", ("args cannot be empty", "after the container"), 255),
     "exec in a directory": ("exec --cwd /nosuch %ID ls", (MISSING, "from --cwd", "/ has no"), 255),
@@ -275,37 +294,49 @@ OF_A_COMMAND: dict[str, tuple[str, tuple[str, ...], int]] = {
     ),
     "exec of a file": (
         "exec --process /no/such %ID",
-        (MISSING, "from --process", "/ has no no"),
+        (MISSING, "from --process", "the directory /no does not exist"),
         255,
     ),
     "update to nonsense": ("update --memory 64Q %ID", ("for memory", '"64Q"', "with k, m or g"), 1),
     "update to absent CPUs": (
         "update --cpuset-cpus 4000 %ID",
-        ("4000", "parent cgroup has", "some of these"),
+        ("4000", "parent cgroup allows", "some of these"),
         1,
     ),
     "format": ("list --format yaml", ("the formats are table and json",), 1),
-    "log format": ("--log-format xml list", ("log-format: xml", "text or json"), 1),
-    "log": ("--log /no/such/log list", ("/no/such/log", MISSING, "--log", "/ has no no"), 1),
+    "log format": ("--log-format xml list", ("log-format: xml", "must be text or json"), 1),
+    "log": (
+        "--log /no/such/log list",
+        ("/no/such/log", MISSING, "--log", "the directory /no does not exist"),
+        1,
+    ),
     "state directory": ("--root /etc/hostname run -b %BUNDLE %NEW", ("/etc/hostname", "--root"), 1),
     "state directory in /proc": (
         "--root /proc/x/y run -b %BUNDLE %NEW",
-        ("create /proc/x", MISSING, "/proc has no x"),
+        ("create /proc/x", MISSING, "/proc/x does not exist"),
         1,
     ),
-    "exec in no cgroup": ("exec --cgroup x %ID ls", ("enter cgroup x", "make it first"), 255),
-    "report": (
-        "exec --seccomp-report /no/such %ID ls",
-        ("open /no/such", "from --seccomp-report", "/ has no no"),
+    "exec in no cgroup": (
+        "exec --cgroup x %ID ls",
+        ("enter cgroup x", "fix: mkdir -p /sys/fs/cgroup/", "give --cgroup"),
         255,
     ),
-    "image": ("bundle /no/such /tmp/%NEW", ("open /no/such", "/ has no no"), 1),
-    "pid file": (
-        "create -b %BUNDLE --pid-file /no/pid %NEW",
-        ("pid file /no/pid", "/ has no no", "create it"),
+    "report": (
+        "exec --seccomp-report /no/such %ID ls",
+        ("open /no/such", "from --seccomp-report", "the directory /no does not exist"),
+        255,
+    ),
+    "image": (
+        "bundle /no/such /tmp/%NEW",
+        ("open /no/such", "the directory /no does not exist"),
         1,
     ),
-    "bundle": ("run -b /no/such %NEW", ("chdir /no/such", MISSING, "/ has no no; fix:"), 1),
+    "pid file": (
+        "create -b %BUNDLE --pid-file /no/pid %NEW",
+        ("pid file /no/pid", "the directory /no does not exist", "create it"),
+        1,
+    ),
+    "bundle": ("run -b /no/such %NEW", ("chdir /no/such", MISSING, "/no does not exist; fix:"), 1),
     "bundle without config": (
         "run -b %ROOT %NEW",
         ("config.json not found (in %ROOT)", "with --bundle"),

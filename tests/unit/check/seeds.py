@@ -134,7 +134,7 @@ SEEDS: dict[str, Seed] = {
     ),
     "program is a command line": (
         member("process.args", ["sleep 1"]),
-        "error", "process.args[0]", "one argument with blanks",
+        "error", "process.args[0]", "one argument with a space",
     ),
     "program outside of $PATH": (
         member("process.env", ["PATH=/usr/bin"]), "error", "process.args[0]", "not in $PATH",

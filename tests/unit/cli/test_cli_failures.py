@@ -134,7 +134,7 @@ def test_an_unusable_log_fails_the_command(pycontainer: Any, tmp_path: Path) -> 
     log = tmp_path / "missing" / "log"
     done = pycontainer("--log", str(log), "list")
     assert done.returncode == 1
-    remedy = f"{tmp_path} has no missing; fix: create it, or correct the path"
+    remedy = f"the directory {tmp_path}/missing does not exist; fix: create it, or correct the path"
     assert done.stderr == f"open {log}: no such file or directory (from --log); {remedy}\n"
 
 

@@ -15,7 +15,7 @@ from pycontainer.base.errors import OperationError
 from pycontainer.lifecycle import hooks
 from pycontainer.lifecycle.hooks import run_hooks, run_hooks_tolerant
 
-FIX = "; fix: see what the hook complains of, or take it out"
+FIX = "; fix: see what the hook complains of, or remove it"
 STATE = b'{"ociVersion":"1.3.0","id":"c1","status":"creating"}'
 
 
