@@ -30,8 +30,8 @@ cd /; find . -xdev ! -path './proc/*' ! -path './sys/*' ! -path './dev/*' ! -pat
   ! -path './etc/*' ! -path ./proc ! -path ./sys ! -path ./dev ! -path ./run ! -path ./etc \
   ! -path . -exec stat -c '%n %f %u %g %N' {} + | sort
 """
-# TERM and these two are Podman's own. SigIgn is left out: a C library's posix_spawn, as make uses it,
-# leaves signals 32 and 33 ignored, and runc passes that on.
+# TERM and these two are Podman's own. SigIgn is left out: the C library's posix_spawn, which make
+# uses, leaves signals 32 and 33 ignored, and runc passes that on.
 PROCESS = """
 for word in "$@"; do echo "word: $word"; done
 env | grep -v -e ^container= -e ^HOSTNAME= -e ^TERM= | sort

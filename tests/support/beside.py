@@ -13,8 +13,8 @@ from tests.support.box import Box
 from tests.support.bundles import Bundle
 from tests.support.runtimes import PATIENCE
 
-# crun refuses a machine that has cgroup v2 beside v1, and with a user namespace it changes the owner
-# of its stdio, the host's /dev/null included: it gets a node of its own there.
+# crun refuses a machine that has cgroup v2 beside v1. With a user namespace it changes the owner of
+# its stdio, the host's /dev/null included: it gets a node of its own there.
 _FOR_CRUN = (
     "[ -e /sys/fs/cgroup/cgroup.procs ] || umount /sys/fs/cgroup/unified 2>/dev/null; "
     "mount -t tmpfs none /mnt && mknod -m 666 /mnt/null c 1 3 && mount --bind /mnt/null /dev/null"

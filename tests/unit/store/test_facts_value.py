@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pycontainer.state.state import Facts, document, parse_facts, rfc3339_nano
 
 TEXT = st.text().filter(lambda text: text.isprintable())
+PATH = st.lists(st.integers(1, 255)).map(lambda path: bytes(path).decode("utf-8", "surrogateescape"))
 FACTS = st.builds(
     Facts,
     id=TEXT,
@@ -20,7 +21,7 @@ FACTS = st.builds(
     start_time=st.integers(0, 2**64),
     created=TEXT,
     owner=st.integers(0, 2**32),
-    bundle=st.binary().map(lambda path: path.decode("utf-8", "surrogateescape")),
+    bundle=PATH,
     rootfs=TEXT,
     cgroup=st.dictionaries(TEXT, TEXT),
     annotations=st.dictionaries(TEXT, TEXT),
