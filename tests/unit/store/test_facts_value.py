@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pycontainer.state.state import Facts, document, parse_facts, rfc3339_nano
 
 TEXT = st.text().filter(lambda text: text.isprintable())
-PATH = st.lists(st.integers(1, 255)).map(lambda path: bytes(path).decode("utf-8", "surrogateescape"))
+BYTES = st.lists(st.integers(1, 255)).map(bytes)  # a path has no NUL
 FACTS = st.builds(
     Facts,
     id=TEXT,
@@ -21,7 +21,7 @@ FACTS = st.builds(
     start_time=st.integers(0, 2**64),
     created=TEXT,
     owner=st.integers(0, 2**32),
-    bundle=PATH,
+    bundle=BYTES.map(lambda path: path.decode("utf-8", "surrogateescape")),
     rootfs=TEXT,
     cgroup=st.dictionaries(TEXT, TEXT),
     annotations=st.dictionaries(TEXT, TEXT),
