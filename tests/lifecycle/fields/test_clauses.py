@@ -89,7 +89,7 @@ def test_namespace_of_another_type(box, kind):
     """config-linux.md#namespaces: the path must be one of that type."""
     bundle = box.bundle()
     bundle.join_namespace(kind, "/proc/self/ns/uts")
-    box.run(bundle).fails("/proc/self/ns/uts", f"no {kind} namespace")
+    box.run(bundle).fails("/proc/self/ns/uts", f"not a {kind} namespace")
     box.empty()
 
 

@@ -16,6 +16,7 @@ from pycontainer.executor.channel import (
     MSG_GO,
     MSG_SYNC,
     Channel,
+    ExecutorFailed,
     ExecutorGone,
 )
 from pycontainer.plan.details import CODES
@@ -29,6 +30,20 @@ def test_an_executor_that_dies_with_words_unread_has_ended():
     assert channel.receive() == (0, -1)
     with pytest.raises(ExecutorGone):
         channel.expect(MSG_SYNC)
+    channel.close()
+
+
+def test_the_last_words_of_an_executor_that_has_not_read_all_are_heard():
+    """The kernel tells of the reset first, and gives the message after that."""
+    channel = Channel()
+    channel.send(MSG_GO)
+    data = HEAD.pack(MSG_FAILED, 0, 3, 12, 0, 0)
+    assert lib.shim_send(channel.theirs, data, len(data), [], 0) == len(data)
+    channel.drop_theirs()
+    with pytest.raises(ExecutorFailed) as caught:
+        channel.receive()
+    assert (caught.value.step, caught.value.errno) == (3, 12)
+    assert channel.receive() == (0, -1)
     channel.close()
 
 
