@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -287,6 +288,13 @@ class Shim:
         self.path = ""
         self.client: Client
         self.known: list[str] = []
+
+    def terminate(self) -> None:
+        """SIGTERM ends it, and its socket."""
+        pid = self.pid
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not alive(pid), "its end")
+        assert not Path(self.path).exists()
 
     def command(self, bundle: Path, container: str, *words: str, **options: Any) -> bytes:
         """What the program says to one command."""

@@ -124,10 +124,7 @@ def test_delete_after_the_usual_end_runs_nothing(shim: Shim):
 
 def test_terminated_shim_leaves(shim: Shim):
     shim.start(shim.box.bundle(), shim.box.id("c"))
-    pid = shim.pid
-    os.kill(pid, signal.SIGTERM)
-    eventually(lambda: not alive(pid), "its end")
-    assert not Path(shim.path).exists()
+    shim.terminate()
 
 
 def test_containerd_is_away(shim: Shim):

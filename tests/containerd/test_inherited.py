@@ -52,10 +52,7 @@ def test_an_exec(caller: Shim):
 def test_the_end(caller: Shim):
     """SIGTERM ends the shim, and its socket, however it was started."""
     caller.start(caller.box.bundle(), caller.box.id("c"))
-    pid = caller.pid
-    os.kill(pid, signal.SIGTERM)
-    eventually(lambda: not alive(pid), "its end")
-    assert not Path(caller.path).exists()
+    caller.terminate()
 
 
 def test_delete(caller: Shim):
