@@ -5,19 +5,8 @@
  */
 #include "front.h"
 
-#include <linux/elf.h>
-#include <linux/resource.h>
 #include <linux/signal.h>
 
-#ifndef DIRECTORY /* of the installation */
-#define DIRECTORY "/usr/local/lib/pycontainer"
-#endif
-
-#define ORDINARY DIRECTORY "/ordinary/pycontainer" /* starts Python in the usual way */
-#define SNAPSHOT DIRECTORY "/snapshot/pycontainer" /* a Python that has started before */
-#define SWITCH "PYCONTAINER_ORDINARY_START"        /* set: start Python in the usual way, always */
-#define SNAPSHOT_ROOM (64UL << 20)                 /* bytes, what it takes later included */
-#define ARGUMENTS_MAX 60
 #define SOCK_STREAM 1
 #define MSG_PEEK 2
 #define TCGETS 0x5401
@@ -25,72 +14,6 @@
 #define EXTRA_ROOM 128
 
 struct call call;
-
-static const char *variable(const char *name)
-{
-    for (char **entry = call.env; *entry; entry++) {
-        const char *value = after(*entry, name);
-        if (value && *value == '=')
-            return value + 1;
-    }
-    return "";
-}
-
-/* Whether the snapshot is whole, and belongs to whom this program belongs to, alone. */
-static int snapshot_is_sound(void)
-{
-    Elf64_Ehdr elf;
-    struct statx found, own;
-    SCOPED_FD fd = xopenat(AT_FDCWD, SNAPSHOT, O_RDONLY, 0);
-    return fd >= 0 && xread(fd, &elf, sizeof(elf)) == sizeof(elf) &&
-           xstatx(fd, "", AT_EMPTY_PATH, &found) >= 0 &&
-           xstatx(AT_FDCWD, "/proc/self/exe", 0, &own) >= 0 &&
-           found.stx_size == elf.e_shoff + elf.e_shentsize && found.stx_uid == own.stx_uid &&
-           !(found.stx_mode & 022);
-}
-
-/* A snapshot that the limits of the caller have no room for is killed while it is mapped. */
-static int snapshot_has_room(void)
-{
-    static const int limits[] = {RLIMIT_DATA, RLIMIT_AS};
-    uint64_t limit[2];
-    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-        if (sys4(__NR_prlimit64, 0, limits[i], NULL, limit) < 0 || limit[0] < SNAPSHOT_ROOM)
-            return 0;
-    return 1;
-}
-
-_Noreturn void hand_over(void)
-{
-    static const char complaint[] =
-        "pycontainer: " ORDINARY
-        " cannot be executed: has its Python gone? Install pycontainer anew\n";
-    if (!*variable(SWITCH) && snapshot_is_sound() && snapshot_has_room())
-        sys3(__NR_execve, SNAPSHOT, call.argv, call.env);
-    start_ordinary(ORDINARY, call.argv, call.env);
-    xwrite(2, complaint, sizeof(complaint) - 1);
-    xexit(1);
-}
-
-/* `start` has been said, and there is an answer: `start --connection FD ID` reads it. */
-_Noreturn void hand_over_with(int connection)
-{
-    static char *argv[ARGUMENTS_MAX + 3];
-    static char number[16];
-    int out = 0;
-    put_number(number, connection);
-    sys3(__NR_fcntl, connection, F_SETFD, 0);
-    for (int i = 0; i < call.count; i++) {
-        argv[out++] = call.argv[i];
-        if (i == call.command_at) {
-            argv[out++] = (char *)"--connection";
-            argv[out++] = number;
-        }
-    }
-    call.argv = argv;
-    call.count = out;
-    hand_over();
-}
 
 /* -- the command line -------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* What the two files of the front share: the command line, and the container it names.
+/* What the files of the front share: the command line, and the container it names.
  *
  * The front is the command that people and engines call. What needs no decision it does itself,
  * from the flat record that pycontainer/state/fast_record.py writes; everything else, and every surprise, it
@@ -24,6 +24,9 @@ struct call {
     int word_count;
     int force;
 };
+
+#define ARGUMENTS_MAX 60
+#define SWITCH "PYCONTAINER_ORDINARY_START" /* set: start Python in the usual way, always */
 
 enum { KILL_ALONE = 1, MAY_START = 2, MAY_DELETE = 4, FREEZER_V1 = 8 };
 enum { TEXT_ID, TEXT_HEAD, TEXT_TAIL, TEXT_FREEZER, TEXT_CGROUPS, TEXT_OOM, TEXTS };
@@ -62,7 +65,8 @@ static inline const char *after(const char *s, const char *start)
     return s;
 }
 
-/* front.c */
+/* front_python.c */
+const char *variable(const char *name);
 _Noreturn void hand_over(void);
 _Noreturn void hand_over_with(int connection);
 

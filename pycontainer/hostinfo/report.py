@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pycontainer.base.settings import Settings
 
-SNAPSHOT_ROOM = 64 << 20  # as in csrc/launcher/front.c
+SNAPSHOT_ROOM = 64 << 20  # as in csrc/launcher/front_python.c
 
 
 def sections(settings: Settings) -> list[tuple[str, list[Item]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -76,3 +77,33 @@ def test_commands_go_on_while_it_is_replaced(prefix: Path):
     assert len(seen) > 20
     assert {(ended.returncode, ended.stdout, ended.stderr) for ended in seen} == {(0, "", "")}
     assert not list(prefix.rglob("*.new"))
+
+
+def test_commands_go_on_while_files_are_copied_over_it(prefix: Path):
+    """The kernel refuses to write what is being executed, and to execute what is being written."""
+    command = install(prefix)
+    new, root = prefix.parent / "new", str(prefix / "state")
+    shutil.copytree(prefix, new, symlinks=True)
+    os.mkdir(root, 0o700)
+    done, seen = threading.Event(), set()
+
+    def ask() -> None:
+        while not done.is_set():
+            argv = [command, "--root", root, "list", "--quiet"]
+            try:
+                ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+                seen.add((ended.returncode, ended.stdout, ended.stderr))
+            except OSError as error:
+                seen.add(error.errno)
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    try:
+        for _ in range(15):
+            subprocess.run(["cp", "-r", f"{new}/.", prefix], capture_output=True, check=False)
+    finally:
+        done.set()
+        for thread in asking:
+            thread.join()
+    assert seen - {errno.ETXTBSY} == {(0, "", "")}

@@ -11,6 +11,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -172,6 +173,26 @@ def test_without_it_python_starts_in_the_usual_way(command: Path, tmp_path: Path
     assert programs_started(tmp_path / "trace")[-1].endswith("/ordinary/pycontainer")
     assert start(command)["value"] == "ordinary" and reason in start(command)["meaning"]
     assert "make-snapshot" in start(command)["fix"]
+
+
+@pytest.mark.parametrize("there", [0, 100, 0.5, 0.99])
+def test_who_comes_while_it_is_written_waits(command: Path, tmp_path: Path, there: float):
+    """As with `cp -r new/. PREFIX/`, which then goes on to the libraries of the ordinary start."""
+    file = command.parent / "snapshot" / "pycontainer"
+    data = file.read_bytes()
+    first = int(there if there > 1 else there * len(data))
+    os.utime(file, (0, 0))
+    trace = tmp_path / "trace"
+    with file.open("wb", buffering=0) as writer:
+        writer.write(data[:first])
+        argv = ["strace", "-f", "-qq", "-o", trace, command, "ps", "nobody"]
+        with subprocess.Popen(argv, stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
+            time.sleep(0.3)
+            writer.write(data[first:])
+            writer.close()
+            error = process.communicate(timeout=60 * SLOWNESS)[1]
+    assert process.returncode == 1 and b"container does not exist" in error
+    assert programs_started(trace)[-1] == str(file)
 
 
 @pytest.mark.parametrize("limit", ["-d 20000", "-v 30000"])
