@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pycontainer.base.errors import ConfigError, ContainerError
-from pycontainer.diagnose.hints import hint_of
-from pycontainer.spec.schema import clause_of
+from pycontainer.lifecycle import explain_errors
 from tests.support.box import Box, open_box
 from tests.support.bundles import CACHE
 from tests.support.runtimes import COMMAND, Runtime
 
-ContainerError.find_hint = hint_of  # as the command and the API do it
-ConfigError.find_clause = clause_of
+explain_errors()  # as the command and the API do
 IMAGES = ("busybox", "debian")
 
 

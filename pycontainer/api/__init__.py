@@ -53,8 +53,7 @@ from pycontainer.base.errors import OperationError as OperationError
 from pycontainer.base.errors import StartError as StartError
 from pycontainer.base.errors import StateError as StateError
 from pycontainer.base.errors import UsageError as UsageError
-from pycontainer.diagnose.hints import hint_of
-from pycontainer.spec.schema import clause_of
+from pycontainer.lifecycle import explain_errors
 
 __all__ = [
     "AlreadyExists",
@@ -105,8 +104,7 @@ __all__ = [
     "sandbox",
 ]
 
-ContainerError.find_hint = hint_of
-ConfigError.find_clause = clause_of
+explain_errors()
 ListOfArgs = list[str] | tuple[str, ...]  # `list` is a function below
 
 

@@ -52,8 +52,8 @@ class ContainerError(Exception):
     `operation` is what failed, `path` the file that it was about, `errno` the kernel's number;
     `hint` what to do. Each is "" or 0 when it does not apply.
 
-    What to do follows from the facts: `find_hint` is asked for it when it is wanted. The command
-    and the API set that, because diagnose/, which knows, stands above what raises an error.
+    What to do follows from the facts: `find_hint` is asked for it when it is wanted.
+    lifecycle/ sets that, because diagnose/, which knows, is to the right of what raises an error.
     """
 
     category = "error"

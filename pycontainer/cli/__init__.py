@@ -7,7 +7,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from pycontainer.base.errors import ConfigError, ContainerError, UsageError, os_reason
+from pycontainer.base.errors import UsageError, os_reason
 from pycontainer.base.settings import NAME, Log, Settings, absolute, default_root
 from pycontainer.cli.commands import load, trait
 from pycontainer.cli.options import (
@@ -18,6 +18,7 @@ from pycontainer.cli.options import (
     parse,
     parse_globals,
 )
+from pycontainer.lifecycle import explain_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,22 +39,7 @@ _ROOTLESS = {
 }
 
 
-def _hint_of(error: ContainerError) -> str:
-    """What to do about the error; the table of it is imported only now."""
-    from pycontainer.diagnose.hints import hint_of
-
-    return hint_of(error)
-
-
-def _clause_of(field: str) -> str:
-    """The specification's clause of a field; the schemas are imported only now."""
-    from pycontainer.spec.schema import clause_of
-
-    return clause_of(field)
-
-
-ContainerError.find_hint = _hint_of
-ConfigError.find_clause = _clause_of
+explain_errors()
 
 
 class Session(Log):

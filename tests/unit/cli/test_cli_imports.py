@@ -27,6 +27,7 @@ ALWAYS = {
     "pycontainer.cli.options",
     "pycontainer.base.errors",
     "pycontainer.base.settings",
+    "pycontainer.lifecycle",
 }
 SHARED = {"create": {"pycontainer.cli.create_options"}, "run": {"pycontainer.cli.create_options"}}
 
