@@ -67,7 +67,7 @@ def describe(error: BaseException) -> tuple[str, dict[str, Any]]:
         reason = os_reason(error.errno)
         message = f"{' -> '.join(names)}: {reason}" if names else reason
         if error.errno == EMFILE:
-            from pycontainer.diagnose.hints import MORE_FILES
+            from pycontainer.diagnose.remedies import MORE_FILES
 
             message += f"; {MORE_FILES}"
         return message, {"category": "host", "code": "os-error", "errno": error.errno}

@@ -11,7 +11,7 @@ import sys
 from pycontainer.base.errors import CLIENT_TEXTS, ConfigError, ContainerError, StartError, cut
 from pycontainer.base.settings import NAME
 from pycontainer.cli.options import WrongCount
-from pycontainer.diagnose.remedies import field_and_keys
+from pycontainer.diagnose.hints import field_and_keys
 from pycontainer.plan.ops import CONTAINER, TABLE
 
 TYPE_CHECKING = False

@@ -1,185 +1,76 @@
 """What to do about an error: one sentence, made of its facts.
 
-What raises an error gives it a code and facts, and no advice. The advice is here: by the code
-(`_BY_CODE`), or by operation and errno (`_HINTS`). What has to be looked at on the host is in the
-other files of this package.
+What raises an error gives it a code and facts, and no advice. The advice is in the tables of
+remedies.py, or a function of this package makes it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from errno import (
-    EACCES,
-    ECONNREFUSED,
-    EEXIST,
-    EINVAL,
-    EMFILE,
-    ENODEV,
-    ENOENT,
-    ENOEXEC,
-    ENOSYS,
-    EPERM,
-)
+from errno import EACCES, ENOENT, ENOTDIR
 
-from pycontainer.diagnose import remedies
+from pycontainer.diagnose.remedies import FUNCTIONS, OPERATIONS, REMEDIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pycontainer.base.errors import ContainerError
     from pycontainer.plan.ops import Op
 
-MORE_FILES = "raise the caller's limit: ulimit -n"
-
-# (operation, errno): sentence. An operation of "" stands for all.
-_HINTS = {
-    ("exec", ENOENT): "its interpreter or dynamic loader is not in the root file system",
-    ("exec", ENOEXEC): "not a program for this machine, or a script without a #! line",
-    ("mount", ENODEV): "fix: load the file system's kernel module",
-    ("mount", EINVAL): "the file system, or a kernel of this age, does not know one of the options",
-    ("id_map", EPERM): "the mapping needs ranges in /etc/subuid and /etc/subgid",
-    ("idmap_tree", EINVAL): (
-        "its file system, or this kernel, has no id-mapped mounts; fix: leave its mappings out"
-    ),
-    ("idmap_tree", EPERM): "it takes root, and mappings that do not overlap",
-    ("net_device", EEXIST): "a device of that name is there already; a name with %d is completed",
-    ("net_device", EINVAL): (
-        "this kind of device cannot leave its network namespace; fix: remove it"
-    ),
-    ("net_device", ENODEV): "the device has to be in the runtime's own network namespace",
-    ("clone", EPERM): "new namespaces need root, or a user namespace",
-    ("clone", EINVAL): "the kernel lacks one of the namespaces",
-    ("pivot_root", EINVAL): "fix: a root on initramfs needs --no-pivot",
-    ("oom_score_adj", EACCES): (
-        "lowering it needs CAP_SYS_RESOURCE; fix: raise process.oomScoreAdj, or run with it"
-    ),
-    ("scheduler", EPERM): "it needs CAP_SYS_NICE, or RLIMIT_RTPRIO",
-    ("scheduler", EINVAL): (
-        "the kernel takes none of these values; of SCHED_DEADLINE, runtime must be at least 1024, "
-        "and deadline and period at least 100000 nanoseconds"
-    ),
-    ("hostname", EPERM): "needs a uts namespace",
-    ("loopback_up", EPERM): "needs a network namespace of its own",
-    ("user", EINVAL): "the id is not mapped into the user namespace",
-    ("cgroup_kill", EPERM): "it belongs to another user",
-    ("connect", ECONNREFUSED): "fix: start what listens there first",
-    ("connect", ENOENT): "fix: start what listens there first",
-    ("device_filter", EPERM): (
-        "device rules of cgroup v2 need CAP_SYS_ADMIN, or CAP_BPF and CAP_NET_ADMIN"
-    ),
-    ("", EMFILE): MORE_FILES,
-    ("", ENOSYS): "the kernel is too old: Linux 5.12 is needed",
-}
-
-# "CODE", or "FIELD CODE" (in a field, [] stands for an index or a key): the sentence, in which {}
-# name facts of the error. One with a fact that the error does not have is left out.
-_BY_CODE = {
-    "mounts[].type required": (
-        "fix: add type, e.g. tmpfs, or for a bind mount the option bind or rbind"
-    ),
-    "mounts[].type wrong-value": ("fix: add the option bind or rbind, which makes a bind mount"),
-    "linux.seccomp.syscalls unknown": "{annotation} does not let them be passed over",
-    "annotations[] not-allowed": "linux.cgroupsPath says where the unit is",
-    "cgroup-invalid": "fix: choose a path that is not below a cgroup with processes of its own",
-    "cgroup-threaded": "fix: choose a path that is not below a cgroup with processes of its own",
-    "criu": "more is in {log}",
-    "damaged-state": "fix: delete --force removes the container",
-    "directory-not-empty": "fix: remove it first",
-    "exit-unknown": "it needs Linux 6.15, or --record-exit of create or run",
-    "job-failed": "see: journalctl -u {unit}",
-    "memory-in-use": "fix: give more than {usage} bytes, which are in use, or end what uses them",
-    "needs-console-socket": "fix: set process.terminal to false, or give --console-socket",
-    "needs-terminal": "stats prints the same",
-    "no-config": "fix: name the bundle with --bundle, or have `spec` write the file",
-    "no-command": "fix: name a command after the container, like: exec mybox ls -l",
-    "no-criu": "fix: install CRIU",
-    "no-duration": "fix: give a number with a unit, like 30s, 10m, 36h, 2d",
-    "no-id-map": "pycontainer info says what an ordinary user needs",
-    "no-layer-store": "fix: choose a directory of yours with --layers DIR",
-    "no-libseccomp": "fix: install libseccomp2, 2.5 or newer",
-    "no-memory-controller": "events --stats needs none",
-    "no-platform": "--platform chooses another one",
-    "no-ps": "--format json needs no ps",
-    "no-resctrl": "fix: mount -t resctrl resctrl /sys/fs/resctrl, where CPU and kernel have it",
-    "no-size": "fix: give bytes, or a number with k, m or g: 512m",
-    "no-freezer": "`pycontainer info` says how it gets one; fix: send SIGSTOP instead",
-    "no-such-image": "IMAGE is PATH:REFERENCE",
-    "no-systemd": "fix: leave out --systemd-cgroup and give linux.cgroupsPath as a path",
-    "no-user-bus": "is the D-Bus user session there (Debian: dbus-user-session)?",
-    "no-user-systemd": (
-        "fix: leave out --systemd-cgroup, or boot with systemd.unified_cgroup_hierarchy=1"
-    ),
-    "not-a-list": '["sh", "-c", text]',
-    "not-an-archive": "fix: give a tar archive, or a directory",
-    "not-authorized": (
-        "fix: run as root, or without --systemd-cgroup, or use the user's own manager"
-    ),
-    "not-built": "fix: run make",
-    "not-enabled": "fix: remove the field, or boot with {module}",
-    "not-installed": "fix: install it for {interpreter}, or reinstall",
-    "not-loopback": "a proxy in front of it may authenticate those from outside",
-    "not-ours": "another user could have put a container there; choose another --root",
-    "not-paused": "{id} is {status}: nothing to do",
-    "not-running": "{id} is {status}",
-    "not-stopped": "fix: kill it first, or use --force",
-    "not-trusted": "--trust-annotations allows any",
-    "remote-image": "an image is a file or directory here; fix: bring it with `skopeo copy`",
-    "stdio-no-terminal": (
-        "process.terminal is true, and neither stdin, stdout nor stderr is a terminal; "
-        "fix: start it at a terminal, or set process.terminal to false (no -t)"
-    ),
-    "hook-timeout": "fix: raise its timeout, or find out what it waits for",
-    "image-too-large": "--max-size raises the limit",
-    "unit-exists": "another container, or a service, has it; delete that one or change cgroupsPath",
-    "unknown-network": "other networks are made by the caller: docs/images.md",
-    "unmapped-owner": "are uid {uid} and gid {gid} in the range of /etc/subuid?",
-}
-# CODE: the function of this package that makes the sentence.
-_FUNCTIONS = {
-    "cgroup-busy": "hints.cgroup_busy",
-    "cgroup-not-empty": "hints.cgroup_not_empty",
-    "init-died": "hints.init_died",
-    "no-cgroup": "cgroups.not_made",
-    "no-controller": "cgroups.no_controller",
-    "no-controller-v2": "cgroups.not_made",
-    "no-hierarchy": "cgroups.not_made",
-    "no-runtime-directory": "paths.runtime_directory",
-    "no-such-field": "hints.field",
-    "not-an-id": "hints.user_or_group",
-    "not-mounted": "cgroups.not_made",
-    "not-one-of": "hints.choices",
-    "state-directory": "paths.state_directory",
-    "unknown-signal": "hints.signal",
-    "unneeded-console-socket": "hints.console_socket",
-    "wrong-namespace": "hints.namespace",
-    "wrong-state": "hints.state",
-    "write-refused": "cgroups.write_refused",
-}
-
 
 def hint_of(error: ContainerError) -> str:
-    """The sentence, or ""."""
+    """The sentence, or "": by field and code, by code, by operation and errno, by the path."""
     if "others" in error.params:
         return f"{error.params['others']} more like this"
-    if name := _FUNCTIONS.get(error.code):
+    place, _ = field_and_keys(error.field)
+    text = REMEDIES.get(f"{place} {error.code}") or REMEDIES.get(error.code)
+    if text:
+        try:
+            return text.format_map({"field": error.field, **error.params})
+        except KeyError:
+            return ""
+    if name := FUNCTIONS.get(error.code):
         module, _, function = f"{__package__}.{name}".rpartition(".")
         __import__(module)
         return str(getattr(sys.modules[module], function)(error))
-    key = f"{remedies.field_and_keys(error.field)[0]} {error.code}"
-    text = _BY_CODE.get(key) or _BY_CODE.get(error.code)
-    if text:
-        try:
-            return text.format_map(error.params)
-        except KeyError:
-            return ""
-    text = _HINTS.get((error.operation, error.errno)) or _HINTS.get(("", error.errno))
-    return text or remedies.of(error)
+    text = OPERATIONS.get((error.operation, error.errno)) or OPERATIONS.get(("", error.errno))
+    return text or _path(error)
+
+
+def field_and_keys(field: str) -> tuple[str, dict[str, str]]:
+    """The field with [] for each index and key; the last of both."""
+    place, bracket, rest = field.partition("[")
+    facts = {"key": "", "index": ""}
+    while bracket:
+        quoted = rest[:1] in ("'", '"')
+        if quoted:  # a key may hold anything
+            facts["key"], _, rest = rest[1:].rpartition(rest[0] + "]")
+        else:
+            facts["index"], _, rest = rest.partition("]")
+        head, bracket, rest = rest.partition("[")
+        place += "[]" + head
+    return place, facts
+
+
+def _path(error: ContainerError) -> str:
+    """The part of a path of the host that is missing, is a file, or may not be searched."""
+    if error.category == "operation" or error.path[:1] != "/":
+        return ""
+    from pycontainer.diagnose import paths
+
+    if error.errno in (ENOENT, ENOTDIR):
+        return str(paths.obstacle(error.path))
+    if error.errno == EACCES:
+        closed = paths.unsearchable(error.path, (os.geteuid(), os.getegid()))
+        return str(closed or "")
+    return ""
 
 
 def hint(op: Op, errno: int, detail: str) -> str:
     """The same of an operation of a plan, of whose failure `detail` has told more."""
     if op.kind in ("find_program", "hook") or (detail and errno != ENOENT):
         return ""
-    return _HINTS.get((op.kind, errno)) or _HINTS.get(("", errno), "")
+    return OPERATIONS.get((op.kind, errno)) or OPERATIONS.get(("", errno), "")
 
 
 def cgroup_busy(error: ContainerError) -> str:

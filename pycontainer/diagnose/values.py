@@ -12,6 +12,7 @@ from pycontainer.tables import mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pycontainer.base.errors import ContainerError
     from pycontainer.plan.ops import Op
 
 MOST_FILES = (1 << 31) - 64  # the highest that fs.nr_open takes (the kernel: sysctl_nr_open_max)
@@ -158,3 +159,55 @@ def keys(op: Op, errno: int) -> str:
         f"its user has as many keys as one may have ({most}); fix: sudo sysctl -w"
         f" kernel.keys.maxkeys={2 * most} kernel.keys.maxbytes={2 * size}"
     )
+
+
+# -- values of config.json that the schema or a rule refuses --------------------------------------
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def limit_name(error: ContainerError) -> str:
+    """A resource limit that does not exist."""
+    if not (error.field.startswith("process.rlimits[") and error.field.endswith(".type")):
+        return ""
+    from pycontainer.tables import rlimits
+
+    name = str(error.params.get("value"))
+    near = did_you_mean(f"RLIMIT_{name.upper().removeprefix('RLIMIT_')}", rlimits.NUMBERS)
+    return near or f"fix: take one of {', '.join(rlimits.NUMBERS)}"
+
+
+def out_of_range(error: ContainerError) -> str:
+    """A resource limit below 0, or a soft one above the hard one."""
+    if not error.field.startswith("process.rlimits["):
+        return ""
+    if int(error.params.get("value", 0)) < 0:
+        return f"fix: no limit is {(1 << 64) - 1}"
+    return "fix: lower soft, or raise hard"
+
+
+def wrong_type(error: ContainerError) -> str:
+    """A number, a boolean or a list that was written as a string; a string without quotes."""
+    value, expected = error.params.get("value"), error.params.get("expected")
+    if type(value) is int and expected == "string":
+        return f'fix: write "{value}" with quotes'
+    if type(value) is not str:
+        return ""
+    if expected == "array":
+        parts = value.split(",") if error.field.endswith(".options") else value.split()
+        words = ", ".join(f'"{word}"' for word in parts)
+        return f"fix: write [{words}]"
+    if expected == "boolean" and value.lower() in ("true", "false"):
+        return f"fix: write {value.lower()} without quotes"
+    if expected != "integer":
+        return ""
+    octal = error.field.endswith(("fileMode", "umask"))
+    if octal and value.isdigit() and not value.strip("01234567"):
+        return f"fix: JSON has no octal numbers: write {int(value, 8)}"
+    text = value.strip().lower().removesuffix("b").removesuffix("i")
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "")
+    if number.isascii() and number.isdigit():
+        in_bytes = ", in bytes" if unit else ""
+        return f"fix: write {int(number) * _UNITS[unit]} without quotes{in_bytes}"
+    uid = error.field.endswith(".uid")
+    return "fix: look its number up in the image's /etc/passwd" if uid else ""

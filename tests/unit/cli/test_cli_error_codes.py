@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pycontainer.cli import runc_errors
-from pycontainer.diagnose import hints
+from pycontainer.diagnose import remedies
 from pycontainer.plan.details import DETAILS
 
 CHECKOUT = Path(__file__).parents[3]
@@ -76,7 +76,7 @@ def test_advice_is_by_code_and_in_one_place():
         if isinstance(part, ast.Constant) and part.value
     ]
     assert written == []
-    codes = {key.split(" ")[-1] for key in (*hints._BY_CODE, *hints._FUNCTIONS)}
+    codes = {key.split(" ")[-1] for key in (*remedies.REMEDIES, *remedies.FUNCTIONS)}
     assert codes - {"criu"} <= documented()
 
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from pycontainer.diagnose import hints
+from pycontainer.diagnose import hints, remedies
 from pycontainer.plan import describe
 from pycontainer.plan.ops import CONTAINER, TABLE, Op, joined, op
 from tests.unit.plan.compiled import config, plan
@@ -87,7 +87,7 @@ def test_hints():
     assert "uts namespace" in hints.hint(op("hostname", "h"), errno.EPERM, "")
     assert "too old" in hints.hint(op("setsid"), errno.ENOSYS, "")
     assert hints.hint(op("setsid"), errno.EIO, "") == ""
-    for (kind, number), sentence in hints._HINTS.items():
+    for (kind, number), sentence in remedies.OPERATIONS.items():
         beside_a_plan = ("", "cgroup_kill", "connect", "device_filter")
         assert kind in beside_a_plan or kind in TABLE
         assert number in errno.errorcode and sentence
