@@ -63,6 +63,22 @@ static void put_numbers(struct buf *out, const char *directory, const struct num
     free(content.data);
 }
 
+/* The values of these names, each after `prefix`, as fields from `first` on. */
+static void put_names(struct buf *out, struct span content, unsigned first, const char *prefix,
+                      const char *names)
+{
+    char name[64];
+    uint64_t value;
+
+    for (; content.data && *names; first++, names += strspn(names, " ")) {
+        int length = (int)strcspn(names, " ");
+        snprintf(name, sizeof(name), "%s%.*s", prefix, length, names);
+        if (find(content.data, name, &value))
+            put_uint(out, first, value);
+        names += length;
+    }
+}
+
 #define PUT(out, directory, table) put_numbers(out, directory, table, COUNT(table))
 
 static void put_message(struct buf *out, unsigned field, const char *directory,
@@ -87,48 +103,21 @@ static const struct number CPU_2[] = {
     {"cpu.stat", "nr_bursts", 8, 0},    {"cpu.stat", "burst_usec", 9, 0},
 };
 
+/* Of memory.stat: fields 1 and up, 39 and up. */
+static const char MEMORY_STAT_1[] =
+    "anon file kernel_stack slab sock shmem file_mapped file_dirty file_writeback anon_thp "
+    "inactive_anon active_anon inactive_file active_file unevictable slab_reclaimable "
+    "slab_unreclaimable pgfault pgmajfault workingset_refault workingset_activate "
+    "workingset_nodereclaim pgrefill pgscan pgsteal pgactivate pgdeactivate pglazyfree "
+    "pglazyfreed thp_fault_alloc thp_collapse_alloc";
+static const char MEMORY_STAT_39[] =
+    "workingset_refault_anon workingset_refault_file workingset_activate_anon "
+    "workingset_activate_file";
+
 static const struct number MEMORY_2[] = {
-    {"memory.stat", "anon", 1, 0},
-    {"memory.stat", "file", 2, 0},
-    {"memory.stat", "kernel_stack", 3, 0},
-    {"memory.stat", "slab", 4, 0},
-    {"memory.stat", "sock", 5, 0},
-    {"memory.stat", "shmem", 6, 0},
-    {"memory.stat", "file_mapped", 7, 0},
-    {"memory.stat", "file_dirty", 8, 0},
-    {"memory.stat", "file_writeback", 9, 0},
-    {"memory.stat", "anon_thp", 10, 0},
-    {"memory.stat", "inactive_anon", 11, 0},
-    {"memory.stat", "active_anon", 12, 0},
-    {"memory.stat", "inactive_file", 13, 0},
-    {"memory.stat", "active_file", 14, 0},
-    {"memory.stat", "unevictable", 15, 0},
-    {"memory.stat", "slab_reclaimable", 16, 0},
-    {"memory.stat", "slab_unreclaimable", 17, 0},
-    {"memory.stat", "pgfault", 18, 0},
-    {"memory.stat", "pgmajfault", 19, 0},
-    {"memory.stat", "workingset_refault", 20, 0},
-    {"memory.stat", "workingset_activate", 21, 0},
-    {"memory.stat", "workingset_nodereclaim", 22, 0},
-    {"memory.stat", "pgrefill", 23, 0},
-    {"memory.stat", "pgscan", 24, 0},
-    {"memory.stat", "pgsteal", 25, 0},
-    {"memory.stat", "pgactivate", 26, 0},
-    {"memory.stat", "pgdeactivate", 27, 0},
-    {"memory.stat", "pglazyfree", 28, 0},
-    {"memory.stat", "pglazyfreed", 29, 0},
-    {"memory.stat", "thp_fault_alloc", 30, 0},
-    {"memory.stat", "thp_collapse_alloc", 31, 0},
-    {"memory.stat", "workingset_refault_anon", 39, 0},
-    {"memory.stat", "workingset_refault_file", 40, 0},
-    {"memory.stat", "workingset_activate_anon", 41, 0},
-    {"memory.stat", "workingset_activate_file", 42, 0},
-    {"memory.current", NULL, 32, 0},
-    {"memory.max", NULL, 33, 0},
-    {"memory.swap.current", NULL, 34, 0},
-    {"memory.swap.max", NULL, 35, 0},
-    {"memory.peak", NULL, 36, 0},
-    {"memory.swap.peak", NULL, 37, 0},
+    {"memory.current", NULL, 32, 0},      {"memory.max", NULL, 33, 0},
+    {"memory.swap.current", NULL, 34, 0}, {"memory.swap.max", NULL, 35, 0},
+    {"memory.peak", NULL, 36, 0},         {"memory.swap.peak", NULL, 37, 0},
 };
 
 static const struct number EVENTS_2[] = {
@@ -232,6 +221,7 @@ static void put_v2(struct buf *out, const char *directory)
 {
     static const char *const FILES[] = {"current", "max", "events"};
     static const unsigned FIELDS[] = {1, 2, 4, 3};
+    struct span stat = file_of(directory, "memory.stat");
     size_t mark;
 
     PUT_MESSAGE(out, 1, directory, PIDS_2);
@@ -240,6 +230,9 @@ static void put_v2(struct buf *out, const char *directory)
     put_pressure(out, 7, directory, "cpu.pressure");
     put_end(out, mark);
     mark = put_begin(out, 4);
+    put_names(out, stat, 1, "", MEMORY_STAT_1);
+    put_names(out, stat, 39, "", MEMORY_STAT_39);
+    free(stat.data);
     PUT(out, directory, MEMORY_2);
     put_pressure(out, 38, directory, "memory.pressure");
     put_end(out, mark);
@@ -262,12 +255,10 @@ static const struct number OOM_1[] = {
     {"memory.oom_control", "oom_kill", 3, 0},
 };
 
-/* In the order of their fields, from 1 on; then the same with "total_", from 18 on. */
-static const char *const MEMORY_1[] = {
-    "cache",         "rss",         "rss_huge",      "mapped_file", "dirty",
-    "writeback",     "pgpgin",      "pgpgout",       "pgfault",     "pgmajfault",
-    "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable",
-};
+/* In the order of their fields, from 1 on; those with "total_" follow from 18 on. */
+static const char MEMORY_1[] =
+    "cache rss rss_huge mapped_file dirty writeback pgpgin pgpgout pgfault pgmajfault "
+    "inactive_anon active_anon inactive_file active_file unevictable";
 
 static const char *const ENTRIES_1[] = {"memory", "memory.memsw", "memory.kmem", "memory.kmem.tcp"};
 
@@ -280,17 +271,9 @@ static void put_memory_1(struct buf *out, const char *directory)
     char name[64];
     uint64_t value;
 
-    for (unsigned i = 0; i < COUNT(MEMORY_1) && content.data; i++) {
-        if (find(content.data, MEMORY_1[i], &value))
-            put_uint(out, 1 + i, value);
-        snprintf(name, sizeof(name), "total_%s", MEMORY_1[i]);
-        if (find(content.data, name, &value))
-            put_uint(out, 18 + i, value);
-    }
-    if (content.data && find(content.data, "hierarchical_memory_limit", &value))
-        put_uint(out, 16, value);
-    if (content.data && find(content.data, "hierarchical_memsw_limit", &value))
-        put_uint(out, 17, value);
+    put_names(out, content, 1, "", MEMORY_1);
+    put_names(out, content, 16, "hierarchical_", "memory_limit memsw_limit");
+    put_names(out, content, 18, "total_", MEMORY_1);
     free(content.data);
     for (unsigned i = 0; i < COUNT(ENTRIES_1); i++) {
         one = put_begin(out, 33 + i);

@@ -76,7 +76,16 @@ void process_known(struct process *process);  /* now it is; NULL: there is none 
 void process_settle(struct process *process); /* no call is at it: an end can be told */
 void answer_end(struct call *call, const struct process *process);
 
-/* create.c, operations.c: the work of calls that have their turn */
+/* start.c: commands that start a process. run_attached() gives `error`, if any, or that of attaching
+ * to `done`, without running the command. attached() belongs into `done`: an error to be freed, or
+ * NULL. */
+struct command;
+void run_attached(struct command *command, struct call *call, const char *error,
+                  void (*done)(void *call, const char *error));
+char *attached(struct process *process, const char *command, const char *error);
+void watch_memory(struct container *container); /* tells of processes killed for memory */
+
+/* create.c, start.c, operations.c: the work of calls that have their turn */
 void do_create(struct call *call);
 void do_start(struct call *call);
 void do_start_exec(struct call *call);

@@ -147,7 +147,7 @@ int prepare_filter(void);
 _Noreturn void end_failed(int error, int silent);
 void forget_helper(void);
 
-/* process.c */
+/* program.c */
 /* Close what came with the plan, and is not needed after the start. */
 void close_the_rest(void);
 /* $LISTEN_PID of the program for which all has been prepared, if it has that. */
