@@ -89,6 +89,11 @@ def circle(bundle: Bundle) -> None:
     bind(str(bundle.path / "a"))(bundle)
 
 
+def on_the_root(bundle: Bundle) -> None:
+    (bundle.path / "empty").mkdir()
+    bind(str(bundle.path / "empty"), "/")(bundle)
+
+
 # What is wrong: (how, words of the line)
 FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     # -- the file -----------------------------------------------------------------------------
@@ -236,7 +241,7 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
         mount(type="bind", source="/tmp"), ("mounts[7].type", "add the option bind or rbind"),
     ),
     "mount on the root": (
-        bind("/tmp", "/"), (
+        on_the_root, (
             "mounts[7], mounted on /, hides",
             "fix: remove mounts[7], or add bin/true to its source directory",
         ),
