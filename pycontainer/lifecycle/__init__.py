@@ -10,12 +10,14 @@ def explain_errors() -> None:
 
 
 def _hint_of(error: ContainerError) -> str:
+    """What to do about the error."""
     from pycontainer.diagnose.hints import hint_of
 
     return hint_of(error)
 
 
 def _clause_of(field: str) -> str:
+    """The specification's clause of a field."""
     from pycontainer.spec.schema import clause_of
 
     return clause_of(field)
