@@ -4,8 +4,8 @@ Same bundles, same moment: the runtimes take turns, and the floor (floor.c) with
 tables, and writes them to RESULTS.md beside this file, with a chart in docs/pictures. Root only. On
 a host with a hybrid cgroup layout two more comparisons are made in private mount namespaces:
 without /sys/fs/cgroup/unified, as crun 1.8 refuses it, and with cgroup v2 alone, whose controllers
-are those that v1 has not taken. The cost beside many others that are alive is measured in one place
-alone.
+are those that v1 has not taken. What takes long is measured in one place alone: with pauses between
+the commands, and beside many others that are alive.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ELSEWHERE = {  # what is mounted in the private namespace
     "cgroup v2 alone": f"umount --recursive {CGROUPS} && mount -t cgroup2 none {CGROUPS}",
 }
 IN_PROCESS = 200  # containers in one process
-CROWDED = 21  # rounds beside many others
+FEWER = 21  # rounds of what takes long: with pauses, and beside many others
 SPACE = 0.2  # seconds between commands: what the kernel defers is paid for again then
 ROWS = (
     "run of true",
@@ -135,9 +135,11 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
                 name: bundles.make(work / f"{kind[0]}-{name}", changed, *words)
                 for name, words in (("true", ("/bin/true",)), ("sleep", ("/bin/sleep", "1000")))
             }
-            for title, pause in ((f"{kind}, tight", 0.0), (f"{kind}, {SPACE} s apart", SPACE)):
-                say(title)
-                tables[title + ", ms"] = times(some, options.rounds, made, pause)
+            say(title := f"{kind}, tight")
+            tables[title + ", ms"] = times(some, options.rounds, made, 0.0)
+            if options.crowd:
+                say(title := f"{kind}, {SPACE} s apart")
+                tables[title + ", ms"] = times(some, min(options.rounds, FEWER), made, SPACE)
             say(f"{kind}, in-process from Python")
             rounds = 20 if options.quick else IN_PROCESS
             tables[f"{kind}, in-process from Python, ms"] = in_process(some, made, rounds)
@@ -149,7 +151,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
             return tables
         say("many alive")
         counts = crowd.QUICK_COUNTS if options.quick else crowd.COUNTS
-        rounds = min(options.rounds, CROWDED)
+        rounds = min(options.rounds, FEWER)
         tables["beside others, ms"] = crowd.crowded(peers, made["sleep"], counts, rounds)
         title, seconds = crowd.made_at_once(peers, made["sleep"], counts[-1])
         tables["many at once, s"] = {title: seconds}
