@@ -326,6 +326,25 @@ def test_a_user_namespace_beside_joined_ones(box: Box, foreign: dict[str, str]):
     box.run(bundle).fails("/proc", "ordinary directory")
 
 
+@pytest.mark.parametrize("joined", [False, True], ids=["own", "joined"])
+@pytest.mark.parametrize("proc", [False, True], ids=["no procfs", "procfs"])
+def test_a_readonly_root(box: Box, foreign: dict[str, str], joined: bool, proc: bool):
+    """A procfs that does not show the executor, or none, is no reason to fail."""
+    bundle = box.bundle("sh", "-c", "touch /x || exit 7")
+    bundle.config["root"]["readonly"] = True
+    bundle.config["linux"]["rootfsPropagation"] = "shared"
+    if joined:
+        box.join(bundle, "pid", foreign["pid"])
+    if not proc:
+        bundle.config["linux"] |= {"maskedPaths": [], "readonlyPaths": []}
+        bundle.config["mounts"] = [
+            mount for mount in bundle.config["mounts"] if mount["destination"] != "/proc"
+        ]
+    done = box.run(bundle)
+    assert "Read-only file system" in done.err, done
+    assert done.status == 7
+
+
 def test_proc_shows_the_pid_namespace_that_was_joined(box: Box):
     """And nothing of ours: whoever mounts a procfs must be in there."""
     first = box.running()
