@@ -233,7 +233,8 @@ $(FAST_DIR)/make-snapshot: Makefile tools/launcher.py $(VENV)/run.done
 	@$(PY) tools/launcher.py --snapshot "$(CURDIR)/$(FAST_DIR)" "$$($(BASE_PYTHON))" "$(CURDIR)" "$$($(SITE_PACKAGES))"
 
 $(FAST_DIR)/snapshot/made: $(FAST_DIR)/make-snapshot $(shell find pycontainer -name '*.py') \
-		pycontainer/_shim.abi3.so pycontainer/executor.bin $(wildcard pycontainer/snapshot/*.bin) pycontainer/lifecycle/waiter.bin
+		pycontainer/_shim.abi3.so pycontainer/executor.bin $(wildcard pycontainer/snapshot/*.bin) pycontainer/lifecycle/waiter.bin \
+		pycontainer/lifecycle/attendant.bin
 	@$(PY) -m compileall -q pycontainer  # what is compiled on the way lies between the modules
 	@./$<
 	@touch $@

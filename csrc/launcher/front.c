@@ -252,30 +252,6 @@ static void do_kill(void)
         hand_over();
 }
 
-/* Of the directory's files state.json goes first, as in Entry.remove; when a later step fails, Python
- * removes the rest. */
-static void do_delete(void)
-{
-    static const char *const files[] = {"state.json", "record",         "config.json",
-                                        "start.sock", "resources.json", "exit"};
-    container_open(1);
-    if (!(container.record->flags & MAY_DELETE) || container_status() != STOPPED)
-        hand_over();
-    const char *directory = container.texts[TEXT_CGROUPS];
-    for (; *directory; directory += text_length(directory) + 1) {
-        long error = sys3(__NR_unlinkat, AT_FDCWD, directory, AT_REMOVEDIR);
-        if (error < 0 && error != -ENOENT) /* it has processes */
-            hand_over();
-    }
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        long error = sys3(__NR_unlinkat, container.dir, files[i], 0);
-        if (error < 0 && error != -ENOENT)
-            hand_over();
-    }
-    if (sys3(__NR_unlinkat, AT_FDCWD, path, AT_REMOVEDIR) < 0)
-        hand_over();
-}
-
 static const struct {
     const char *name;
     void (*run)(void);
@@ -285,7 +261,7 @@ static const struct {
     {"state", do_state, 1, 0},
     {"start", do_start, 1, 0},
     {"kill", do_kill, 2, 0},
-    {"delete", do_delete, 1, 1},
+    {"delete", container_delete, 1, 1},
 };
 
 __attribute__((used)) static void run(long *stack)

@@ -1,4 +1,5 @@
-/* What the files of the front share: the command line, and the container it names.
+/* What the files of the front share: the command line, and the container it names. The attendant
+ * (attendant.c) has front_container.c of them, too.
  *
  * The front is the command that people and engines call. What needs no decision it does itself,
  * from the flat record that pycontainer/state/fast_record.py writes; everything else, and every surprise, it
@@ -76,6 +77,7 @@ int container_alive(void);
 int container_frozen(void);
 int container_oom(void);
 int container_connect(int type);
+void container_delete(void);
 enum status container_status(void);
 
 #endif

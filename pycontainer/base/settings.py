@@ -39,6 +39,7 @@ class Settings:
         "_rootless",
         "criu",
         "debug",
+        "invocation",
         "log",
         "no_cgroup",
         "root",
@@ -66,6 +67,8 @@ class Settings:
         self.criu = "criu"
         self.no_cgroup = False
         self.timing: Any = None  # a Timing (executor/timing.py), for --trace and --debug
+        # Of a process that does nothing but this command: its words, the command's place in them.
+        self.invocation: tuple[list[str], int] | None = None
 
     @property
     def rootless(self) -> bool:

@@ -164,6 +164,8 @@ def execute(argv: list[str], session: Session) -> int:
     settings = _settings(session, trait(command, "STATE"))
     if options["trace"] or options["debug"]:
         session.follow(settings)
+    else:
+        settings.invocation = [*sys.argv[:1], *argv], len(argv) - len(rest) + 1
     # Not the options: --env may carry a secret.
     session.debug(f"{NAME} {name} {' '.join(arguments.words[:1])}".rstrip())
     session.prefix, session.status = trait(command, "FAILURE")

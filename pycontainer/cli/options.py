@@ -50,6 +50,9 @@ SECCOMP: Table = (
     ("seccomp-patch", "", TEXT, "FILE", "a JSON Patch of config.json that allows it"),
 )
 
+# Of the same: what is left to do after the end (lifecycle/attendant.py).
+ENDED: Option = ("ended", "", TEXT, "STATUS:KILLS", "")
+
 _DEFAULTS = {FLAG: False, TEXT: "", NUMBER: 0}
 # As Go's strconv.ParseBool.
 _BOOLEANS = {

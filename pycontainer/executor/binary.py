@@ -7,6 +7,7 @@ import posix
 from pycontainer._shim import lib
 from pycontainer.base.errors import HostError, check
 
+_PATH = __file__.rpartition("/executor/")[0] + "/executor.bin"
 _kept: tuple[int, int, int] | None = None  # descriptor, device, inode: see `keep`
 _loaded = b""  # the executor, where `load` was called
 
@@ -34,18 +35,18 @@ def sealed() -> int:
     """The executor as a sealed memfd: what the container runs is never a file of the host."""
     if _kept is not None and (fd := _again(*_kept)) >= 0:
         return fd
-    data = _loaded or _read()
+    data = _loaded or read(_PATH)
     return check(lib.shim_memfd(b"pycontainer", data, len(data), 1), "keep the executor in memory")
 
 
 def load() -> None:
     """Read the executor now, for a snapshot: it works with the one of its own build."""
     global _loaded
-    _loaded = _read()
+    _loaded = read(_PATH)
 
 
-def _read() -> bytes:
-    path = __file__.rpartition("/executor/")[0] + "/executor.bin"
+def read(path: str) -> bytes:
+    """A program of our build."""
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:

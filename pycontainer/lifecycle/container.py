@@ -109,11 +109,13 @@ class Container:
             close_all(started.pidfd)
             if creation.starts:
                 container._started(creation.config)
-                if creation.notify is not None:
-                    serve = creation.notify
+                if serve := creation.notify:
                     (serve.serve_in_background if attachment.stays else serve.serve)(started.pid)
             if not attachment.stays:
                 return 0
+            from pycontainer.lifecycle.attendant import leave
+
+            leave(creation, started.pid)
             exit_status = attachment.wait(started.pid, reap_all=not options.no_subreaper)
             if exit_status == 128 + SIGKILL:
                 container.tell_oom(0)
@@ -212,8 +214,7 @@ class Container:
             self.facts = self.entry.read_facts()
             now = self.status() if connection < 0 else "created"
             if now != "created":
-                refusal = f"cannot start a container in the {now} state"
-                text = _START_REFUSALS.get(now, refusal)
+                text = _START_REFUSALS.get(now) or f"cannot start a container in the {now} state"
                 raise StateError(text, "wrong-state", id=self.id, status=now)
             if self.facts.extra.get("no_process"):
                 from pycontainer.spec import require_process

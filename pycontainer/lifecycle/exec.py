@@ -7,6 +7,7 @@ import posix
 from pycontainer import spec
 from pycontainer.base.errors import ConfigError, NotRunning, OperationError, StateError
 from pycontainer.executor import engine
+from pycontainer.lifecycle import attendant
 from pycontainer.lifecycle.stdio import Attachment
 from pycontainer.linux.files import close_all
 from pycontainer.linux.host import probe
@@ -43,7 +44,12 @@ def run_exec(container: Container, options: ExecOptions) -> int:
         close_all(started.pidfd)
         if not attachment.stays:
             return 0
-        exit_status = attachment.wait(started.pid, reap_all=False)
+
+        def leave() -> None:
+            if options.watch is None:
+                attendant.become(container.settings, attachment, started.pid, kills=kills)
+
+        exit_status = attachment.wait(started.pid, reap_all=False, leave=leave)
         if exit_status == 128 + 9:
             container.tell_oom(kills)
         return exit_status

@@ -25,6 +25,8 @@ from pycontainer.base.errors import OperationError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pycontainer.lifecycle.terminal import Terminal
 
 SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGCONT, SIGWINCH = 1, 2, 3, 15, 17, 18, 28
@@ -32,18 +34,20 @@ SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGCONT, SIGWINCH = 1, 2, 3, 15, 17, 
 # All but KILL (9) and STOP (19), which cannot be blocked, and 32 and 33, which are libc's own.
 _BLOCKED = 0xFFFF_FFFF_FFFF_FFFF & ~sum(1 << number - 1 for number in (9, 19, 32, 33))
 _INFO = 128  # size of struct signalfd_siginfo; its members: signal at 0, sender's pid at 12
+MOMENT_MS = 50
 _ENDING = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
 
 
 class Signals:
-    """Every signal of this process, blocked, and a descriptor `fd` to read them from."""
+    """Every signal of this process, blocked, and a descriptor `fd` to read them from; `before` is
+    the mask that they had."""
 
-    __slots__ = ("_before", "fd")
+    __slots__ = ("before", "fd")
 
     def __init__(self) -> None:
         before = ffi.new("unsigned long long *")
         check(lib.shim_sigmask(_BLOCKED, before), "block signals")
-        self._before = int(before[0])
+        self.before = int(before[0])
         self.fd = lib.shim_signalfd(_BLOCKED)
         if self.fd < 0:
             number, self.fd = self.fd, -1
@@ -71,7 +75,7 @@ class Signals:
         if self.fd >= 0:
             posix.close(self.fd)
             self.fd = -1
-        check(lib.shim_sigmask(self._before, ffi.new("unsigned long long *")), "unblock signals")
+        check(lib.shim_sigmask(self.before, ffi.new("unsigned long long *")), "unblock signals")
 
 
 def block_signals() -> Signals:
@@ -85,17 +89,26 @@ def become_subreaper() -> None:
 
 
 def wait_foreground(
-    pid: int, signals: Signals, terminal: Terminal | None = None, *, reap_all: bool = True
+    pid: int,
+    signals: Signals,
+    terminal: Terminal | None = None,
+    *,
+    reap_all: bool = True,
+    leave: Callable[[], None] | None = None,
 ) -> int:
     """Serve our child `pid` until it ends; its exit status, 128 + n when signal n ended it.
 
     `terminal` is restored at the end, also after an error. With `reap_all`, every other child
     that ends meanwhile is reaped too (we are a subreaper, and no other process waits for orphans).
+    `leave` is called when nothing has happened for a moment, without a terminal.
     """
     try:
         status = _reap(pid, reap_all)  # it may have ended before we got here
         while status is None:
-            ready = _poll(signals, terminal)
+            ready = _poll(signals, terminal, MOMENT_MS if leave else -1)
+            if not ready and leave and terminal is None:
+                leave()
+                leave = None
             if terminal is not None:
                 terminal.serve(ready)
             if any(fd == signals.fd for fd, _ in ready):
@@ -108,8 +121,8 @@ def wait_foreground(
             terminal.restore()
 
 
-def _poll(signals: Signals, terminal: Terminal | None) -> list[tuple[int, int]]:
-    wanted, timeout = terminal.interest() if terminal is not None else ({}, -1)
+def _poll(signals: Signals, terminal: Terminal | None, patience: int) -> list[tuple[int, int]]:
+    wanted, timeout = terminal.interest() if terminal is not None else ({}, patience)
     poller = select.poll()
     poller.register(signals.fd, select.POLLIN)
     for fd, events in wanted.items():

@@ -13,6 +13,8 @@ from pycontainer.linux.process import open_pidfd, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pycontainer.executor.engine import Started
     from pycontainer.lifecycle.foreground import Signals
     from pycontainer.lifecycle.options import CreateOptions, ExecOptions
@@ -86,15 +88,15 @@ class Attachment:
         if self.options.pid_file:
             write_pid_file(self.options.pid_file, started.pid)
 
-    def wait(self, pid: int, reap_all: bool) -> int:
-        """In the foreground until it ends; its exit status."""
+    def wait(self, pid: int, reap_all: bool, leave: Callable[[], None] | None = None) -> int:
+        """In the foreground until it ends; its exit status. See wait_foreground."""
         from pycontainer.lifecycle.foreground import wait_foreground
 
         assert self.signals is not None
         if self.terminal is not None:
             self.terminal.make_raw()
             self.terminal.resize()
-        return wait_foreground(pid, self.signals, self.terminal, reap_all=reap_all)
+        return wait_foreground(pid, self.signals, self.terminal, reap_all=reap_all, leave=leave)
 
     def close(self) -> None:
         """Give back our terminal and our signals."""

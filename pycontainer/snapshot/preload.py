@@ -15,6 +15,7 @@ import sys
 from pycontainer import _shim
 from pycontainer.cli import main
 from pycontainer.executor import binary
+from pycontainer.lifecycle import attendant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ LEFT_OUT = ("__main__", "api", "snapshot", "spec.compiler", "plan.generate_heade
 # are written. What else these modules import comes with them.
 HOT = """
     cli.commands.run cli.commands.exec lifecycle.options lifecycle.container lifecycle.create
-    lifecycle.exec lifecycle.exec_process lifecycle.foreground spec.load spec.rules
+    lifecycle.exec lifecycle.exec_process lifecycle.foreground lifecycle.attendant spec.load
+    spec.rules
     spec.rules.resources spec._compiled_spec plan._checksum cgroups.cgroup cgroups.create
     cgroups.placement cgroups.owner_xattr cgroups.processes cgroups.resources.v1
     cgroups.resources.v2 cgroups.resources.devices cgroups.stats.oom state.fast_record
@@ -158,6 +160,7 @@ def keep(fd: int, directory: str) -> None:
     gc.disable()  # no command lives long enough to need it
     load_all()
     binary.load()
+    attendant.load()
     _shim.lib.shim_seccomp_open()  # where there is none, commands say so
     disk = Unchanged(mapped(), directory)
     sys.pycontainer_snapshot = disk  # type: ignore[attr-defined]

@@ -6,17 +6,19 @@ why, and either removes it or raises it here and says so in the commit.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.box import Box
-from tests.support.runtimes import CHECKOUT, COMMAND, Runtime
+from tests.support.runtimes import CHECKOUT, COMMAND, SLOWNESS, Runtime
 
 pytestmark = pytest.mark.alone
 
@@ -32,7 +34,7 @@ FORBIDDEN = set(
     ctypes threading traceback""".split()
 )
 # The most of ours that a command may load, on cgroup v2, which takes one more: device_bpf.
-MODULES = {"create": 72, "run": 79, "exec": 62, "start": 30, "state": 28, "kill": 29, "delete": 28}
+MODULES = {"create": 72, "run": 80, "exec": 63, "start": 30, "state": 28, "kill": 29, "delete": 28}
 
 LOADED = """
 import posix, sys
@@ -172,6 +174,22 @@ def test_a_waiting_container_costs_next_to_nothing(box: Box, pyc: Runtime):
     text = Path(f"/proc/{pyc.state(name)['pid']}/smaps_rollup").read_text()
     kib = sum(map(int, re.findall(r"^Pss: +(\d+) kB", text, re.MULTILINE)))
     assert kib <= 0.15 * 1024
+
+
+def test_a_command_that_waits_costs_less(box: Box, pyc: Runtime):
+    if not SNAPSHOT.exists():
+        pytest.skip("no snapshot here: make build says why")
+    name, bundle = box.id(), box.bundle("/bin/sleep", "1000")
+    argv = [str(FRONT), "--root", str(pyc.root), "run", "-b", str(bundle), name]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as run:
+        pyc.wait_for(name, "running")
+        text, own, end = "", 1024, time.monotonic() + 10 * SLOWNESS
+        while own > 64 and time.monotonic() < end:
+            with contextlib.suppress(ProcessLookupError):  # it is executing the attendant
+                text = Path(f"/proc/{run.pid}/smaps_rollup").read_text()
+            own = sum(map(int, re.findall(r"^Private_\w+: +(\d+) kB", text, re.MULTILINE)))
+        pyc("kill", name, "KILL").ok()
+    assert own <= 64 and run.returncode == 137
 
 
 def test_the_command_is_built():

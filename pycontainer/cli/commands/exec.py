@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pycontainer.cli.options import FLAG, NO_LIMIT, NUMBER, NUMBERS, SECCOMP, TEXT, TEXTS
+from pycontainer.cli.options import ENDED, FLAG, NO_LIMIT, NUMBER, NUMBERS, SECCOMP, TEXT, TEXTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ OPTIONS = (
     ("pidfd-socket", "", TEXT, "PATH", "unix socket that receives a pidfd of the process"),
     ("preserve-fds", "", NUMBER, "N", "pass N more descriptors, from 3 (after $LISTEN_FDS) on"),
     *SECCOMP,
+    ENDED,
 )
 _FIELDS = (
     ("process.cwd", "cwd"),
@@ -60,6 +61,11 @@ def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.base.errors import ContainerError, UsageError
     from pycontainer.cli import find
 
+    if arguments["ended"]:
+        from pycontainer.cli import named
+        from pycontainer.lifecycle.ended import finish_exec
+
+        return finish_exec(settings, named(arguments), arguments["ended"])
     target = find(settings, arguments)
     process = _process(arguments["process"]) if arguments["process"] else None
     options = _options(arguments, process)

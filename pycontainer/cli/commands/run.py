@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pycontainer.cli.create_options import IMAGE_OPTIONS, LAYERS, create_options, seccomp_watch
 from pycontainer.cli.create_options import OPTIONS as _CREATE_OPTIONS
-from pycontainer.cli.options import FLAG, NO_LIMIT, SECCOMP, TEXT, check_words
+from pycontainer.cli.options import ENDED, FLAG, NO_LIMIT, SECCOMP, TEXT, check_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ OPTIONS = (
     ("overlay", "", FLAG, "", "write to a layer of its own, not to the bundle's root"),
     ("keep-layer", "", TEXT, "DIR", "keep that layer in DIR, and go on with what is there"),
     LAYERS,
+    ENDED,
     *((*option[:4], "") for option in IMAGE_OPTIONS),
 )
 HELP = """\
@@ -50,6 +51,10 @@ def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.cli import named
     from pycontainer.lifecycle.container import Container
 
+    if arguments["ended"]:
+        from pycontainer.lifecycle.ended import finish_run
+
+        return finish_run(settings, named(arguments), arguments["ended"])
     if "image" not in arguments:
         check_words("run", arguments.words, (1, 1))
     options = create_options(arguments)

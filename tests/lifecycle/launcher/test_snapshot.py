@@ -327,7 +327,8 @@ def test_a_module_that_is_not_in_it_says_what_to_do(box: Box, directory: Path, t
 
 def test_nobody_replaces_it_under_a_running_command(box: Box, command: Path):
     snapshot = command.parent / "snapshot" / "pycontainer"
-    argv = [command, "--root", box.pycontainer.root, "run", "-b", box.bundle("/bin/cat"), box.id()]
+    words = ["run", "--keep", "-b", box.bundle("/bin/cat"), box.id()]  # no attendant
+    argv = [command, "--root", box.pycontainer.root, *words]
     with subprocess.Popen(
         list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
     ) as runtime:
@@ -397,7 +398,8 @@ def test_each_start_has_another_stack_protector(box: Box, command: Path):
     found = set()
     for number in range(2):
         name = box.id(f"c{number}")
-        argv = [command, "--root", box.pycontainer.root, "run", "-b", box.bundle("/bin/cat"), name]
+        words = ["run", "--keep", "-b", box.bundle("/bin/cat"), name]  # no attendant
+        argv = [command, "--root", box.pycontainer.root, *words]
         with subprocess.Popen(
             list(map(str, argv)), stdin=subprocess.PIPE, env=ENVIRONMENT
         ) as runtime:

@@ -193,8 +193,8 @@ def test_tables_are_well_formed(name: str) -> None:
         assert len(letter) <= 1
         assert kind in (FLAG, TEXT, TEXTS, NUMBER, NUMBERS)
         assert bool(placeholder) == (kind != FLAG)
-        # Hidden: between the front and us, what runc accepts and ignores, and what the help of
-        # `bundle` explains.
-        hidden = {"connection", "kernel-memory", "kernel-memory-tcp"}
+        # Hidden: between the front, the attendant and us, what runc accepts and ignores, and what
+        # the help of `bundle` explains.
+        hidden = {"connection", "ended", "kernel-memory", "kernel-memory-tcp"}
         hidden |= {option[0] for option in IMAGE_OPTIONS if name == "run"}
         assert text or option in hidden
