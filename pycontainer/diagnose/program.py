@@ -117,7 +117,8 @@ def _searched(case: Case) -> str:
     known: dict[str, list[str]] = {}
     for directory in case.search.split(":")[:SEARCHED]:
         with case.walk(f"{directory or '.'}/{name}") as walk:
-            if passed_over := file(case, walk):
+            passed_over = file(case, walk) or (way(case, walk) if _is_broken(walk, name) else "")
+            if passed_over:
                 return passed_over
         with case.walk(directory or ".") as walk:
             if not walk.errno and walk.end.is_dir:
@@ -142,6 +143,11 @@ def _searched(case: Case) -> str:
     if near := did_you_mean(name, sorted(there), NEAR):
         return f"{where}; {near}"
     return fix(where, f"correct process.args, or install the program {case.where}")
+
+
+def _is_broken(walk: Walk, name: str) -> bool:
+    """Whether the program is there, as a symbolic link that leads nowhere."""
+    return bool(walk.errno) and walk.link[0].endswith(f"/{name}")
 
 
 # -- what the kernel did not execute ---------------------------------------------------------------

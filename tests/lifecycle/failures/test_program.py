@@ -176,6 +176,16 @@ NOT_FOUND: dict[str, Case] = {
         (link("/app", "/usr/nosuch/app"),),
         (MISSING, "/app is a symbolic link to /usr/nosuch/app, and /usr has no nosuch"),
     ),
+    "dangling link in $PATH": (
+        ("app",),
+        (link("/bin/app", "nosuch"),),
+        (IN_PATH, "/bin/app is a symbolic link to nosuch, and /bin has no nosuch"),
+    ),
+    "link to itself in $PATH": (
+        ("app",),
+        (link("/bin/app", "app"),),
+        (IN_PATH, "go in a circle at /bin/app -> app"),
+    ),
     "circle of links": (
         APP,
         (link("/app", "/bpp"), link("/bpp", "/app")),
