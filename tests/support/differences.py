@@ -1,4 +1,4 @@
-"""Where we answer otherwise than Debian's runc 1.1.5, on purpose: the one list, with reasons."""
+"""Where we answer otherwise than Debian's runc (1.1.5, 1.1.15), on purpose: the one list, with reasons."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ STATUS_DIFFERENCES: dict[tuple[str, str], tuple[tuple[int, str], str]] = {
     ),
 }
 
-# (command, what is wrong with the program): what runc answers: (exit status, words, why we don't).
+# (command, what is wrong with the program): what runc answers: (exit status, words (A|B: one of
+# them), why we don't).
 _EISDIR = "runc built with a newer Go says EISDIR too; engines map both to 126"
 _LATE = "exec failures are 255; runc 1.1 has told its parent by then that all is well"
 FAILURE_DIFFERENCES: dict[tuple[str, str], tuple[int, str, str]] = {
-    ("run", "directory"): (1, "permission denied", _EISDIR),
-    ("exec", "directory"): (255, "permission denied", _EISDIR),
+    ("run", "directory"): (1, "permission denied|is a directory", _EISDIR),
+    ("exec", "directory"): (255, "permission denied|is a directory", _EISDIR),
     ("exec", "exec format error"): (1, "exec format error", _LATE),
     ("exec", "no interpreter"): (1, "no such file or directory", _LATE),
 }
@@ -35,7 +36,12 @@ INSIDE_DIFFERENCES: dict[str, dict[str, tuple[str, str]]] = {
     },
     "readonly": {
         r"(.*/sys/fs/cgroup/x: ).*": (r"\1Read-only file system", "see mounts"),
+        r"^(/sys/fs/cgroup/x) can be written": (
+            r"/bin/sh: can't create \1: Read-only file system",
+            "see mounts; runc 1.1.15",
+        ),
     },
+    "cgroup": {"^x$": ("", "what has just been written there")},
 }
 
 # case of tests/lifecycle/process/test_process.py: ((exit status, output) of ours, why)

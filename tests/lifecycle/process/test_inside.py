@@ -90,4 +90,6 @@ def test_the_default_config(looks: dict[str, dict[str, str]], section: str):
         theirs = normal(section, looks[name][section])
         for line, (replacement, _) in INSIDE_DIFFERENCES.get(section, {}).items():
             theirs = [re.sub(line, replacement, each) for each in theirs]
+        if section == "readonly":
+            theirs.sort()  # as its script does
         assert ours == [line for line in theirs if line]

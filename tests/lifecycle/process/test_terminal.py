@@ -245,7 +245,10 @@ def test_no_descriptor_of_the_caller_or_ours_gets_in(box: Box):
         pid_file = box.directory / f"{name}.pid"
         flags = ("-d", "--pid-file", pid_file)
         runtime("exec", *flags, name, "sleep", "1000", close_fds=False).ok()
-        assert sorted(os.listdir(f"/proc/{pid_file.read_text()}/fd")) == ["0", "1", "2"]
+        process = Path(f"/proc/{pid_file.read_text()}")
+        if runtime.name == "runc":  # does not wait until the program is executed
+            eventually(lambda at=process: (at / "comm").read_text() == "sleep\n", "sleep runs")
+        assert sorted(os.listdir(process / "fd")) == ["0", "1", "2"]
         for fd in fds:
             os.close(fd)
 
