@@ -1,4 +1,4 @@
-"""Where we answer otherwise than Debian's runc (1.1.5, 1.1.15), on purpose: the one list, with reasons."""
+"""Where we answer otherwise than runc 1.1 of Debian, on purpose: the one list, with reasons."""
 
 from __future__ import annotations
 

@@ -361,7 +361,8 @@ ASKED = set(
     """execve personality openat read pread64 close brk access newfstatat fstat fstatfs mmap munmap
     mprotect arch_prctl set_tid_address set_robust_list prlimit64 getrandom clock_gettime gettid
     getpid geteuid getuid getgid getegid readlink sysinfo time lseek futex prctl write dup fcntl
-    epoll_create1 getdents64 getcwd ioctl rt_sigaction rt_sigprocmask statx stat open exit_group""".split()
+    epoll_create1 getdents64 getcwd ioctl rt_sigaction rt_sigprocmask statx stat open
+    exit_group""".split()
 )
 
 
