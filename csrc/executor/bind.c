@@ -240,23 +240,6 @@ int do_bind_link(void)
     return error ? error : change(tree, TEXT(BIND_LINK, changes), TEXT_LENGTH(BIND_LINK, changes));
 }
 
-/* The procfs in sight need not know us: after the change of root there may be none, or that of
- * another pid namespace. A directory is reached without it. */
-static int remount(int fd, int64_t flags, const char *data)
-{
-    SCOPED_FD here = xopenat(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0);
-    if (here < 0)
-        return here;
-    int error = (int)sys1(__NR_fchdir, fd);
-    if (error == -ENOTDIR)
-        return classic_mount(NULL, fd, NULL, flags, data);
-    if (error)
-        return error;
-    error = (int)sys5(__NR_mount, NULL, ".", NULL, flags, data);
-    int back = (int)sys1(__NR_fchdir, here);
-    return error ? error : back;
-}
-
 int do_remount(void)
 {
     SCOPED_FD fd = path_open(TEXT(REMOUNT, target), O_PATH);
@@ -265,7 +248,7 @@ int do_remount(void)
     if (fd < 0)
         return fd;
     data = data[0] ? data : NULL;
-    int error = remount(fd, flags, data);
+    int error = change_mount(fd, flags, data);
     if (error != -EPERM || !(flags & MS_BIND))
         return error;
     struct file_system found; /* locked flags stay, as for a bind */
@@ -276,5 +259,5 @@ int do_remount(void)
             return because(-EPERM, DETAIL_LOCKED_FLAG, LOCKABLE[i].name);
         flags |= found.flags & LOCKABLE[i].told; /* statfs(2) and mount(2) have the same numbers */
     }
-    return remount(fd, flags, data);
+    return change_mount(fd, flags, data);
 }

@@ -4,6 +4,8 @@
 #include <asm/ioctls.h>
 #include <asm/termios.h>
 
+#define OVERFLOW_ID 65534 /* who has no number in our user namespace */
+
 static int bind_over(int source, int dir, const char *name)
 {
     SCOPED_FD made = xopenat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0600);
@@ -179,25 +181,35 @@ static int is_null(int fd)
            st.stx_rdev_minor == 3;
 }
 
-/* A stdio fd that is the host's /dev/null becomes the container's: nothing of the host's file
- * system stays reachable through /proc/self/fd. What an image calls /dev/null need not be it
- * (CVE-2025-31133): it is opened without effect first. */
+/* What an image calls /dev/null need not be it (CVE-2025-31133): it is opened without effect first. */
+static int open_inside_null(void)
+{
+    SCOPED_FD look = xopenat(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW, 0);
+    SCOPED_FD null = look < 0 ? look : is_null(look) ? reopen(look, O_RDWR) : -ENODEV;
+    return null < 0 ? open_own_null() : keep(&null);
+}
+
+/* In a user namespace a file whose owner has no number there can be changed by nobody in there. */
+static int is_out_of_reach(int fd)
+{
+    struct statx st;
+    return !xstatx(fd, "", AT_EMPTY_PATH, &st) && st.stx_uid == OVERFLOW_ID;
+}
+
+/* A stdio fd that is the host's /dev/null becomes the container's: through /proc/self/fd its mode and
+ * owner could be changed. */
 int do_reopen_null(void)
 {
+    SCOPED_FD null = -1;
     for (int fd = 0; fd < 3; fd++) {
         if (!is_null(fd))
             continue;
-        SCOPED_FD look = xopenat(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW, 0);
-        if (look == -ENOENT || look == -ENOTDIR)
-            return 0; /* a root without one keeps what it was given */
-        if (look < 0)
-            return look;
-        if (!is_null(look))
-            return because(-ENODEV, DETAIL_NOT_NULL, NULL);
-        SCOPED_FD null = reopen(look, O_RDWR);
         if (null < 0)
-            return null;
-        int error = (int)sys3(__NR_dup3, null, fd, 0);
+            null = open_inside_null();
+        if (null < 0 && is_out_of_reach(fd))
+            continue;
+        int error =
+            null < 0 ? because(null, DETAIL_NOT_NULL, NULL) : (int)sys3(__NR_dup3, null, fd, 0);
         if (error < 0)
             return error;
     }

@@ -84,6 +84,7 @@ struct state {
     int slot_count;
     struct timing *timings; /* shared with the runtime, one for each operation; NULL: not traced */
     uint64_t timing_count;
+    int fds;                /* /proc/self/fd, from before another mount namespace was joined */
     int own_files;          /* a tmpfs of the container's own, until `rootfs` */
     int masked_file;        /* the file in it that hides every masked file */
     int has_masked_file;    /* it is mounted somewhere */
@@ -155,6 +156,7 @@ void number_listen_pid(void);
 
 /* path.c */
 int path_open(const char *path, int flags);
+int path_resolve(const char *path, int flags, uint64_t resolve);
 int path_open_link(const char *path);
 int path_make_dir(const char *path, int mode);
 int path_plain_dir(const char *path, int mode);
@@ -165,7 +167,8 @@ int write_file_at(int dir, const char *path, const char *value, size_t length);
 
 /* file.c */
 /* A regular file of the container for reading, and its size. */
-int path_open_file(const char *path, uint64_t *size);
+int path_open_file(const char *path, uint64_t resolve, uint64_t *size);
+int mounted_fds(void);
 /* Open again what `look`, a descriptor of O_PATH, stands for. */
 int reopen(int look, int flags);
 
@@ -174,18 +177,20 @@ int attach(int tree, int target);
 int clone_tree(int dir, const char *path, int recursive);
 /* Sets attributes, and nothing that happens below travels to another mount any more. */
 int set_private(int tree, int64_t set, int recursive);
-void fd_path(char *out, int fd);
 /* The same as attach, of what config.json mounts: it may lie on the root. */
 int attach_at(int *tree, int target, const char *path);
 int set_attr(int fd, int recursive, int64_t set, int64_t clear);
 int clone_source(const char *path, int recursive, int nofollow);
 int clone_host(const char *path, int64_t set);
+void fd_path(char *out, int fd);
 int classic_mount(const char *source, int target, const char *type, int64_t flags,
                   const char *data);
+int change_mount(int target, int64_t flags, const char *data);
 int open_target_dir(const char *target, int plain);
 
 /* mask.c */
 int open_own_files(void);
+int open_own_null(void);
 int hide(int target);
 
 /* device.c */

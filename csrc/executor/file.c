@@ -6,7 +6,7 @@
 
 /* /proc/self/fd of the procfs that is mounted, if it is that: nothing may be mounted over it. Where
  * we are in no pid namespace that it shows, there is no "self". */
-static int mounted_fds(void)
+int mounted_fds(void)
 {
     struct file_system on;
     SCOPED_FD proc = xopenat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -19,11 +19,12 @@ int reopen(int look, int flags)
 {
     struct statx before, after;
     char number[24];
-    SCOPED_FD fds = mounted_fds();
-    if (fds < 0) { /* costs more: a procfs of our own */
+    SCOPED_FD opened = ex.fds >= 0 ? -1 : mounted_fds();
+    if (ex.fds < 0 && opened < 0) { /* costs more: a procfs of our own */
         int proc = proc_handle();
-        fds = proc < 0 ? proc : xopenat(proc, "self/fd", O_PATH | O_DIRECTORY, 0);
+        opened = proc < 0 ? proc : xopenat(proc, "self/fd", O_PATH | O_DIRECTORY, 0);
     }
+    int fds = ex.fds >= 0 ? ex.fds : opened;
     if (fds < 0)
         return fds;
     put_number(number, look);
@@ -39,11 +40,11 @@ int reopen(int look, int flags)
 
 /* Not a device nor a fifo, whose opening has effects or never ends; and nothing that the kernel
  * makes up for whoever reads it. */
-int path_open_file(const char *path, uint64_t *size)
+int path_open_file(const char *path, uint64_t resolve, uint64_t *size)
 {
     struct statx st;
     struct file_system on;
-    SCOPED_FD look = path_open(path, O_PATH);
+    SCOPED_FD look = path_resolve(path, O_PATH, resolve);
     if (look < 0)
         return look;
     int error = xstatx(look, "", AT_EMPTY_PATH, &st);

@@ -14,6 +14,7 @@
 struct state ex = {.channel = -1,
                    .rootfs = -1,
                    .proc = -1,
+                   .fds = -1,
                    .own_files = -1,
                    .masked_file = -EBADF,
                    .masked_dir = -1,

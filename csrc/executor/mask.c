@@ -22,12 +22,26 @@ static int new_tmpfs(const char *label, const char *inodes, int64_t attributes)
     return error ? error : fs_mount(fs, attributes);
 }
 
-static int make_node(const char *name, int64_t mode, int64_t device)
+static int make_node(int dir, const char *name, int64_t mode, int64_t device)
 {
     long umask = sys1(__NR_umask, 0);
-    int error = (int)sys4(__NR_mknodat, ex.own_files, name, mode, kernel_device(device));
+    int error = (int)sys4(__NR_mknodat, dir, name, mode, kernel_device(device));
     sys1(__NR_umask, umask);
     return error;
+}
+
+static int make_null(int dir, const char *name)
+{
+    return make_node(dir, name, S_IFCHR | 0666, (int64_t)1 << 32 | 3);
+}
+
+/* Where the image has none, or has something else in its place. */
+int open_own_null(void)
+{
+    SCOPED_FD fs = new_tmpfs(ex.mask_label, "2", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    int error = fs < 0 ? fs : make_null(fs, MASK);
+    SCOPED_FD look = error ? error : xopenat(fs, MASK, O_PATH | O_NOFOLLOW, 0);
+    return look < 0 ? look : reopen(look, O_RDWR);
 }
 
 /* The file that masks others is a null device: what is written there is gone, as with other runtimes.
@@ -38,7 +52,7 @@ int do_own_files(void)
     ex.own_files = new_tmpfs(ex.mask_label, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     if (ex.own_files < 0)
         return ex.own_files;
-    int error = make_node(MASK, S_IFCHR | 0666, (int64_t)1 << 32 | 3);
+    int error = make_null(ex.own_files, MASK);
     if (error == -EPERM) {
         SCOPED_FD fd = xopenat(ex.own_files, MASK, O_CREAT | O_EXCL | O_WRONLY, 0444);
         error = fd < 0 ? fd : 0;
@@ -55,7 +69,7 @@ int do_own_node(void)
     if (slot < ex.slot_count || slot >= MAX_SLOTS)
         return -EBADF;
     put_number(name, slot);
-    int error = make_node(name, INT(OWN_NODE, mode), INT(OWN_NODE, device));
+    int error = make_node(ex.own_files, name, INT(OWN_NODE, mode), INT(OWN_NODE, device));
     if (error == -EPERM)
         return fill_slot(slot, clone_device(TEXT(OWN_NODE, path)));
     if (!error && (uid || gid))

@@ -34,6 +34,13 @@ int set_attr(int fd, int recursive, int64_t set, int64_t clear)
     return (int)sys5(__NR_mount_setattr, fd, "", flags, &attr, sizeof(attr));
 }
 
+static int set_propagation(int fd, int64_t flags)
+{
+    struct mount_attr attr = {.propagation = (uint64_t)(flags & ~MS_REC)};
+    unsigned at = AT_EMPTY_PATH | (flags & MS_REC ? AT_RECURSIVE : 0);
+    return (int)sys5(__NR_mount_setattr, fd, "", at, &attr, sizeof(attr));
+}
+
 int set_private(int tree, int64_t set, int recursive)
 {
     struct mount_attr attr = {.attr_set = (uint64_t)set, .propagation = MS_PRIVATE};
@@ -55,7 +62,7 @@ int clone_source(const char *path, int recursive, int nofollow)
     return (int)sys3(__NR_open_tree, AT_FDCWD, path, flags);
 }
 
-/* mount(2) wants a path: the fd's own, through procfs. */
+/* mount(2) wants a path: the fd's own, through the procfs of the host. */
 void fd_path(char *out, int fd)
 {
     static const char prefix[] = "/proc/self/fd/";
@@ -68,6 +75,26 @@ int classic_mount(const char *source, int target, const char *type, int64_t flag
     char path[32];
     fd_path(path, target);
     return (int)sys5(__NR_mount, source, path, type, flags, data);
+}
+
+/* The same where the root is the container's: no procfs may be there, one that does not show us, or
+ * what the image has put in its place. A directory is "." of who has entered it; a file has its path
+ * below a procfs of ours. */
+int change_mount(int target, int64_t flags, const char *data)
+{
+    char path[32] = ".";
+    SCOPED_FD here = xopenat(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0);
+    int error = here < 0 ? here : (int)sys1(__NR_fchdir, target);
+    if (error && here >= 0) {
+        int proc = proc_handle();
+        memcpy(path, "self/fd/", 8);
+        put_number(path + 8, target);
+        error = proc < 0 ? proc : (int)sys1(__NR_fchdir, proc);
+    }
+    if (!error)
+        error = (int)sys5(__NR_mount, NULL, path, NULL, flags, data);
+    int back = here < 0 ? here : (int)sys1(__NR_fchdir, here);
+    return error ? error : back;
 }
 
 /* proc and sysfs must be mounted on a real directory: a symlink there would let an image choose
@@ -144,7 +171,7 @@ int do_mount_attr(void)
 int do_mount_propagation(void)
 {
     SCOPED_FD fd = path_open(TEXT(MOUNT_PROPAGATION, target), O_PATH);
-    return fd < 0 ? fd : classic_mount(NULL, fd, NULL, INT(MOUNT_PROPAGATION, flags), NULL);
+    return fd < 0 ? fd : set_propagation(fd, INT(MOUNT_PROPAGATION, flags));
 }
 
 int do_readonly(void)

@@ -16,6 +16,8 @@ int do_cgroup_join(void)
 int do_setns(void)
 {
     SCOPED_FD fd = slot_fd(INT(SETNS, slot));
+    if (INT(SETNS, nstype) == CLONE_NEWNS) /* there, no procfs may show us */
+        ex.fds = mounted_fds();
     return fd < 0 ? fd : (int)sys2(__NR_setns, fd, INT(SETNS, nstype));
 }
 
@@ -38,6 +40,7 @@ int do_respawn(void)
     int64_t flags = INT(RESPAWN, flags) | CLONE_PARENT | CLONE_PIDFD;
     /* The others in there may look into its descriptors. "/" is opened again if need be. */
     xclose(keep(&ex.rootfs));
+    xclose(keep(&ex.fds));
     if (INT(RESPAWN, late))
         close_the_rest();
     long pid = sys5(__NR_clone, flags, 0, &pidfd, 0, 0);

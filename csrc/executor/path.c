@@ -29,6 +29,11 @@ int path_open(const char *path, int flags)
     return open_in_root(path, flags & ~O_NOFOLLOW, resolve);
 }
 
+int path_resolve(const char *path, int flags, uint64_t resolve)
+{
+    return open_in_root(path, flags, resolve);
+}
+
 /* The same, but a last component that is a symlink is opened itself. */
 int path_open_link(const char *path)
 {

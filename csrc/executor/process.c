@@ -78,6 +78,7 @@ int do_bounding(void)
 int do_user(void)
 {
     int error = 0;
+    xclose(keep(&ex.fds)); /* no file of the image is opened any more */
     if (!INT(USER, groups_kept) && !(ex.groups_kept && !TEXT_LENGTH(USER, groups)))
         error = (int)sys2(__NR_setgroups, TEXT_LENGTH(USER, groups) / sizeof(uint32_t),
                           TEXT(USER, groups));

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _STATE, _FLAGS, _USER_TIME, _SYSTEM_TIME, _START_TIME = 0, 6, 11, 12, 19
 _PF_EXITING = 0x4  # of include/linux/sched.h
 _DEAD = b"ZXx"  # zombie and dead: nothing runs any more, only the entry is left
+_ENDING_MS = 5000
 _SLICE_MS = 20
 UNKNOWN_STATUS = "exit status unknown, because this program ignores SIGCHLD or reaps all children"
 _NO_PIDFD = (38, 1, 22)  # ENOSYS; EPERM and EINVAL come from seccomp filters of outer containers
@@ -146,12 +147,27 @@ def reap(pid: int) -> int | None:
 
 
 def end_child(pid: int) -> None:
-    """Kill our child and wait for its end; nothing if it has ended and was reaped."""
+    """Kill our child and wait for its end; nothing if it has ended and was reaped. One that no
+    signal ends (it waits for a file system that does not answer) is left after a while."""
     try:
         posix.kill(pid, 9)
-        reap(pid)
+        if _ends(pid):
+            reap(pid)
     except ProcessLookupError:
         pass
+
+
+def _ends(pid: int) -> bool:
+    try:
+        pidfd = posix.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in _NO_PIDFD:
+            return True
+        raise
+    try:
+        return wait_exit(pidfd, _ENDING_MS)
+    finally:
+        posix.close(pidfd)
 
 
 def wait_exit(pidfd: int, timeout_ms: int, meanwhile: Callable[[], None] | None = None) -> bool:

@@ -11,6 +11,7 @@ DETAILS = {
     "other-build": "plan and executor are of different builds",
     "kernel": "{0}",  # what the kernel itself says of a mount
     "open": "open {0}",
+    "no-answer": "the file system of {0} does not answer",
     "exec": "exec {0}",
     "copy-up": "copy up {0}",
     "too-deep": "directories deeper than 256 levels",

@@ -93,6 +93,8 @@ def compile_exec(config: dict[str, Any], inputs: EntryInputs) -> Plan:
     if inputs.keyring:
         sketch.add("keyring", fresh=0, name=inputs.keyring)
     process.terminal(sketch, mount=False)
+    if not sketch.process.get("terminal"):
+        sketch.add("reopen_null")
     _process(sketch, inputs, respawns)
     return Plan(sketch, bool(sketch.process.get("terminal")))
 

@@ -23,6 +23,7 @@ from tests.attacks.racer import SECONDS, swapping
 from tests.executor.lab import SPACES, Lab, make
 from tests.support.box import Box
 from tests.support.bundles import Bundle
+from tests.support.hanging import Hanging
 
 # A line of passwd(5) that the kernel says: the name of a host, which a container may choose.
 LEAK = "x:x:0:0:x:/leaked:/x"
@@ -84,6 +85,34 @@ def test_a_passwd_that_is_something_else(box: Box, kind: str):
 def test_runc_reads_what_the_kernel_makes_up(box: Box):
     """The control: the attack is a real one."""
     assert box.run(leaky(box, KINDS["host name"]), runtime="runc").ok().out == "/leaked\n"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_a_passwd_that_never_comes(box: Box, command: str):
+    """Whoever waits for its file system cannot be killed; the command ends all the same, says why,
+    and leaves nothing that `delete --force` does not take away."""
+    bundle = box.bundle("/bin/sleep", "1000")
+    etc = box.directory / "etc"
+    bundle.config["mounts"].append(
+        {"destination": "/etc", "type": "bind", "source": str(etc), "options": ["bind"]}
+    )
+    bundle.process["env"] = ["PATH=/bin", *(["HOME=/"] if command == "exec" else [])]
+    pyc, name = box.pycontainer, box.id()
+    document = box.directory / "process.json"
+    document.write_text('{"args": ["/bin/true"], "cwd": "/", "user": {"uid": 0, "gid": 0}}')
+    with Hanging(etc) as hanging:
+        if command == "run":
+            done = pyc("run", "-b", bundle, name)
+        else:
+            pyc("run", "-d", "-b", bundle, name).ok()
+            done = pyc("exec", "--process", document, name)
+        assert hanging.asked.is_set()
+        words = ("find HOME of uid 0", "the file system of /etc/passwd does not answer")
+        done.fails(*words, status=1 if command == "run" else 255)
+        hanging.release()
+        pyc("delete", "--force", name).ok()
+    box.empty()
 
 
 class Watch:

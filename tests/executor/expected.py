@@ -286,13 +286,16 @@ def mount_attr(walk: Walk) -> None:
 
 
 def mount_propagation(walk: Walk) -> None:
-    call = walk.want("mount", None, ..., None, walk["flags"], None)
-    _through(walk, call, root(walk["target"]).name)
+    recursive = 0x4000  # MS_REC
+    flags = EMPTY | (RECURSIVE if walk["flags"] & recursive else 0)
+    attributes = members(propagation=walk["flags"] & ~recursive)
+    walk.want("mount_setattr", root(walk["target"]), "", flags, attributes)
 
 
 def remount(walk: Walk) -> None:
-    call = walk.want("mount", None, ..., None, walk["ms_flags"], walk["data"] or None)
-    _through(walk, call, root(walk["target"]).name)
+    walk.want("fchdir", root(walk["target"]))
+    walk.want("mount", None, ".", None, walk["ms_flags"], walk["data"] or None)
+    walk.want("fchdir", ...)
 
 
 def readonly(walk: Walk) -> None:
