@@ -25,13 +25,15 @@ DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
 class Placement:
-    """The directories that a process is to be in, one per hierarchy (`unified` may be "")."""
+    """The directories that a process is to be in, one per hierarchy (`unified` may be ""); that of
+    the controller `pids`, or ""."""
 
-    __slots__ = ("v1", "unified")
+    __slots__ = ("pids", "unified", "v1")
 
-    def __init__(self, v1: tuple[str, ...], unified: str) -> None:
+    def __init__(self, v1: tuple[str, ...], unified: str, pids: str) -> None:
         self.v1 = v1
         self.unified = unified
+        self.pids = pids
 
     def clone_fd(self) -> int:
         """A new descriptor of the v2 directory, or -1; the caller closes it."""
@@ -39,18 +41,18 @@ class Placement:
 
     def has_room(self, processes: int) -> bool:
         """Whether so many more may be born there. A process that moves in is never refused."""
-        for directory in (*self.v1, self.unified):
-            # Every cgroup above limits the number, too; the root has no such file.
-            while directory:
-                try:
-                    limit = read_text(directory + "/pids.max").strip()
-                    if limit != "max" and int(limit) < processes + int(
-                        read_text(directory + "/pids.current")
-                    ):
-                        return False
-                except OSError:
-                    break
-                directory = directory.rpartition("/")[0]
+        directory = self.pids
+        # Every cgroup above limits the number, too; the root has no such file.
+        while directory:
+            try:
+                limit = read_text(directory + "/pids.max").strip()
+                if limit != "max" and int(limit) < processes + int(
+                    read_text(directory + "/pids.current")
+                ):
+                    return False
+            except OSError:
+                break
+            directory = directory.rpartition("/")[0]
         return True
 
     def attach(self, pid: int) -> None:
@@ -85,7 +87,8 @@ def place(paths: CgroupPaths, sub_paths: Iterable[str] = ()) -> Placement:
                 raise StateError(f"unknown controller {name} in SubCgroupPaths", "unknown")
             directories[name] = _below(directories[name], relative)
     v1 = dict.fromkeys(path for name, path in directories.items() if name)
-    return Placement(tuple(v1), directories.get("", ""))
+    unified = directories.get("", "")
+    return Placement(tuple(v1), unified, directories.get("pids", unified))
 
 
 def place_with(pid: int, layout: Layout) -> Placement | None:
@@ -101,7 +104,8 @@ def place_with(pid: int, layout: Layout) -> Placement | None:
     # A cgroup outside of our own cgroup namespace reads as /../something.
     if hierarchy is None or not own or own.startswith("/.."):
         return None
-    return Placement((), hierarchy.mountpoint + own.rstrip("/"))
+    directory = hierarchy.mountpoint + own.rstrip("/")
+    return Placement((), directory, directory)
 
 
 def _open(path: str, flags: int) -> int:
