@@ -272,3 +272,6 @@ def _paths(case: Case) -> None:
         for index, path in enumerate(listed):
             if path in listed[:index]:
                 case.add("warning", f"linux.{name}[{index}]", f"has {path} a second time")
+            if path[:1] != "/":
+                message = f'"{path}" is not absolute: other runtimes may refuse it'
+                case.add("warning", f"linux.{name}[{index}]", message, f'write "/{path}"')

@@ -277,11 +277,12 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Sl
 
 
 def _cover(sketch: Sketch, kind: str, name: str) -> None:
-    """One operation for each path, of which there may be a hundred thousand."""
-    covered: set[str] = set()
+    """One operation for each path, of which there may be a hundred thousand. One that is not
+    absolute begins at the root, and an empty one is nothing, as with runc and crun."""
+    covered = {""}
     add = sketch.ops.append
     for index, path in enumerate(sketch.linux.get(name) or ()):
-        path = clean(path)
+        path = path and clean(path)
         if path not in covered:
             covered.add(path)
             add(Op(kind, (), (path.encode("utf-8", "surrogateescape"),), f"linux.{name}[{index}]"))

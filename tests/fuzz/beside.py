@@ -142,7 +142,8 @@ class Author:
         if self.sometimes():
             linux["rootfsPropagation"] = one(["private", "slave"])
         if self.sometimes():
-            linux["maskedPaths"] = one([[], ["/proc/kcore", "/x"], ["/x/f", "/sys/firmware"]])
+            masked = [[], ["/proc/kcore", "/x"], ["/x/f", "/sys/firmware"], ["x/f", ""]]
+            linux["maskedPaths"] = one(masked)
         if self.sometimes():
             linux["readonlyPaths"] = one([[], ["/proc/sys", "/tmp"], ["/not/there", "/etc"]])
         if self.sometimes() and not linux.get("uidMappings"):

@@ -100,8 +100,8 @@ _ITEMS: dict[str, list[Any]] = {
         {"type": "b", "major": 1, "minor": 3},
         {"type": "c", "path": "/x", "major": 1, "minor": 3, "fileMode": 2**31},
     ],
-    "linux.maskedPaths": ["proc/kcore", "", "/a\0", 3],
-    "linux.readonlyPaths": ["proc/sys", None],
+    "linux.maskedPaths": ["/a\0", 3],
+    "linux.readonlyPaths": [None],
     "linux.resources.devices": [
         {"access": "rwm"}, {"allow": "yes"}, {"allow": True, "type": "u"},
         {"allow": True, "access": "x"}, {"allow": True, "major": -2},

@@ -172,14 +172,10 @@ def sysctl_parts(key: str) -> list[str]:
 
 
 def paths(subject: Subject) -> None:
-    """Masked and read-only paths are absolute, and are mounts, so in a mount namespace."""
+    """Masked and read-only paths are mounts, so in a mount namespace."""
     for name in ("maskedPaths", "readonlyPaths"):
-        entries = subject.linux.get(name)
-        if not entries:
-            continue
-        needs(f"linux.{name}", "mount", subject)
-        for place, path in enumerate(entries):
-            absolute(f"linux.{name}[{place}]", path)
+        if subject.linux.get(name):
+            needs(f"linux.{name}", "mount", subject)
 
 
 def net_devices(subject: Subject) -> None:

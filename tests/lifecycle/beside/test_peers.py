@@ -174,6 +174,19 @@ CASES: dict[str, Case] = {
             set_(readonlyPaths=["/proc/bus", "/proc/kcore", "/proc/bus"]),
         ),
     ),
+    "relative masks": Case(
+        RUN,
+        shell("cat /etc/shadow; touch init.d/x; echo $?; wc -c </proc/keys; touch /proc/sys/x"),
+        both(
+            masks("etc/shadow", "proc/keys", "", "./../etc/nosuch"),
+            set_(
+                process={"cwd": "/etc"},
+                readonlyPaths=["etc/init.d", "", "../../etc/../proc/sys", "nosuch"],
+            ),
+            lambda b: (b.rootfs / "etc/shadow").write_text("secret"),
+            lambda b: (b.rootfs / "etc/init.d").mkdir(),
+        ),
+    ),
     # The host's null device, or what is in its place.
     **{
         f"null is {name}": Case(

@@ -349,6 +349,10 @@ SEEDS: dict[str, Seed] = {
         member("process.rlimits.0.type", "NOFILE"),
         "error", "process.rlimits[0].type", "did you mean RLIMIT_NOFILE?",
     ),
+    "mask that is not absolute": (
+        member("linux.maskedPaths", ["proc/keys"]),
+        "warning", "linux.maskedPaths[0]", "is not absolute",
+    ),
     "limit twice": (
         add("process.rlimits", {"type": "RLIMIT_NOFILE", "soft": 1, "hard": 1}),
         "error", "process.rlimits[1].type", "a second time",

@@ -62,8 +62,6 @@ REFUSED: list[tuple[dict[str, Any], str, str, dict[str, Any]]] = [
     ({"linux.timeOffsets": {"boottime": {"secs": 1}}}, "linux.timeOffsets", "join", JOINED_TIME),
     ({"linux.timeOffsets": {"boottime": {"nanosecs": 10**9}}},
      "linux.timeOffsets.boottime.nanosecs", "second", TIME),
-    ({"linux.maskedPaths": ["/a", "b"]}, "linux.maskedPaths[1]", "absolute", BASE),
-    ({"linux.readonlyPaths": [""]}, "linux.readonlyPaths[0]", "absolute", BASE),
     ({**NONE, "hostname": None, "linux.maskedPaths": ["/a"]}, "linux.maskedPaths", "mount", BASE),
     ({**NONE, "hostname": None, "linux.netDevices": {"eth0": {}}}, "linux.netDevices", "network",
      BASE),
