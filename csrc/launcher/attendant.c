@@ -3,7 +3,8 @@
  * Python executes it when the process runs: it stays the same process, with the same children, blocked
  * signals and descriptors, but without the memory of an interpreter. It passes signals on. After the
  * end it deletes the container of a `run` when that is simple, and ends with the process's exit status.
- * What is not simple Python does: the same command line with --ended STATUS:KILLS.
+ * What is not simple Python does: the same command line with --ended STATUS:KILLS:ERRNO; with an errno
+ * the process may still run.
  *
  * Input: PYCONTAINER_ATTEND of lifecycle/attendant.py, in the environment.
  */
@@ -26,16 +27,19 @@ static struct {
     int everyone;   /* reap all children: we are a subreaper */
     uint64_t kills; /* for lack of memory, before */
     int exit_status;
+    long error; /* why we cannot wait, or 0 */
 } task;
 
 _Noreturn void hand_over(void)
 {
     static const char complaint[] = "pycontainer: cannot execute itself after the process's end\n";
-    char ended[64] = "", *end = put_number(ended, task.exit_status);
+    char ended[80] = "", *end = put_number(ended, task.exit_status);
     char *words[call.count + 3];
     int out = 0;
     *end++ = ':';
-    put_number(end, (long)task.kills);
+    end = put_number(end, (long)task.kills);
+    *end++ = ':';
+    put_number(end, task.error);
     for (int i = 0; i < call.count; i++) {
         words[out++] = call.argv[i];
         if (i == call.command_at) {
@@ -47,6 +51,12 @@ _Noreturn void hand_over(void)
     sys5(__NR_execveat, task.python, "", words, call.env, AT_EMPTY_PATH);
     xwrite(2, complaint, sizeof(complaint) - 1);
     xexit(1);
+}
+
+static _Noreturn void lose(long error)
+{
+    task.error = error < 0 ? -error : EIO;
+    hand_over();
 }
 
 static uint64_t next_number(const char **at)
@@ -71,7 +81,7 @@ static void take_task(const char *at)
     if (!length)
         return;
     if (length >= sizeof(path) || id >= length)
-        xexit(1);
+        lose(-ENAMETOOLONG);
     static char root[PATH_MAX];
     memcpy(path, at, length + 1);
     memcpy(root, at, length - id - 1);
@@ -104,7 +114,7 @@ static int reap(void)
         long error = RETRY(sys5(__NR_waitid, task.everyone ? P_ALL : P_PID,
                                 task.everyone ? 0 : task.pid, &info, WEXITED | WNOHANG, 0));
         if (error < 0)
-            xexit(1); /* somebody has taken our child from us: a debugger */
+            lose(error); /* somebody has taken our child from us: a debugger */
         if (!info.si_pid)
             return 0;
         if (info.si_pid == task.pid) {
@@ -121,8 +131,9 @@ static void wait_for_the_end(void)
     int self = (int)sys0(__NR_getpid);
     SCOPED_FD fd = (int)sys4(__NR_signalfd4, -1, &every, sizeof(every), O_CLOEXEC);
     while (!reap()) {
-        if (xread(fd, &got, sizeof(got)) != sizeof(got))
-            xexit(1);
+        long size = xread(fd, &got, sizeof(got));
+        if (size != sizeof(got))
+            lose(size);
         if (got.ssi_signo != SIGCHLD && (int)got.ssi_pid != self)
             sys2(__NR_kill, task.pid, got.ssi_signo);
     }

@@ -22,7 +22,7 @@ class CgroupPaths:
     (systemd/unit.py).
     """
 
-    __slots__ = ("driver", "mode", "directories", "explicit", "unit")
+    __slots__ = ("_v1", "driver", "mode", "directories", "explicit", "unit")
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class CgroupPaths:
         self.mode = mode
         self.directories = directories
         self.explicit = explicit
+        self._v1 = tuple(dict.fromkeys([path for name, path in directories.items() if name]))
 
     def to_dict(self) -> dict[str, object]:
         """A value for the state file."""
@@ -79,7 +80,7 @@ class CgroupPaths:
 
     def v1_directories(self) -> list[str]:
         """Each v1 directory once: co-mounted controllers share theirs."""
-        return list(dict.fromkeys(path for name, path in self.directories.items() if name))
+        return list(self._v1)
 
     def all_directories(self) -> list[str]:
         """Each directory once, v2 last."""

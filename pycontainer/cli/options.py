@@ -51,7 +51,7 @@ SECCOMP: Table = (
 )
 
 # Of the same: what is left to do after the end (lifecycle/attendant.py).
-ENDED: Option = ("ended", "", TEXT, "STATUS:KILLS", "")
+ENDED: Option = ("ended", "", TEXT, "STATUS:KILLS:ERRNO", "")
 
 _DEFAULTS = {FLAG: False, TEXT: "", NUMBER: 0}
 # As Go's strconv.ParseBool.
@@ -85,20 +85,19 @@ class Arguments:
     given at all.
     """
 
-    __slots__ = ("table", "values", "words")
+    __slots__ = ("_kinds", "table", "values", "words")
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self._kinds = {option[0]: option[2] for option in table}
         self.values: dict[str, Any] = {}
         self.words: list[str] = []
 
     def __getitem__(self, name: str) -> Any:
         if name in self.values:
             return self.values[name]
-        for option in self.table:
-            if option[0] == name:
-                return _DEFAULTS[option[2]] if option[2] in _DEFAULTS else []
-        raise KeyError(name)
+        kind = self._kinds[name]
+        return _DEFAULTS[kind] if kind in _DEFAULTS else []
 
     def __contains__(self, name: str) -> bool:
         return name in self.values

@@ -154,16 +154,18 @@ class _Run:
     def walk(self) -> None:
         for step, op in enumerate(self.plan.ops, 1):
             self.step, self.op = step, op
-            if TABLE[self.op.kind][0] == CONTAINER:
-                if not self.sent:
-                    self._hand_over()
-                self._release()
-                if self.op.kind == "await_start":
-                    return
-                if self.op.kind in self.meetings:
-                    self.meetings[self.op.kind](self)
-            else:
+            kind = op.kind
+            if kind in self.handlers:
                 self._do(op)
+                continue
+            if not self.sent:
+                self._hand_over()
+            if self.waits:
+                self._release()
+            if kind in self.meetings:
+                self.meetings[kind](self)
+            elif kind == "await_start":
+                return
         self._release()
         self._wait_for_exec()
 

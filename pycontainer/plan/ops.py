@@ -234,8 +234,8 @@ def named(kind: str, arguments: dict[str, Any], field: str = "") -> Op:
     if len(arguments) != len(ints) + len(texts):
         raise TypeError(f"{kind} takes {', '.join(ints + texts)}; not {', '.join(arguments)}")
     try:
-        numbers = tuple([arguments[name] for name in ints])
-        strings = tuple([_bytes(arguments[name]) for name in texts])
+        value = arguments.__getitem__
+        numbers, strings = tuple(map(value, ints)), tuple(map(_bytes, map(value, texts)))
     except KeyError as error:
         raise TypeError(f"{kind} needs {error}") from None
     return Op(kind, numbers, strings, field)

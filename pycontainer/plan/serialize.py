@@ -12,6 +12,7 @@ failure names the operation that the user sees in `pycontainer plan`.
 from __future__ import annotations
 
 from _struct import Struct
+from itertools import accumulate
 
 from pycontainer.base.errors import ConfigError
 from pycontainer.plan.ops import CONSTANTS, CONTAINER, MAX_INTS, MAX_TEXTS, NUMBERS, TABLE, Op
@@ -45,35 +46,52 @@ def pack(ops: list[Op]) -> bytes:
 
     records: list[bytes] = []
     arena: list[bytes] = []
-    offset = 0
+    for item in ops:
+        if TABLE[item.kind][0] == CONTAINER:
+            arena += item.texts
+    lengths = list(map(len, arena))
+    spans = [0] * (2 * len(arena))  # offset and length of each text
+    *spans[::2], total = accumulate(map((1).__add__, lengths), initial=0)
+    spans[1::2] = lengths
+    if total > LIMIT:
+        raise _too_large(ops)
+    at = 0
     for index, item in enumerate(ops):
-        record, number = _packers.get(item.kind) or _packer(item.kind)
-        if record is None:
-            continue
-        spans: list[int] = []
-        for text in item.texts:
-            length = len(text)
-            spans += (offset, length)
-            arena.append(text)
-            offset += length + 1
-        if offset > LIMIT:
-            raise ConfigError(f"plan too large: over {LIMIT >> 20} MiB", "too-large", item.field)
-        records.append(record(number, index, *item.ints, *spans))
+        record, number, width = _packers.get(item.kind) or _packer(item.kind)
+        if record:
+            records.append(record(number, index, *item.ints, *spans[at : at + width]))
+            at += width
     start = HEADER.size + RECORD.size * len(records)
-    header = HEADER.pack(MAGIC, CHECKSUM, len(records), start, start + offset)
+    header = HEADER.pack(MAGIC, CHECKSUM, len(records), start, start + total)
     arena.append(b"")
     return b"".join([header, *records, b"\0".join(arena)])
 
 
-_packers: dict[str, tuple[Callable[..., bytes] | None, int]] = {}
+def _too_large(ops: list[Op]) -> ConfigError:
+    """It names the field of the operation that the limit lies in."""
+    total, field = 0, ""
+    for item in ops:
+        if total <= LIMIT and item.side == CONTAINER:
+            total += sum(map(len, item.texts)) + len(item.texts)
+            field = item.field
+    return ConfigError(f"plan too large: over {LIMIT >> 20} MiB", "too-large", field)
 
 
-def _packer(kind: str) -> tuple[Callable[..., bytes] | None, int]:
-    """What packs a record of this kind, and its number; None for the runtime's own. Zeros stand for
-    the arguments that other kinds have more."""
+_packers: dict[str, tuple[Callable[..., bytes] | None, int, int]] = {}
+
+
+def _packer(kind: str) -> tuple[Callable[..., bytes] | None, int, int]:
+    """What packs a record of this kind, None for the runtime's own; its number, and how many
+    numbers its texts take. Zeros stand for the arguments that other kinds have more."""
     side, ints, texts = TABLE[kind]
     unused = 8 * (MAX_INTS - len(ints))
     form = f"<II{len(ints)}q{unused}x{2 * len(texts)}I{8 * (MAX_TEXTS - len(texts))}x"
     pack = Struct(form).pack if side == CONTAINER else None
-    _packers[kind] = pack, NUMBERS[kind]
+    _packers[kind] = pack, NUMBERS[kind], 2 * len(texts)
     return _packers[kind]
+
+
+def prepare() -> None:
+    """Compute now what each kind will need, for a snapshot."""
+    for kind in TABLE:
+        _packer(kind)

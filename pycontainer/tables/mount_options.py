@@ -152,15 +152,7 @@ USERSPACE = frozenset(
 )
 USERSPACE_PREFIXES = ("x-", "X-", "comment=")
 
-# MS_* to MOUNT_ATTR_*, for what belongs to the mount.
-_MOUNT_BITS = (
-    (MS_RDONLY, ATTR_RDONLY),
-    (MS_NOSUID, ATTR_NOSUID),
-    (MS_NODEV, ATTR_NODEV),
-    (MS_NOEXEC, ATTR_NOEXEC),
-    (MS_NODIRATIME, ATTR_NODIRATIME),
-    (MS_NOSYMFOLLOW, ATTR_NOSYMFOLLOW),
-)
+_SAME_BITS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC  # as MS_* and as MOUNT_ATTR_*
 # MS_* to fsconfig(2)'s flag names, for what belongs to the superblock. "ro" is in both worlds, as
 # in mount(2).
 _SUPERBLOCK_NAMES = (
@@ -170,6 +162,7 @@ _SUPERBLOCK_NAMES = (
     (MS_MANDLOCK, "mand"),
     (MS_LAZYTIME, "lazytime"),
 )
+_SUPERBLOCK_BITS = MS_RDONLY | MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME
 # fsconfig(2) has no word for these: a filesystem that is to have them needs mount(2).
 _CLASSIC_ONLY = MS_I_VERSION | MS_SILENT
 
@@ -320,14 +313,21 @@ def _spread(parsed: ParsedOptions, ms_set: int, ms_clear: int) -> None:
     parsed.remount = bool(ms_set & MS_REMOUNT)
     parsed.classic = ms_set & _CLASSIC_ONLY
     attr_set, attr_clr = _access_time(ms_set, ms_clear)
-    for bit, attr in _MOUNT_BITS:
-        if ms_set & bit:
-            attr_set |= attr
-        elif ms_clear & bit:
-            attr_clr |= attr
-    parsed.attr_set = attr_set
-    parsed.attr_clr = attr_clr
-    parsed.sb_set = tuple([name for bit, name in _SUPERBLOCK_NAMES if ms_set & bit])
+    parsed.attr_set = attr_set | _attributes(ms_set)
+    parsed.attr_clr = attr_clr | _attributes(ms_clear)
+    parsed.sb_set = ()
+    if ms_set & _SUPERBLOCK_BITS:
+        parsed.sb_set = tuple([name for bit, name in _SUPERBLOCK_NAMES if ms_set & bit])
+
+
+def _attributes(bits: int) -> int:
+    """MS_* to MOUNT_ATTR_*, for what belongs to the mount."""
+    found = bits & _SAME_BITS
+    if bits & MS_NODIRATIME:
+        found |= ATTR_NODIRATIME
+    if bits & MS_NOSYMFOLLOW:
+        found |= ATTR_NOSYMFOLLOW
+    return found
 
 
 def _access_time(ms_set: int, ms_clear: int) -> tuple[int, int]:

@@ -124,25 +124,37 @@ class _Exceptions:
     """Nodes with the access that is an exception, found by what overlaps with them.
 
     `_by_number` has the nodes of each (letter, kind, major, minor), where either number may be
-    None, which stands for any: to look at all exceptions for each rule takes quadratic time.
+    None, which stands for any: to look at all exceptions for each rule takes quadratic time. It is
+    made when a rule takes something away, which few configs have.
     """
 
-    __slots__ = ("_by_number", "nodes")
+    __slots__ = ("_by_number", "_indexed", "nodes")
 
     def __init__(self) -> None:
         self.nodes: dict[Node, str] = {}
         self._by_number: dict[tuple[str, str, int | None, int | None], dict[Node, None]] = {}
+        self._indexed = False
 
     def add(self, node: Node, access: str) -> None:
         """One more exception, or more access to one."""
-        merged = self.nodes.get(node, "") + access
-        self.nodes[node] = "".join(letter for letter in ALL if letter in merged)
+        if node in self.nodes:
+            merged = self.nodes[node] + access
+            access = "".join([letter for letter in ALL if letter in merged])
+        self.nodes[node] = access
+        if self._indexed:
+            self._note(node, access)
+
+    def _note(self, node: Node, access: str) -> None:
         for letter in access:
             for key in self._keys(letter, node):
                 self._by_number.setdefault(key, {})[node] = None
 
     def withdraw(self, node: Node, rule: Rule) -> None:
         """Take `rule.access` away from every exception that the node covers."""
+        if not self._indexed:
+            self._indexed = True
+            for one, access in self.nodes.items():
+                self._note(one, access)
         for letter in rule.access:
             for other in self._overlapping(letter, node):
                 if not _covers(node, other):
