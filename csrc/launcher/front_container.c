@@ -53,7 +53,7 @@ static void read_record(int dir)
     static const char magic[8] = {'p', 'y', 'c', 'r', 'e', 'c', 0, 2};
     const struct record *r = &file.record;
     struct statx facts, own;
-    SCOPED_FD fd = xopenat(dir, "record", O_RDONLY | O_NOFOLLOW, 0);
+    SCOPED_FD fd = xopenat(dir, "record", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     long size = fd < 0 ? 0 : xread(fd, file.bytes, sizeof(file.bytes));
     check_owner(fd, "", AT_EMPTY_PATH, &own);
     check_owner(dir, "state.json", AT_SYMLINK_NOFOLLOW, &facts);

@@ -186,6 +186,22 @@ def test_an_entry_that_is_a_link(box: Box, victim, command: str):
     assert lives(victim)
 
 
+@pytest.mark.parametrize("words", ["state x", "kill x KILL", "delete --force x"])
+@pytest.mark.parametrize("name", ["state.json", "record"])
+def test_a_fifo_in_place_of_a_file(box: Box, victim, command: str, words: str, name: str):
+    """Nobody waits for what never comes."""
+    root = box.directory / "mine"
+    entry = offer(root, victim)
+    (entry / name).unlink(missing_ok=True)
+    os.mkfifo(entry / name, 0o600)
+    done = run(command, root, words)
+    if name == "state.json":
+        done.fails(f"use {root}/x/state.json: it is not a regular file")
+        assert lives(victim)
+    else:
+        done.ok()
+
+
 def test_a_record_of_another_user(box: Box, victim, command: str):
     """The record is for the front alone; the container's own init is what is killed then."""
     root = box.directory / "mine"
