@@ -97,8 +97,9 @@ def device(ops: Sequence[Op], op: Op, code: str) -> str:
     if code == "open-host":
         same = _same_device(op["device"], op["mode"])
         return (
-            "in a user namespace no device can be made, so the host's is bound, and it has none "
-            f"at {path}; fix: set {op.field}.path to a device that the host has{same}"
+            "no device can be made in a user namespace or without CAP_MKNOD, so the host's is"
+            f" bound, and it has none at {path}; "
+            f"fix: set {op.field}.path to a device that the host has{same}"
         )
     if code != "file-there":
         return ""

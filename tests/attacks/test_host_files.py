@@ -83,6 +83,28 @@ def listed_device(bundle: Bundle) -> None:
     bundle.linux["devices"] = [{"path": "/dev/mine", "type": "c", "major": 1, "minor": 5}]
 
 
+def split(bundle: Bundle) -> None:
+    """The host's root has another number than 0."""
+    mapped(100000)(bundle)
+    for kind in ("uidMappings", "gidMappings"):
+        bundle.linux[kind][0]["size"] = 1000
+        bundle.linux[kind].append({"containerID": 1000, "hostID": 0, "size": 1})
+
+
+def without_a_dev(bundle: Bundle) -> None:
+    """Devices lie in the root itself."""
+    mapped(0)(bundle)
+    mounts = bundle.config["mounts"]
+    bundle.config["mounts"] = [m for m in mounts if not m["destination"].startswith("/dev")]
+
+
+def shared_and_read_only(bundle: Bundle) -> None:
+    mapped(0)(bundle)
+    bundle.linux["rootfsPropagation"] = "shared"
+    bundle.config["root"]["readonly"] = True
+    bundle.linux["readonlyPaths"] += ["dev/null", "/etc", "/dev/shm"]
+
+
 WAYS = {
     "default": (unchanged, [], []),
     "no pivot": (unchanged, ["--no-pivot"], []),
@@ -94,6 +116,15 @@ WAYS = {
     "mapped to itself, no mknod": (mapped(0), [], ["setpriv", "--bounding-set", "-mknod"]),
     "the host's namespaces": (with_the_hosts_network, [], []),
     "mapped to itself, a device": (listed_device, [], []),
+    "mapped in two parts": (split, [], []),
+    "mapped in two parts, no pivot, no mknod": (
+        split,
+        ["--no-pivot"],
+        ["setpriv", "--bounding-set", "-mknod"],
+    ),
+    "without a /dev": (without_a_dev, [], []),
+    "without a /dev, no mknod": (without_a_dev, [], ["setpriv", "--bounding-set", "-mknod"]),
+    "shared and read-only": (shared_and_read_only, [], []),
 }
 
 
