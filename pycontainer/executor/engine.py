@@ -1,10 +1,9 @@
 """Carries a plan out: starts the executor, hands the plan over, does the runtime's own operations.
 
 Input: a Plan, and the `Context` of its operations. Output: a Started, with the executor waiting at
-the gate or the program running; or an error that names the operation, and no process is left.
-
-The list is walked once, in order. Those of the runtime are done here; the executor works through
-its own list at the same time, and waits at each `sync` for the runtime's operations after it.
+the gate or the program running; or an error that names the operation, and no process is left. The
+list is walked once, in order. Those of the runtime are done here; the executor works through its
+own list at the same time, and waits at each `sync` for the runtime's operations after it.
 """
 
 from __future__ import annotations
@@ -153,8 +152,7 @@ class _Run:
 
     def walk(self) -> None:
         for step, op in enumerate(self.plan.ops, 1):
-            self.step, self.op = step, op
-            kind = op.kind
+            self.step, self.op, kind = step, op, op.kind
             if kind in self.handlers:
                 self._do(op)
                 continue
