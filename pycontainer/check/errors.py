@@ -17,6 +17,7 @@ from pycontainer.check.case import Case
 from pycontainer.check.positions import parse
 from pycontainer.diagnose.hints import hint_of
 from pycontainer.plan.process import NOT_RAISED
+from pycontainer.spec import schema, unknown_keys
 from pycontainer.spec.schema import field_path
 
 _ROUNDS = 200
@@ -38,7 +39,7 @@ _STAND_INS: dict[str, Any] = {
 
 def find(case: Case) -> None:
     """Errors of the schema, then of the rules, then of the plan for this host."""
-    case.config = _without_other_platforms(case.config)
+    case.config = _without_what_is_ignored(case.config)
     taken: set[str] = set()
     for look in (_schema, _rules, _plan):
         for _ in range(_ROUNDS):
@@ -50,12 +51,18 @@ def find(case: Case) -> None:
                 break
 
 
-def _without_other_platforms(config: dict[str, Any]) -> dict[str, Any]:
+def _without_what_is_ignored(config: dict[str, Any]) -> dict[str, Any]:
+    """Without members of other platforms and unknown ones: their values may be anything."""
+    for unknown in unknown_keys.find(schema.CONFIG, config):
+        *way, name = unknown.path
+        holder = _at(config, list(way))
+        if isinstance(holder, dict):
+            del holder[name]
     return {name: v for name, v in config.items() if name not in spec.rules.OTHER_PLATFORMS}
 
 
 def _schema(case: Case) -> Sequence[ContainerError]:
-    from pycontainer.spec import compat, explain, schema
+    from pycontainer.spec import compat, explain
 
     accepted = compat.rewritten(case.config, [])
     # Later list elements first: the indices of the others stay true.
@@ -116,12 +123,14 @@ def _note(case: Case, error: ContainerError, key: str, taken: set[str], gone: se
             message = f"this host cannot do it: {message}"
         remedy = error.hint or hint_of(error)
         case.add_in_file("error", key, message, remedy.removeprefix("fix: "), clause)
-    elif key in taken:
+    elif key in taken and error.code != "required" and field not in _STAND_INS:
         return False
     taken.add(key)
     if element and element in gone:
         return True
     gone.add(element)
+    if error.code == "required" and field not in _STAND_INS:
+        field = field.rpartition(".")[0]  # an object that lacks a member is of no use
     return bool(field) and _take_out(case, field)
 
 
@@ -139,8 +148,8 @@ def _take_out(case: Case, field: str) -> bool:
     """Remove what the field names: the innermost list element around it, or the member."""
     steps = parse(field)
     places = [depth for depth, step in enumerate(steps) if isinstance(step, int)]
-    if field in _STAND_INS:
-        return _set(case.config, steps, _STAND_INS[field])
+    if field in _STAND_INS and _set(case.config, steps, _STAND_INS[field]):
+        return True  # the next time it is removed: here it must not be
     end = places[-1] + 1 if places else len(steps)
     holder = _at(case.config, steps[: end - 1])
     last = steps[end - 1]

@@ -195,6 +195,8 @@ def wrong_type(error: ContainerError) -> str:
         return ""
     if expected == "array":
         parts = value.split(",") if error.field.endswith(".options") else value.split()
+        if error.field.endswith(".additionalGids"):  # numbers
+            return f"fix: write [{', '.join(value.replace(',', ' ').split())}]"
         words = ", ".join(f'"{word}"' for word in parts)
         return f"fix: write [{words}]"
     if expected == "boolean" and value.lower() in ("true", "false"):
@@ -205,7 +207,7 @@ def wrong_type(error: ContainerError) -> str:
     if octal and value.isdigit() and not value.strip("01234567"):
         return f"fix: JSON has no octal numbers: write {int(value, 8)}"
     text = value.strip().lower().removesuffix("b").removesuffix("i")
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "")
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "")
     if number.isascii() and number.isdigit():
         in_bytes = ", in bytes" if unit else ""
         return f"fix: write {int(number) * _UNITS[unit]} without quotes{in_bytes}"

@@ -42,6 +42,15 @@ _WORDS = {
     type(None): "null",
 }
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+# What texts look like that match the patterns of our schemas.
+_PATTERNS = {
+    "^[1-9][0-9]*[KMG]B$": "be a size like 2MB or 1GB",
+    "^[cbup]$": "be c, b, u or p",
+    "^MB:[^\\n]*$": "begin with MB:",
+    "^RLIMIT_[A-Z]+$": "be a name like RLIMIT_NOFILE",
+    "^[0-9, -]*$": "be CPUs like 0-3,7",
+    "^CAP_[A-Z_]+$": "be a name like CAP_KILL",
+}
 _CODES = {
     "required": "required",
     "type": "wrong-type",
@@ -133,7 +142,7 @@ def _message(error: ValidationError) -> str:
             near and f" ({near})"
         )
     if error.validator == "pattern":
-        return f"is {shown}, must match {limit}"
+        return f"is {shown}, must {_PATTERNS.get(limit, f'match {limit}')}"
     if error.validator in ("minimum", "maximum"):
         lowest, highest = schema["minimum"], schema.get("maximum")
         span = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"

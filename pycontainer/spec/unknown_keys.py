@@ -53,7 +53,8 @@ def _search(node: Node, value: Any, path: tuple[str | int, ...], found: list[Unk
     members = enumerate(value) if type(value) is list else ()
     for key, member in value.items() if type(value) is dict else members:
         if known and key not in known:
-            found.append(Unknown((*path, key), list(known)))
+            if type(value) is dict:  # a list in place of an object is of the wrong type
+                found.append(Unknown((*path, key), list(known)))
             continue
         below = schemas.step(node, key)
         if below is not None and type(member) in (dict, list):

@@ -70,7 +70,8 @@ def absolute(field: str, path: str) -> None:
 def needs(field: str, namespace: str, subject: Subject) -> None:
     """ConfigError unless the container has (or joins) such a namespace."""
     if namespace not in subject.namespaces:
-        text = f"needs a {namespace} namespace in linux.namespaces"
+        a = "an" if namespace == "ipc" else "a"
+        text = f"needs {a} {namespace} namespace in linux.namespaces"
         refuse(field, "needs-namespace", text, namespace=namespace)
 
 

@@ -90,6 +90,7 @@ def ids(inside: int, outside: int, size: int) -> dict[str, int]:
 
 
 MEMORY = "linux.resources.memory"
+BLOCKS = "linux.resources.blockIO.throttleReadBpsDevice"
 DEVICE = {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438}
 RULES = [{"allow": False, "access": "rwm"}]
 
@@ -446,6 +447,204 @@ SEEDS: dict[str, Seed] = {
     "read-only in vain": (
         add("linux.readonlyPaths", "/proc/kcore"),
         "warning", "linux.readonlyPaths[5]", "in linux.maskedPaths, too",
+    ),
+    # -- wrong types, deep in the config -------------------------------------------------------
+    "number for a boolean": (
+        member("process.terminal", 1), "error", "process.terminal", "must be a boolean",
+    ),
+    "env as an object": (
+        member("process.env", {"A": "b"}), "error", "process.env", "must be an array",
+    ),
+    "args as one string": (
+        member("process.args", "sh -c true"), "error", "process.args", '["sh", "-c", "true"]',
+    ),
+    "id as a string": (
+        member("process.user.uid", "1000"), "error", "process.user.uid", "write 1000 without",
+    ),
+    "empty id": (member("process.user.uid", ""), "error", "process.user.uid", "an integer"),
+    "groups as a string": (
+        member("process.user.additionalGids", "10,20"),
+        "error", "process.user.additionalGids", "write [10, 20]",
+    ),
+    "capabilities as a list": (
+        member("process.capabilities", ["CAP_KILL"]),
+        "error", "process.capabilities", "must be an object",
+    ),
+    "limits as an object": (
+        member("process.rlimits", {"RLIMIT_NOFILE": 1024}),
+        "error", "process.rlimits", "must be an array",
+    ),
+    "mounts as an object": (
+        member("mounts", {"/proc": "proc"}), "error", "mounts", "must be an array",
+    ),
+    "namespace as a string": (
+        add("linux.namespaces", "user"), "error", "linux.namespaces[5]", "must be an object",
+    ),
+    "true as a string": (
+        member("linux.resources.devices", [{"allow": "false", "access": "rwm"}]),
+        "error", "linux.resources.devices[0].allow", "write false without quotes",
+    ),
+    "number for a cgroup file": (
+        member("linux.resources.unified", {"memory.max": 1}),
+        "error", 'linux.resources.unified["memory.max"]', 'write "1" with quotes',
+    ),
+    "fraction": (
+        member("process.oomScoreAdj", 1.5), "error", "process.oomScoreAdj", "with a fraction",
+    ),
+    "annotation as a number": (
+        member("annotations", {"a": 1}), "error", "annotations.a", 'write "1" with quotes',
+    ),
+    "annotations as a list": (
+        member("annotations", ["a=b"]), "error", "annotations", "must be an object",
+    ),
+    "version as a number": (member("ociVersion", 1.0), "error", "ociVersion", "must be a string"),
+    "kernel parameter as a number": (
+        member("linux.sysctl", {"net.ipv4.ip_forward": 1}),
+        "error", 'linux.sysctl["net.ipv4.ip_forward"]', 'write "1" with quotes',
+    ),
+    "root as a string": (member("root", "rootfs"), "error", "root", "must be an object"),
+    "rate with a unit": (
+        member(f"{BLOCKS}", [{"major": 8, "minor": 0, "rate": "10M"}]),
+        "error", f"{BLOCKS}[0].rate", "write 10485760",
+    ),
+    "hook that is no list": (
+        member("hooks", {"poststop": {"path": "/bin/true"}}),
+        "error", "hooks.poststop", "must be an array",
+    ),
+    # -- words that there are not --------------------------------------------------------------
+    "namespace as the kernel calls it": (
+        add("linux.namespaces", {"type": "mnt"}),
+        "error", "linux.namespaces[5].type", "did you mean mount?",
+    ),
+    "namespace in another case": (
+        add("linux.namespaces", {"type": "User"}),
+        "error", "linux.namespaces[5].type", "did you mean user?",
+    ),
+    "operator of another language": (
+        member(
+            "linux.seccomp",
+            profile(
+                {
+                    "names": ["chmod"],
+                    "action": "SCMP_ACT_ERRNO",
+                    "args": [{"index": 0, "value": 1, "op": "=="}],
+                }
+            ),
+        ),
+        "error", "linux.seccomp.syscalls[0].args[0].op", "SCMP_CMP_EQ",
+    ),
+    "flag misspelt": (
+        member("linux.seccomp", {**profile(), "flags": ["SECCOMP_FILTER_FLAG_LOGS"]}),
+        "error", "linux.seccomp.flags[0]", "did you mean SECCOMP_FILTER_FLAG_LOG?",
+    ),
+    "propagation misspelt": (
+        member("linux.rootfsPropagation", "rprivat"),
+        "error", "linux.rootfsPropagation", "did you mean private?",
+    ),
+    "type of a device": (
+        member("linux.devices", [{**DEVICE, "type": "char"}]),
+        "error", "linux.devices[0].type", "must be c, b, u or p",
+    ),
+    "access to a device": (
+        member("linux.resources.devices", [{"allow": True, "access": "rwx"}]),
+        "warning", "linux.resources.devices[0].access", "all but r, w and m is ignored",
+    ),
+    "size of pages": (
+        member("linux.resources.hugepageLimits", [{"pageSize": "2M", "limit": 1}]),
+        "error", "linux.resources.hugepageLimits[0].pageSize", "a size like 2MB",
+    ),
+    "class misspelt": (
+        member("process.ioPriority", {"class": "IOPRIO_CLASS_BEST", "priority": 1}),
+        "error", "process.ioPriority.class", "IOPRIO_CLASS_BE",
+    ),
+    "policy as the kernel calls it": (
+        member("process.scheduler", {"policy": "SCHED_NORMAL"}),
+        "error", "process.scheduler.policy", "must be one of SCHED_OTHER",
+    ),
+    "personality misspelt": (
+        member("linux.personality", {"domain": "LINUX64"}),
+        "error", "linux.personality.domain", "must be one of LINUX",
+    ),
+    "version with a v": (member("ociVersion", "v1.0"), "error", "ociVersion", "SemVer"),
+    # -- numbers and contradictions ------------------------------------------------------------
+    "seventh argument": (
+        member(
+            "linux.seccomp",
+            profile(
+                {
+                    "names": ["chmod"],
+                    "action": "SCMP_ACT_ERRNO",
+                    "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}],
+                }
+            ),
+        ),
+        "error", "linux.seccomp.syscalls[0].args[0].index", "from 0 to 5",
+    ),
+    "errno of what is allowed": (
+        member(
+            "linux.seccomp",
+            {
+                "defaultAction": "SCMP_ACT_ERRNO",
+                "syscalls": [{"names": ["execve"], "action": "SCMP_ACT_ALLOW", "errnoRet": 5}],
+            },
+        ),
+        "error", "linux.seccomp.syscalls[0].errnoRet", "has no error number",
+    ),
+    "device without a number": (
+        member("linux.devices", [{"path": "/dev/fuse", "type": "c"}]),
+        "error", "linux.devices[0].major", "is required",
+    ),
+    "too eager to swap": (
+        member(f"{MEMORY}.swappiness", 200), "error", f"{MEMORY}.swappiness", "0 to 100",
+    ),
+    "rate left out": (
+        member(f"{BLOCKS}", [{"major": 8, "minor": 0}]),
+        "error", f"{BLOCKS}[0].rate", "is required",
+    ),
+    "priority without its policy": (
+        member("process.scheduler", {"policy": "SCHED_OTHER", "priority": 10}),
+        "error", "process.scheduler.priority", "only for SCHED_FIFO",
+    ),
+    "clocks without their namespace": (
+        member("linux.timeOffsets", {"monotonic": {"secs": 1}}),
+        "error", "linux.timeOffsets", '{"type": "time"}',
+    ),
+    "read-only and writable": (
+        mount(options=["ro", "rw"]), "warning", "mounts[7].options", "the last one, rw, counts",
+    ),
+    "mode in letters": (
+        mount(options=["mode=rwx"]), "error", "mounts[7].options", "octal digits",
+    ),
+    "mapping of nothing": (
+        both(
+            add("linux.namespaces", {"type": "user"}),
+            member("linux.uidMappings", [ids(0, 100000, 0)]),
+            member("linux.gidMappings", [ids(0, 100000, 65536)]),
+        ),
+        "error", "linux.uidMappings[0].size", "must be positive",
+    ),
+    "half of a console size": (
+        both(member("process.terminal", True), member("process.consoleSize", {"height": 24})),
+        "error", "process.consoleSize.width", "is required",
+    ),
+    "octal umask": (
+        member("process.user.umask", "022"), "error", "process.user.umask", "write 18",
+    ),
+    "long name of a device": (
+        member("linux.netDevices", {"nosuch0": {"name": "averyveryverylongname"}}),
+        "error", "linux.netDevices.nosuch0.name", "no name of a network device",
+    ),
+    "parameter of another namespace": (
+        both(drop_namespace("ipc"), member("linux.sysctl", {"fs.mqueue.msg_max": "10"})),
+        "error", 'linux.sysctl["fs.mqueue.msg_max"]', "needs an ipc namespace",
+    ),
+    "host name as a parameter": (
+        member("linux.sysctl", {"kernel.hostname": "x"}),
+        "error", 'linux.sysctl["kernel.hostname"]', "set hostname",
+    ),
+    "of another platform": (member("windows", {}), "warning", "windows", "is not for Linux"),
+    "unknown member of any shape": (
+        member("process.capabilities", {"x": 1}), "warning", "process.capabilities.x", "unknown",
     ),
 }  # fmt: skip
 

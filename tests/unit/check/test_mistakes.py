@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ def test_nothing_is_wrong_with_the_base(bundle: Bundle):
 
 
 def test_there_are_at_least_forty():
-    assert len(SEEDS) >= 40
+    assert len(SEEDS) >= 120
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -90,6 +92,36 @@ def test_list_elements_keep_their_numbers(bundle: Bundle):
         "process.env[0]", "process.env[2]", "process.env[3]",
         "mounts[7].options", "mounts[8].destination", "mounts[9].source",
     ]  # fmt: skip
+
+
+def paths(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each member and element below a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, below in items:
+        yield (*way, key)
+        if isinstance(below, dict | list):
+            yield from paths(below, (*way, key))
+
+
+def test_anything_anywhere(bundle: Bundle):
+    """A config full of mistakes, and at each place of it one more: a report, and no failure."""
+    config = base()
+    for name in ("octal umask", "rate with a unit", "class misspelt", "size of pages",
+                 "clocks without their namespace", "mapping without user namespace",
+                 "variable of a hook", "operator of another language"):  # fmt: skip
+        SEEDS[name][0](config)
+    config["linux"]["memoryPolicy"] = {"mode": "MPOL_BIND", "nodes": "0"}
+    values = [None, 1, -1, 1 << 70, "x", "", [], {}, [1], ["x"], {"x": 1}, 1.5, True]
+    for number, (*way, last) in enumerate(paths(config)):
+        changed = copy.deepcopy(config)
+        holder: Any = changed
+        for step in way:
+            holder = holder[step]
+        if number % (len(values) + 1) == len(values):
+            del holder[last]
+        else:
+            holder[last] = values[number % (len(values) + 1)]
+        assert bundle.check(changed).findings, (way, last)
 
 
 def test_a_member_twice(bundle: Bundle):

@@ -21,7 +21,7 @@ def config(**members: Any) -> dict[str, Any]:
 REFUSED = [
     (
         config(process={"cwd": "/", "rlimits": [{"type": "NOFILE", "soft": 1, "hard": 1}]}),
-        'process.rlimits[0].type: is "NOFILE", must match ^RLIMIT_[A-Z]+$'
+        'process.rlimits[0].type: is "NOFILE", must be a name like RLIMIT_NOFILE'
         " [config.md#posix-process]; did you mean RLIMIT_NOFILE?",
     ),
     (
