@@ -215,7 +215,7 @@ def test_sysctl_of_a_namespace(name: str) -> None:
     left = [entry for entry in BASE["linux"]["namespaces"] if entry["type"] != SYSCTLS[name]]
     error = refusal(changed({"linux.namespaces": left, "hostname": None}, config))
     assert error is not None and error.field == f'linux.sysctl["{name}"]'
-    assert f"needs a {SYSCTLS[name]} namespace" in error.message
+    assert f" {SYSCTLS[name]} namespace in linux.namespaces" in error.message
 
 
 @pytest.mark.parametrize("name", NO_SYSCTLS)
