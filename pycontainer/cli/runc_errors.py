@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _START = CLIENT_TEXTS["start_failed"] + ": "
 _IN_INIT = "error during container init: "
-_OWN_WORDS = ("find_program", "exec", "hook")  # whose messages are worded as runc's already
+_OWN_WORDS = ("find_program", "exec")  # whose messages are worded as runc's already
 _BOTH_MAPPINGS = "id-mapped mounts must have both uid and gid mappings specified"
 _OF_DEADLINE = "scheduler runtime/deadline/period can only be specified for SchedDeadline policy"
 
@@ -118,6 +118,7 @@ CONFIG: dict[str, str] = {
     "linux.memoryPolicy.nodes not-empty": "memory policy mode requires 0 nodes",
     "linux.memoryPolicy.flags[] not-one-of": 'invalid memory policy flag "{value}"',
     "mounts[].options needs-bind": "id-mapped mounts are only supported for bind-mounts",
+    "mounts[].options no-bind": "bind mounts cannot have any filesystem-specific options applied",
     "mounts[].options needs-mappings": _BOTH_MAPPINGS,
     "mounts[].uidMappings needs-mappings": _BOTH_MAPPINGS,
     "mounts[].gidMappings needs-mappings": _BOTH_MAPPINGS,
@@ -178,6 +179,9 @@ LIMITS: dict[str, str] = {
         "selinux label is specified in config, but selinux is disabled or not supported"
     ),
 }
+
+for _name in ("prestart", "createRuntime"):
+    LIMITS[f"hooks.{_name}[] *"] = f"{_START}{_IN_INIT}".removesuffix(": ")
 
 _MOUNTING = 'error mounting "{source}" to rootfs at "{target}"'
 _NO_RLIMITS = "error setting rlimits for ready process"

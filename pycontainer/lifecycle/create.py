@@ -235,7 +235,7 @@ class Creation:
 
     def _announce(self, started: Started) -> None:
         """Tell all who asked for it of the new process."""
-        self.attachment.announce(started)
+        self.attachment.announce(started, b"standard")
         if self.options.record_exit:
             from pycontainer.lifecycle import outcome
 

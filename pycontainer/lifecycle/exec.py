@@ -89,7 +89,7 @@ def _begin(
             raise NotRunning(hint="it ended meanwhile") from None
         raise
     try:
-        attachment.announce(started)
+        attachment.announce(started, b"setns")
     except BaseException:
         end_child(started.pid)
         close_all(started.pidfd)

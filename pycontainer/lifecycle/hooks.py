@@ -21,6 +21,7 @@ from pycontainer.base import jsonfast
 from pycontainer.base.errors import OperationError, check, os_reason
 from pycontainer.linux.process import UNKNOWN_STATUS, reap
 from pycontainer.linux.spawn import OUTPUT_FLAGS, OUTPUT_MODE, spawn
+from pycontainer.tables.signals import described
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,8 +172,7 @@ def _problem(status: int | None) -> tuple[str, str]:
     if posix.WIFSIGNALED(status):
         number = posix.WTERMSIG(status)
         dumped = " (core dumped)" if posix.WCOREDUMP(status) else ""
-        name = _signal.strsignal(number) or f"signal {number}"
-        return "hook-signal", f"signal: {name.lower()}{dumped}"
+        return "hook-signal", f"signal: {described(number)}{dumped}"
     code = posix.WEXITSTATUS(status)
     return ("hook-exit", f"exit status {code}") if code else ("", "")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import posix
 
 from pycontainer.base.errors import HostError, UsageError
-from pycontainer.linux.process import open_pidfd, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,17 +73,13 @@ class Attachment:
 
         self.terminal = Terminal(posix.dup(master))
 
-    def announce(self, started: Started) -> None:
-        """Tell the pid to the caller, as asked for."""
+    def announce(self, started: Started, kind: bytes) -> None:
+        """Tell the pid to the caller, as asked for, even when the process has ended by now. `kind`
+        is runc's word for it: "standard" is a container's init, "setns" what joins one."""
         if self.options.pidfd_socket:
             from pycontainer.linux.fd_passing import send_fd
 
-            pidfd = open_pidfd(started.pid, start_time(started.pid) or 0)
-            if pidfd >= 0:
-                try:
-                    send_fd(self.options.pidfd_socket, pidfd, b"pidfd", "pidfd socket")
-                finally:
-                    posix.close(pidfd)
+            send_fd(self.options.pidfd_socket, started.pidfd, kind, "pidfd socket")
         if self.options.pid_file:
             write_pid_file(self.options.pid_file, started.pid)
 

@@ -271,24 +271,29 @@ def _file_tree(sketch: Sketch, inputs: Inputs, mounts: Mounts, nodes: devices.Sl
     mounts.finish()
     namespaces.names(sketch)
     _sysctls(sketch)
-    _cover(sketch, "readonly", "readonlyPaths")
+    read_only = _cover(sketch, "readonly", "readonlyPaths")
     _cover(sketch, "mask", "maskedPaths")
-    _pivot(sketch, inputs)
+    _pivot(sketch, inputs, read_only)
 
 
-def _cover(sketch: Sketch, kind: str, name: str) -> None:
+def _cover(sketch: Sketch, kind: str, name: str) -> str:
     """One operation for each path, of which there may be a hundred thousand. One that is not
-    absolute begins at the root, and an empty one is nothing, as with runc and crun."""
+    absolute begins at the root, and an empty one is nothing, as with runc and crun. Nothing covers
+    the root, where a process is already: returns the field that names it."""
     covered = {""}
     add = sketch.ops.append
+    root = ""
     for index, path in enumerate(sketch.linux.get(name) or ()):
         path = path and clean(path)
-        if path not in covered:
+        if path == "/":
+            root = f"linux.{name}[{index}]"
+        elif path not in covered:
             covered.add(path)
             add(Op(kind, (), (path.encode("utf-8", "surrogateescape"),), f"linux.{name}[{index}]"))
+    return root
 
 
-def _pivot(sketch: Sketch, inputs: Inputs) -> None:
+def _pivot(sketch: Sketch, inputs: Inputs, read_only: str) -> None:
     if not sketch.spaces.has("mount"):
         sketch.add("chroot", field="root.path")
     else:
@@ -301,15 +306,15 @@ def _pivot(sketch: Sketch, inputs: Inputs) -> None:
             sketch.add("propagation", flags=flags, path="/", field="linux.rootfsPropagation")
     sketch.add("reopen_null")
     if (sketch.config.get("root") or {}).get("readonly"):
+        read_only = "root.readonly"
+    if read_only:
         cwd = clean(sketch.process.get("cwd") or "/")
         if cwd != "/":  # while it can be made
             sketch.add("mkdir", mode=0o755, path=cwd, field="process.cwd")
         # Exactly read-only, as runc has it: noexec, nosuid and nodev of the bundle's mount go where
         # they are not locked.
         flags = MS_REMOUNT | MS_BIND | MS_RDONLY
-        sketch.add(
-            "remount", ms_flags=flags, ms_clear=0, target="/", data="", field="root.readonly"
-        )
+        sketch.add("remount", ms_flags=flags, ms_clear=0, target="/", data="", field=read_only)
 
 
 def _change_of_root(sketch: Sketch, inputs: Inputs) -> str:

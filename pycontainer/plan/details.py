@@ -70,4 +70,9 @@ class Detail:
 
     def __str__(self) -> str:
         padding = [""] * 4  # for what did not fit into the message
-        return DETAILS.get(self.code, "{0}").format(*self.facts, *padding)
+        facts = [*self.facts, *padding]
+        if self.code == "hook-signal" and facts[2].isdigit():
+            from pycontainer.tables.signals import described
+
+            facts[2] = described(int(facts[2]))
+        return DETAILS.get(self.code, "{0}").format(*facts)

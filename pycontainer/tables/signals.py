@@ -82,6 +82,13 @@ def name(number: int) -> str:
     return str(number)
 
 
+def described(number: int) -> str:
+    """Return "killed" for 9, as runc has it from Go's names, which are those of strsignal(3)."""
+    from _signal import strsignal
+
+    return (strsignal(number) or f"signal {number}").lower()
+
+
 def _decimal(text: str) -> int | None:
     """A decimal number with an optional sign, and nothing of what int() accepts beyond it."""
     digits = text[1:] if text[:1] in ("+", "-") else text

@@ -23,7 +23,7 @@ def mounts(subject: Subject) -> None:
             subject.warn(f"{field}.destination", "is relative, which is deprecated; / is assumed")
         options = mount.get("options", ())
         if "bind" in options or "rbind" in options:
-            _bind(subject, mount, field)
+            _bind(mount, field)
         elif not mount.get("type"):
             if "remount" not in options:
                 required(f"{field}.type")
@@ -38,15 +38,16 @@ def _idmap_free(options: list[str]) -> bool:
     return "idmap" not in options and "ridmap" not in options
 
 
-def _bind(subject: Subject, mount: dict[str, Any], field: str) -> None:
-    """A bind mount has a source; a filesystem's own options, which the kernel does not even look
-    at then, are tolerated as other runtimes do."""
-    if not mount.get("source"):
+def _bind(mount: dict[str, Any], field: str) -> None:
+    """A bind mount has a source, unless it changes one that is there; options of a file system
+    belong to the whole of it, and the kernel ignores them here."""
+    options = mount_options.parse(mount["options"])
+    if not mount.get("source") and not options.remount:
         text = "is required for a bind mount but missing"
         refuse(f"{field}.source", "required", text)
-    data = mount_options.parse(mount["options"]).data
-    if data:
-        subject.warn(f"{field}.options", f"has {', '.join(data)}, which a bind mount ignores")
+    if options.data:
+        text = f"has {', '.join(options.data)}, which a bind mount cannot have"
+        refuse(f"{field}.options", "no-bind", text)
 
 
 def _idmap(subject: Subject, mount: dict[str, Any], field: str) -> None:

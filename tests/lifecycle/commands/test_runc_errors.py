@@ -73,6 +73,10 @@ SAME: dict[str, tuple[Change, str]] = {
         linux(seccomp={"defaultAction": "FOO"}),
         "string FOO is not a valid action for seccomp",
     ),
+    "hook": (
+        lambda bundle: bundle.config.update(hooks={"createRuntime": [{"path": "/no"}]}),
+        "unable to start container process: error during container init: error running",
+    ),
     "inside /proc": (bind("/proc/foo"), "cannot be mounted because it is inside /proc"),
     "over /proc": (bind("/proc"), "cannot be mounted because it is not of type proc"),
     "mount": (
@@ -93,6 +97,24 @@ def test_of_a_config(box: Box, case: str):
         log = box.directory / f"log-{runtime.name}"
         done = runtime("--log", log, "run", "-b", bundle, box.id())
         assert done.status == 1 and words in done.err, repr(done)
+
+
+def test_of_options_that_a_bind_mount_ignores(box: Box, pyc: Runtime):
+    """runc 1.1 ignores them, too; since 1.2 it refuses them."""
+    bundle = box.bundle()
+    mount = {"destination": "/mnt", "source": "/etc", "options": ["bind", "size=4k"]}
+    bundle.config["mounts"].append(mount)
+    words = "bind mounts cannot have any filesystem-specific options applied"
+    pyc("run", "-b", bundle, box.id()).fails(words, "mounts[", "size=4k")
+
+
+@pytest.mark.parametrize("stage", ["createRuntime", "createContainer", "startContainer"])
+def test_of_a_hook_that_was_killed(box: Box, pyc: Runtime, stage: str):
+    bundle = box.bundle()
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "kill -9 $$"]}
+    bundle.config["hooks"] = {stage: [hook]}
+    words = f"error during container init: error running {stage} hook #0: signal: killed"
+    pyc("run", "-b", bundle, box.id()).fails(words)
 
 
 def test_of_an_exec(box: Box):

@@ -305,3 +305,18 @@ def test_bind_of_files_sockets_and_fifos(box: Box):
             )
         looks.append(box.run(bundle, runtime=runtime.name).ok().out)
     assert looks[0] == looks[-1]
+
+
+def test_a_bind_mount_is_remounted_without_a_source(box: Box):
+    looks = []
+    for runtime in box.both():
+        bundle = box.bundle().script("touch /mnt/x; grep ' /mnt ' /proc/self/mountinfo")
+        (bundle.path / "source").mkdir()
+        bundle.config["mounts"] += [
+            {"destination": "/mnt", "source": "source", "options": ["bind"]},
+            {"destination": "/mnt", "options": ["bind", "remount", "ro"]},
+        ]
+        done = box.run(bundle, runtime=runtime.name)
+        looks.append((done.status, done.out.split(" ")[5], done.err))
+    assert len(set(looks)) == 1
+    assert looks[0][1].startswith("ro") and "Read-only" in looks[0][2]

@@ -337,6 +337,20 @@ def test_masked_and_readonly_paths(box: Box):
     assert looks[0][2].count("Read-only file system") == 3
 
 
+def test_read_only_paths_may_name_the_root(box: Box):
+    """What is mounted below stays writable, as with root.readonly."""
+    looks = []
+    for runtime in box.both():
+        bundle = box.bundle().script("touch /x; touch /dev/shm/x && echo shm; ls /home")
+        bundle.linux["readonlyPaths"] = ["/./"]
+        bundle.linux["maskedPaths"] = ["/home"]
+        (bundle.rootfs / "home" / "alice").mkdir()
+        done = box.run(bundle, runtime=runtime.name)
+        looks.append((done.status, done.out, done.err))
+    assert len(set(looks)) == 1
+    assert looks[0][1] == "shm\n" and "Read-only file system" in looks[0][2]
+
+
 def test_process_may_be_left_out_of_nothing(box: Box, pyc: Runtime):
     """runtime.md#start: a container without one is created, and cannot be started or run."""
     bundle = box.bundle()

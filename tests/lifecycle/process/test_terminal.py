@@ -313,10 +313,17 @@ def test_pidfd_socket(box: Box, pyc: Runtime, receiver: Receiver):
     name = box.id()
     flags = ("--pidfd-socket", receiver.path)
     pyc("create", *flags, "-b", box.bundle("/bin/sleep", "1000"), name).ok()
-    pidfd, _ = receiver.take()
+    pidfd, message = receiver.take()
+    assert message == b"standard"
     text = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
     assert f"Pid:\t{pyc.state(name)['pid']}\n" in text
     pyc("start", name).ok()
+    for how in ((), ("--detach",)):  # the process has ended long before its pidfd is looked at
+        pyc("exec", *how, *flags, name, "/bin/true").ok()
+        ended, message = receiver.take()
+        assert message == b"setns"
+        assert os.readlink(f"/proc/self/fd/{ended}") == "anon_inode:[pidfd]"
+        os.close(ended)
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     pyc.wait_for(name, "stopped")
     os.close(pidfd)
