@@ -11,7 +11,7 @@ from pycontainer.lifecycle import attendant
 from pycontainer.lifecycle.stdio import Attachment
 from pycontainer.linux.files import close_all
 from pycontainer.linux.host import probe
-from pycontainer.linux.process import alive, end_child
+from pycontainer.linux.process import alive, end_child, wait_gone
 from pycontainer.plan.exec import EntryInputs, compile_exec
 from pycontainer.seccomp import seccomp_filter
 from pycontainer.tables.namespaces import FILES
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from pycontainer.lifecycle.container import Container
     from pycontainer.lifecycle.options import ExecOptions
     from pycontainer.seccomp.cache import Filter
+    from pycontainer.state.state import Facts
 
 
 # What a process document that does not say it has from the container, as with runc.
 _INHERITED = (
     "capabilities", "selinuxLabel", "ioPriority", "scheduler", "execCPUAffinity", "oomScoreAdj",
 )  # fmt: skip
+_ENDING_MS = 1000
 _NOT_SAID = (None, "")  # {} does say something: no capability at all
 
 
@@ -84,8 +86,7 @@ def _begin(
         started = _start(container, config, options, attachment)
     except BaseException as error:
         container.cgroup.hang_up()
-        facts = container.facts
-        if isinstance(error, (OperationError, OSError)) and not alive(facts.pid, facts.start_time):
+        if isinstance(error, (OperationError, OSError)) and _is_gone(container.facts, error):
             raise NotRunning(hint="it ended meanwhile") from None
         raise
     try:
@@ -95,6 +96,13 @@ def _begin(
         close_all(started.pidfd)
         raise
     return started
+
+
+def _is_gone(facts: Facts, error: OperationError | OSError) -> bool:
+    """Whether the reason is that init has ended: one that is ending loses its namespaces first."""
+    if getattr(error, "operation", "") == "open_namespace":
+        return wait_gone(facts.pid, facts.start_time, _ENDING_MS)
+    return not alive(facts.pid, facts.start_time)
 
 
 def _check_status(container: Container, options: ExecOptions) -> None:
