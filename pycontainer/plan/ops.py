@@ -229,9 +229,10 @@ def op(kind: str, *values: int | str | bytes, field: str = "") -> Op:
 def named(kind: str, arguments: dict[str, Any], field: str = "") -> Op:
     """Make an operation from its arguments by their names in TABLE; TypeError for any others."""
     _, ints, texts = TABLE[kind]
-    if len(arguments) != len(ints) + len(texts):
-        arguments = DEFAULTS.get(kind, {}) | arguments
-    if len(arguments) != len(ints) + len(texts):
+    count = len(ints) + len(texts)
+    if len(arguments) < count and kind in DEFAULTS:
+        arguments = DEFAULTS[kind] | arguments
+    if len(arguments) != count:
         raise TypeError(f"{kind} takes {', '.join(ints + texts)}; not {', '.join(arguments)}")
     try:
         value = arguments.__getitem__

@@ -1,4 +1,4 @@
-"""Limits that do not depend on the machine's mood: modules, system calls, bytes, memory.
+"""Limits that do not depend on the machine's mood: modules, instructions, system calls, memory.
 
 They are a little above what was measured when they were set. Whoever goes beyond one finds out
 why, and either removes it or raises it here and says so in the commit.
@@ -36,15 +36,39 @@ FORBIDDEN = set(
 # The most of ours that a command may load, on cgroup v2, which takes one more: device_bpf.
 MODULES = {"create": 72, "run": 80, "exec": 63, "start": 30, "state": 28, "kill": 29, "delete": 28}
 
+# Of CPython 3.11, in functions of ours: half of a command's time is Python's.
+INSTRUCTIONS = {
+    "run": 67_000,
+    "create": 63_000,
+    "start": 4_700,
+    "exec": 28_000,
+    "state": 3_900,
+    "kill": 3_500,
+    "delete": 6_200,
+}
+
 LOADED = """
 import posix, sys
 sys.path[:0] = {paths!r}
+executed = 0
+def trace(frame, event, argument):
+    global executed
+    if event == "call":
+        code = frame.f_code
+        if not code.co_flags & 1 or "/pycontainer/" not in code.co_filename:
+            return None  # what imports, or is done while it is imported
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+    executed += event == "opcode"
+    return trace
 def leave(status, leave=posix._exit):
+    sys.settrace(None)
     file = posix.open({output!r}, posix.O_WRONLY | posix.O_CREAT, 0o600)
-    posix.write(file, " ".join(sys.modules).encode())
+    posix.write(file, " ".join([str(executed), *sys.modules]).encode())
     leave(status)
 posix._exit = leave
 from pycontainer.cli import main
+sys.settrace(trace)
 main({argv!r})
 """
 
@@ -64,8 +88,8 @@ def life(box: Box, kind: str) -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_modules(box: Box, pyc: Runtime):
-    counts, wrong = {}, {}
+def test_modules_and_instructions(box: Box, pyc: Runtime):
+    counts, wrong, executed = {}, {}, {}
     for command, words in life(box, "modules"):
         output = box.directory / f"{command}.modules"
         argv = ["--root", str(pyc.root), *words]
@@ -74,11 +98,14 @@ def test_modules(box: Box, pyc: Runtime):
             pyc.wait_for(words[1], "stopped")
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "timeout": 30}
         subprocess.run([sys.executable, "-IS", "-c", code], check=True, **quiet)
-        loaded = set(output.read_text().split())
+        number, *names = output.read_text().split()
+        executed[command], loaded = int(number), set(names)
         wrong[command] = FORBIDDEN & loaded
         counts[command] = sum(name.startswith("pycontainer.") for name in loaded)
     assert not any(wrong.values()), wrong
     assert {c: n for c, n in counts.items() if n > MODULES[c]} == {}, counts
+    if sys.version_info[:2] == (3, 11):
+        assert {c: n for c, n in executed.items() if n > INSTRUCTIONS[c]} == {}, executed
 
 
 # --- system calls ---
@@ -86,8 +113,8 @@ def test_modules(box: Box, pyc: Runtime):
 # With Debian's CPython 3.11 and the ten hierarchies of a hybrid host: all processes, but of
 # `create` only the runtime's own, since its init stays. Four or five ask whose the state is.
 CALLS = {
-    "run": 890,
-    "create": 300,
+    "run": 830,
+    "create": 215,
     "start": 33,
     "exec": 385,
     "state": 28,
@@ -125,13 +152,13 @@ def test_system_calls(box: Box, pyc: Runtime):
 # Pages that a command touches, with Debian's CPython 3.11: each costs 1 to 4 µs, together a third
 # of a command. What is executed in the container has some 50 of them.
 FAULTS = {
-    "run": 1250,
-    "create": 1130,
-    "exec": 970,
-    "start": 30,
-    "list": 700,
-    "--version": 440,
-    "error": 740,
+    "run": 1180,
+    "create": 1080,
+    "exec": 960,
+    "start": 15,
+    "list": 670,
+    "--version": 410,
+    "error": 670,
 }
 
 
