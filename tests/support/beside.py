@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import shlex
-import shutil
 import subprocess
 
 import pytest
 
 from tests.support.box import Box
 from tests.support.bundles import Bundle
-from tests.support.runtimes import PATIENCE
+from tests.support.runtimes import PATIENCE, VERSIONS, is_there
 
 # crun refuses a machine that has cgroup v2 beside v1. With a user namespace it changes the owner of
 # its stdio, the host's /dev/null included: it gets a node of its own there.
@@ -23,24 +20,11 @@ _FOR_CRUN = (
 )
 
 
-# Later ones answer some of the cases otherwise.
-_VERSIONS = {"runc": "1.1.", "crun": "1.8."}
-
-
-@functools.cache
-def _is_there(name: str) -> bool:
-    """Whether it is installed, in the version that the cases are about."""
-    if os.geteuid() != 0 or not shutil.which(name):
-        return False
-    told = subprocess.run([name, "--version"], capture_output=True, text=True, check=True).stdout
-    return f"version {_VERSIONS[name]}" in told.splitlines()[0] + "."
-
-
 def peers(*names: str) -> list[str]:
     """Those of these runtimes that are there; skips the test when none is."""
-    found = [name for name in names if _is_there(name)]
+    found = [name for name in names if is_there(name)]
     if not found:
-        wanted = ", ".join(f"{name} {_VERSIONS[name]}x" for name in names)
+        wanted = ", ".join(f"{name} {VERSIONS[name]}x" for name in names)
         pytest.skip(f"needs root, and one of {wanted} to compare with")
     return found
 

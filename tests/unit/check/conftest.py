@@ -14,6 +14,8 @@ from pycontainer.base.settings import Settings
 from pycontainer.check import examine
 from pycontainer.check.findings import Finding, Report
 from pycontainer.lifecycle.options import CreateOptions
+from pycontainer.linux import host
+from pycontainer.tables import caps
 
 PROGRAMS = "sh sleep true echo cat id ls touch grep stat readlink chown mkdir tail dd env".split()
 FILES = (
@@ -76,8 +78,16 @@ class Bundle:
         )
 
 
+def probe_with_capabilities(rootless: bool = False) -> host.Host:
+    """This host, with what the configs here grant: an ordinary user's process has none."""
+    found = host.probe(rootless)
+    found.permitted |= caps.mask(["CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_AUDIT_WRITE"])[0]
+    return found
+
+
 @pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    monkeypatch.setattr("pycontainer.lifecycle.create.probe", probe_with_capabilities)
     return Bundle(tmp_path)
 
 
