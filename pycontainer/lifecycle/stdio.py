@@ -135,9 +135,10 @@ def _open_among(count: int) -> int:
 
 
 def _listen_fds() -> int:
-    """How many descriptors systemd's socket activation has passed to us, sd_listen_fds(3)."""
-    env = posix.environ
-    if env.get(b"LISTEN_PID") != str(posix.getpid()).encode():
+    """How many descriptors systemd's socket activation has passed to us, sd_listen_fds(3). Where
+    nobody says to which process, they are for us, as with crun."""
+    env, own = posix.environ, str(posix.getpid()).encode()
+    if env.get(b"LISTEN_PID", own) != own:
         return 0
     count = env.get(b"LISTEN_FDS", b"")
     return int(count) if count.isdigit() else 0

@@ -309,6 +309,22 @@ def test_listen_fds(box: Box):
     assert looks[-1].split("\n", 1)[1] == looks[0].split("\n", 1)[1]
 
 
+def test_listen_fds_without_listen_pid(box: Box, pyc: Runtime):
+    """As with crun; where LISTEN_PID is another process, nothing is passed."""
+    bundle = box.bundle().script("echo $LISTEN_FDS $LISTEN_PID; cat <&3")
+    (box.directory / "file").write_text("passed\n")
+    looks = []
+    for more in ("", "LISTEN_PID=1 "):
+        argv = ["sh", "-c", f'exec 3<file; {more}LISTEN_FDS=1 exec "$@"', "sh"]
+        argv += pyc.argv("run", "-b", str(bundle), box.id())
+        env = {name: text for name, text in os.environ.items() if name != "LISTEN_PID"}
+        done = subprocess.run(
+            argv, cwd=box.directory, env=env, capture_output=True, text=True, check=False
+        )
+        looks.append(done.stdout)
+    assert looks == ["1 1\npassed\n", "\n"]
+
+
 def test_pidfd_socket(box: Box, pyc: Runtime, receiver: Receiver):
     name = box.id()
     flags = ("--pidfd-socket", receiver.path)
