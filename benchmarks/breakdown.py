@@ -37,7 +37,7 @@ EVENTS = (
     " sched/sched_process_exit exceptions/page_fault_user exceptions/page_fault_kernel"
 ).split()
 LINE = re.compile(r"\s*.+-(\d+)\s+\[\d+\]\s+\S+\s+([\d.]+): (\w+): (.*)")
-# (step, the system call that begins the next one, how often it has been made then)
+# (step, the system calls that may begin the next one, how often one has been made then)
 RUN = (
     ("start, read config.json, validate", "mkdir", 1),
     ("state directory, plan", "mkdir", 2),
@@ -46,7 +46,7 @@ RUN = (
     ("hand the plan over", "recvmsg", 1),
     ("wait for the container's part", "recvmsg", -1),
     ("devices, state", "recvmsg", 2),
-    ("wait for the program", "rmdir", 1),
+    ("become the attendant, wait for the program", "rmdir or unlinkat", 1),
     ("delete", "exit_group", 1),
     ("exit", "", 0),
 )
@@ -178,7 +178,7 @@ def costs(
             inside = name
         elif event.kind == "sys_exit":
             inside = ""
-        begins = event.kind == "sys_enter" and name == until and made[name] == count
+        begins = event.kind == "sys_enter" and name in until.split() and made[name] == count
         ends = event.kind == "sys_exit" and name == until and count == -1
         if begins or ends:
             found[step] = Cost(user, kernel, calls - begins, faults)
