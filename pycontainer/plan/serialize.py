@@ -89,9 +89,3 @@ def _packer(kind: str) -> tuple[Callable[..., bytes] | None, int, int]:
     pack = Struct(form).pack if side == CONTAINER else None
     _packers[kind] = pack, NUMBERS[kind], 2 * len(texts)
     return _packers[kind]
-
-
-def prepare() -> None:
-    """Compute now what each kind will need, for a snapshot."""
-    for kind in TABLE:
-        _packer(kind)

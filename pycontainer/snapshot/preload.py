@@ -16,7 +16,6 @@ from pycontainer import _shim
 from pycontainer.cli import main
 from pycontainer.executor import binary
 from pycontainer.lifecycle import attendant
-from pycontainer.plan import serialize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,7 +161,6 @@ def keep(fd: int, directory: str) -> None:
     load_all()
     binary.load()
     attendant.load()
-    serialize.prepare()
     _shim.lib.shim_seccomp_open()  # where there is none, commands say so
     disk = Unchanged(mapped(), directory)
     sys.pycontainer_snapshot = disk  # type: ignore[attr-defined]
