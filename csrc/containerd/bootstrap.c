@@ -249,7 +249,7 @@ static bool print_address(const struct wish *wish, const char *address)
     return fflush(stdout) == 0;
 }
 
-/* What a `start` has made that fails: nobody learns of it. */
+/* What a `start` that fails has made: no caller learns of it. */
 static struct {
     const char *socket;
     pid_t shim;

@@ -120,7 +120,7 @@ static void respond(struct connection *c, uint32_t stream, enum code code, const
     buf_add(&c->unsent, header, sizeof(header));
     buf_add(&c->unsent, body.data, body.size);
     buf_free(&body);
-    if (!flush(c)) /* noticed by the next event, which finds nobody */
+    if (!flush(c)) /* the next event notices that the peer is gone */
         shutdown(c->watch.fd, SHUT_RDWR);
 }
 

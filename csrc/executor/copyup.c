@@ -2,7 +2,7 @@
  *
  * Both ends are fds, and every step below them is one name without symlinks followed: whoever made
  * the tree cannot lead the copy out of it. Modes, owners, times, extended attributes, devices and
- * links stay what they are. Mounts below the directory are passed over: they'd be somebody else's.
+ * links stay what they are. Mounts below the directory are passed over: they belong to another mount.
  */
 #include "executor.h"
 

@@ -143,7 +143,7 @@ static int classic_options(int target, char *out, size_t room)
     return 0;
 }
 
-/* A kernel's own file system that belongs to a namespace of somebody else's is refused with EPERM;
+/* A kernel's own file system that belongs to a namespace of another user is refused with EPERM;
  * the one that we see already shows the same. */
 static int clone_shown(const char *fstype)
 {

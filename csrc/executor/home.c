@@ -74,7 +74,7 @@ static void read_passwd(struct reading *r)
     }
 }
 
-/* Should it stay, nobody waits for the other end of what it has open. */
+/* Should it stay, no process waits for the other end of what it has open. */
 static void close_all_but(const int *kept, int count)
 {
     for (int from = 0;;) {

@@ -120,7 +120,7 @@ int do_setsid(void)
 }
 
 /* The kernel joins a keyring of this name that anybody has made before, if it may search that, or
- * makes one: then it is ours, and nobody else's. "keyring;UID;GID;PERMISSIONS;NAME" */
+ * makes one: then it is ours alone. "keyring;UID;GID;PERMISSIONS;NAME" */
 static int is_fresh(long ring)
 {
     static char text[PATH_MAX]; /* a name has at most as much, keyctl(2) */

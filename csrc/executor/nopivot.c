@@ -121,7 +121,7 @@ static int take_away(const struct mount *m)
 {
     SCOPED_FD fd = xopenat(AT_FDCWD, m->point, O_PATH | O_NOFOLLOW | O_DIRECTORY, 0);
     if (fd < 0 || mount_id(fd) != m->id)
-        return 0; /* gone with another one, or below a mount that nobody can get under */
+        return 0; /* gone with another one, or below a mount that cannot be entered */
     int error = (int)sys5(__NR_mount, NULL, m->point, NULL, MS_SLAVE | MS_REC, NULL);
     if (error) /* the unmounting must not travel to the host */
         return error;

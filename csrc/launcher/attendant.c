@@ -114,7 +114,7 @@ static int reap(void)
         long error = RETRY(sys5(__NR_waitid, task.everyone ? P_ALL : P_PID,
                                 task.everyone ? 0 : task.pid, &info, WEXITED | WNOHANG, 0));
         if (error < 0)
-            lose(error); /* somebody has taken our child from us: a debugger */
+            lose(error); /* another process has taken our child: a debugger */
         if (!info.si_pid)
             return 0;
         if (info.si_pid == task.pid) {

@@ -3,7 +3,7 @@
 #ifndef SHIM_IDMAP_H
 #define SHIM_IDMAP_H
 
-/* A user namespace with these maps (lines of user_namespaces(7)) and nobody in it, as an fd. */
+/* A user namespace with these maps (lines of user_namespaces(7)) and no process in it, as an fd. */
 int shim_user_namespace(const char *uids, const char *gids);
 
 /* Map the ids of a mount that is attached nowhere, `recursive` with all below it. */

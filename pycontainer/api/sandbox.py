@@ -1,4 +1,4 @@
-"""Somebody else's program, run where it can do no harm: a container for each call.
+"""A program that is not trusted, run where it can do no harm: a container for each call.
 
     with pycontainer.sandbox() as box:
         result = box.run(["python3", "-c", "print(6 * 7)"])

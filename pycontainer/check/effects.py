@@ -208,7 +208,7 @@ def _devices(case: Case) -> None:
             case.add(
                 "warning",
                 f"linux.devices[{index}]",
-                f"{device['path']} can be opened by nobody: linux.resources.devices denies "
+                f"{device['path']} cannot be opened: linux.resources.devices denies "
                 f"{number[0]}:{number[1]}",
                 f'add {{"allow": true, "type": "{_kind(device["type"])}", "major": {number[0]}, '
                 f'"minor": {number[1]}, "access": "rwm"}} there',

@@ -65,7 +65,7 @@ def find(case: Case) -> None:
 
 
 def _apart(case: Case) -> bool:
-    """Root in there is nobody outside."""
+    """Root in there is an unprivileged id outside."""
     return "user" in case.namespaces
 
 
@@ -117,7 +117,7 @@ def _mounts(case: Case) -> None:
             continue
         writable = not (parsed.attr_set | parsed.rec_attr_set) & mount_options.ATTR_RDONLY
         if os.path.basename(source) in _SOCKETS:
-            message = f"{source} starts containers: whoever reaches it is root of the host"
+            message = f"{source} starts containers: a process that reaches it is root of the host"
             case.add("high", f"{field}.source", message)
         elif source in _SENSITIVE and (writable or source not in _PUBLIC):
             verb = "writes to" if writable else "reads"

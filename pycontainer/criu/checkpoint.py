@@ -113,7 +113,7 @@ def _external_namespaces(criu: Criu, config: dict[str, Any]) -> list[str]:
         path = paths.get(kind)
         if not path:
             continue
-        criu.require(since, f"checkpoint in a {kind} namespace of somebody else")
+        criu.require(since, f"checkpoint in a {kind} namespace that is not its own")
         try:
             number = posix.stat(path).st_ino
         except OSError as error:

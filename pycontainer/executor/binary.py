@@ -79,4 +79,4 @@ def pid_of(pidfd: int) -> int:
                 return int(line[4:])
     finally:
         posix.close(fd)
-    raise HostError("the process has been reaped by somebody else", "reaped")
+    raise HostError("another part of this program has reaped the process", "reaped")

@@ -202,7 +202,7 @@ _MEANINGS = {
     "mount": "own file tree",
     "ipc": "own System V IPC and POSIX queues",
     "uts": "own host name",
-    "user": "own ids: root inside is nobody outside",
+    "user": "own ids: root inside is an unprivileged id outside",
     "cgroup": "own view of the cgroup tree",
     "time": "own boot time and monotonic clock",
 }

@@ -111,7 +111,7 @@ def _process(
     cwd = str(options.workdir or settings.get("WorkingDir") or "/")
     user, home = users.lookup(options.user or str(settings.get("User") or ""), etc, cwd)
     bounding = _capabilities(options)
-    # As root it has them all; somebody else has those that were asked for by name.
+    # As root it has them all; another user has those that were asked for by name.
     own = bounding if user["uid"] == 0 else sorted(bounding & _named(options.cap_add))
     capabilities = {"bounding": sorted(bounding)}
     if own:

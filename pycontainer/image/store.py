@@ -226,7 +226,7 @@ def _read(path: str) -> str:
 
 
 def _diff_id(layer: Layer, budget: Budget) -> str:
-    """Of a root tar, which nobody has described."""
+    """Of a root tar, which has no description."""
     with layer.open() as file:
         layer.diff_id = Decompressed(file, "", "", Budget(budget.size)).finish()
     return layer.diff_id

@@ -141,7 +141,7 @@ def _outside(sketch: Sketch, inputs: Inputs, mounts: Mounts) -> devices.Slots:
 
 
 def _is_looked_for(sketch: Sketch, inputs: Inputs) -> bool:
-    """Whether somebody may need the process's pid before it is created: a hook that asks for the
+    """Whether something may need the process's pid before it is created: a hook that asks for the
     state, or who cleans up after a runtime that was killed. For the latter a cgroup is enough: what
     is in it is killed. And the process ends by itself where it would wait for the runtime."""
     hidden = sketch.spaces.has("mount") and not sketch.spaces.staged

@@ -39,7 +39,7 @@ DETAILS = {
     "open-nofollow": "open what dest-nofollow takes as it is, {0}",
     "kernel-filesystem": "it must not lie in a file system of the kernel's: {0}",
     "not-a-mount": "nothing is mounted there",
-    "keyring-exists": "somebody has made it before",
+    "keyring-exists": "another process has made it before",
     "too-many-mounts": "too many mounts on this host",
     "no-mountinfo": "cannot read {0}",
     "climbs": "the path climbs out of a directory that does not exist: {0}",

@@ -163,7 +163,7 @@ def enter(
 
 
 def _give_stdio(sketch: Sketch) -> None:
-    """The caller's pipes belong to nobody whom the container's root knows, so it may not."""
+    """The owner of the caller's pipes is not mapped in the container, so its root may not."""
     if not sketch.spaces.user or not sketch.host.permitted & CAP_CHOWN:
         return
     uid = (sketch.process.get("user") or {}).get("uid", 0)

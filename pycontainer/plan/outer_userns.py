@@ -1,5 +1,5 @@
 """What the root of a user namespace cannot make: devices, and what shows joined namespaces of
-somebody else's. It is made before that user namespace is entered.
+another one's. It is made before that user namespace is entered.
 
 Loaded only for a config with a user namespace and one of these.
 """

@@ -289,7 +289,7 @@ def _add(context: object, rule: Rule, number: int, chain: Chain) -> None:
 
 
 def resolve(arch: int, name: str) -> int:
-    """The number of a system call; a name that C would cut short is nobody's."""
+    """The number of a system call; a name that C would cut short has none."""
     if "\0" in name:
         return UNKNOWN_SYSCALL
     number: int = lib.shim_seccomp_resolve(arch, name.encode("utf-8", "surrogatepass"))

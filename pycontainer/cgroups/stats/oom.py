@@ -96,7 +96,7 @@ class Watch:
             self._file = posix.open(f"{directory}/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
         except FileNotFoundError:
             raise HostError(
-                "memory controller missing: nobody tells when the container runs out of memory",
+                "memory controller missing: nothing tells when the container runs out of memory",
                 "no-memory-controller",
             ) from None
         self.fd, self.events = self._file, select.POLLPRI

@@ -133,7 +133,7 @@ class Connection:
                 return self._socket.connect(address)
             except BlockingIOError:  # the queue is full: many containers start at once
                 if monotonic() + pause > self._until:
-                    text = f"it accepts nobody within {self.deadline_s:g} s"
+                    text = f"it accepts no connection within {self.deadline_s:g} s"
                     raise HostError(f"connect to {self.name}: {text}", "bus-failed") from None
             except OSError as error:
                 raise HostError(

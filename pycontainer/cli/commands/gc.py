@@ -15,7 +15,7 @@ USAGE = "gc [options]"
 WORDS = (0, 0)
 OPTIONS = (
     ("yes", "y", FLAG, "", "remove what is listed"),
-    ("unused", "", TEXT, "AGE", "list layers that nobody has used for so long (default 1d)"),
+    ("unused", "", TEXT, "AGE", "list layers not used for so long (default 1d)"),
     ("idle", "", TEXT, "AGE", "list containers as well that have done nothing for so long"),
     ("json", "", FLAG, "", "list as JSON"),
     LAYERS,

@@ -23,7 +23,7 @@ OPTIONS = (
     ("cpu-rt-period", "", TEXT, "USEC", "length of a period of realtime scheduling"),
     ("cpu-rt-runtime", "", TEXT, "USEC", "realtime in each such period"),
     ("cpu-share", "", TEXT, "N", "share of CPU time"),
-    ("cpu-idle", "", TEXT, "0|1", "1: run only when nobody else wants to"),
+    ("cpu-idle", "", TEXT, "0|1", "1: run only when the CPU is idle (SCHED_IDLE)"),
     ("cpuset-cpus", "", TEXT, "LIST", "CPUs to run on: 0-2,5"),
     ("cpuset-mems", "", TEXT, "LIST", "memory nodes to use"),
     ("memory", "", TEXT, "SIZE", "memory limit: 64m, 1.5g, -1 for none"),

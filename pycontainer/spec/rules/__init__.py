@@ -80,7 +80,7 @@ def version(subject: Subject) -> None:
         why = f"is {text}, supported is {_SPEC_MAJOR}.x"
         refuse("ociVersion", "too-new", why, value=text)
     if numbers[0] < _SPEC_MAJOR or numbers[1] > _SPEC_MINOR:
-        # runc looks at no version; crun gave up refusing newer minor ones, nobody could upgrade.
+        # runc looks at no version; crun no longer refuses newer minor ones: it broke upgrades.
         subject.warn("ociVersion", f"{text} is read as {_SPEC_MAJOR}.{_SPEC_MINOR}")
 
 

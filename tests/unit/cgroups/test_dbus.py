@@ -262,7 +262,7 @@ def test_a_full_queue_is_waited_for(tmp_path):
     listener.listen(0)
     first = socket.socket(socket.AF_UNIX)
     first.connect(str(tmp_path / "bus"))
-    with pytest.raises(HostError, match="accepts nobody within 0.2 s"):
+    with pytest.raises(HostError, match="accepts no connection within 0.2 s"):
         dbus.Connection(str(tmp_path / "bus"), peer=True, deadline_s=0.2)
 
     def serve() -> None:

@@ -251,7 +251,7 @@ SEEDS: dict[str, Seed] = {
     ),
     "device that the rules deny": (
         both(add("linux.devices", DEVICE), member("linux.resources.devices", RULES)),
-        "warning", "linux.devices[0]", "can be opened by nobody",
+        "warning", "linux.devices[0]", "cannot be opened",
     ),
     "id that is not mapped": (
         both(
