@@ -43,6 +43,8 @@ def missing(root: str, container_id: str) -> str:
             return f"{words}, but in {other}; fix: give --root {other}"
     if near := did_you_mean(container_id, own, 3):
         return f"{words}; {near}"
+    if not os.access(root, os.R_OK) and os.path.exists(root):
+        return f"{words}, which is another user's; fix: set $XDG_RUNTIME_DIR, or give --root"
     if not own:
         return f"{words}, which has no containers; fix: create it, or give another --root"
     return f"{words}; fix: take one that `list` shows, or give another --root"

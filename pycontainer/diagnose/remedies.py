@@ -173,6 +173,7 @@ FUNCTIONS = {
     "wrong-namespace": "hints.namespace",
     "wrong-state": "hints.state",
     "write-refused": "cgroups.write_refused",
+    "no-bind": "values.not_of_a_bind",
     "out-of-range": "values.out_of_range",
     "unknown": "values.limit_name",
     "wrong-form": "values.limit_name",

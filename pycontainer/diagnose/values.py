@@ -177,6 +177,12 @@ def limit_name(error: ContainerError) -> str:
     return near or f"fix: take one of {', '.join(rlimits.NUMBERS)}"
 
 
+def not_of_a_bind(error: ContainerError) -> str:
+    """An option of a bind mount that is misspelt, or a file system's."""
+    name = error.params["value"].partition("=")[0]
+    return did_you_mean(name, mount_options.known_options()) or f"fix: remove {name}"
+
+
 def out_of_range(error: ContainerError) -> str:
     """A resource limit below 0, or a soft one above the hard one."""
     if not error.field.startswith("process.rlimits["):

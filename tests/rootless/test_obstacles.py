@@ -253,6 +253,14 @@ def test_the_runtime_directory_of_another_user(obstructed: Person):
     obstructed("--root", obstructed.home, "list").ok()
 
 
+def test_the_state_directory_is_of_another_user(obstructed: Person):
+    """What an ordinary user may not list is not called empty."""
+    directory = obstructed.home / "closed"
+    directory.mkdir(mode=0o711)
+    done = obstructed.execute(obstructed.command, "--root", str(directory), "state", "x")
+    done.fails("which is another user's; fix: set $XDG_RUNTIME_DIR")
+
+
 def test_nested_without_the_ids(person: Person):
     """Inside of a user namespace with one id there are no others to give on."""
     bundle = person.bundle("own")

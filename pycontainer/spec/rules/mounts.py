@@ -47,7 +47,7 @@ def _bind(mount: dict[str, Any], field: str) -> None:
         refuse(f"{field}.source", "required", text)
     if options.data:
         text = f"has {', '.join(options.data)}, which a bind mount cannot have"
-        refuse(f"{field}.options", "no-bind", text)
+        refuse(f"{field}.options", "no-bind", text, value=options.data[0])
 
 
 def _idmap(subject: Subject, mount: dict[str, Any], field: str) -> None:

@@ -189,7 +189,7 @@ SEEDS: dict[str, Seed] = {
         mount(options=["nosiud"]), "error", "mounts[7].options", "did you mean nosuid?",
     ),
     "option of a bind misspelt": (
-        bind("directory", "nosiud"), "warning", "mounts[7].options", "did you mean nosuid?",
+        bind("directory", "nosiud"), "error", "mounts[7].options", "did you mean nosuid?",
     ),
     "options that contradict": (
         mount(options=["ro", "rw"]), "warning", "mounts[7].options", "the last one, rw, counts",

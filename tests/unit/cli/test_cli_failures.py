@@ -89,6 +89,8 @@ def test_answers_as_runc(pycontainer: Any, runc: Any, line: str) -> None:
         ("exec absent ls", 255, "exec failed: container does not exist"),
         ("nonsense", 3, "No help topic for 'nonsense'"),
         ("nocommand x", 3, "No help topic for 'nocommand'"),
+        ("rnu x", 3, "did you mean run?"),
+        ("statr x", 3, "did you mean start?"),
         ("exec -u 0x0 absent ls", 255, "exec failed: "),
         ("--rootless=perhaps state x", 1, "must be true, false or auto"),
         ("--root / list", 1, "Option --root argument should not be set to /"),
