@@ -31,9 +31,9 @@ HOOK = (
 def run(*argv: object, cwd: Path = ROOT, **env: str) -> str:
     """The output of a program; its complaints and the end, when it fails."""
     words = list(map(str, argv))
-    done = subprocess.run(
-        words, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False
-    )
+    environ = os.environ | env
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # setuptools warns that it obeys
+    done = subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n{done.stdout}{done.stderr}status {done.returncode}")
     warnings = re.findall(r".*\bwarning\b.*", done.stdout + done.stderr, re.IGNORECASE)
