@@ -198,11 +198,12 @@ def _invalid(name: str, value: str, reason: str) -> WrongUsage:
     return WrongUsage(f'invalid value "{value}" for flag -{name}: {reason}', "wrong-form")
 
 
-def check_words(command: str, words: list[str], limits: tuple[int, int]) -> None:
+def check_words(command: str, words: list[str], limits: tuple[int, int], why: str = "") -> None:
     """Refuse too few or too many words; a second limit of NO_LIMIT means any number."""
     least, most = limits
     if least == most and len(words) != least:
-        raise WrongCount(f'"{command}" requires exactly {least} argument(s)', "wrong-count")
+        text = f'"{command}" requires exactly {least} argument(s)'
+        raise WrongCount(f"{text} {why}".rstrip(), "wrong-count")
     if len(words) < least:
         raise WrongCount(f'"{command}" requires a minimum of {least} argument(s)', "wrong-count")
     if most != NO_LIMIT and len(words) > most:

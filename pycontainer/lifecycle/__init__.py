@@ -10,10 +10,13 @@ def explain_errors() -> None:
 
 
 def _hint_of(error: ContainerError) -> str:
-    """What to do about the error."""
-    from pycontainer.diagnose.hints import hint_of
+    """What to do about the error. A fault in finding that out must not hide the error itself."""
+    try:
+        from pycontainer.diagnose.hints import hint_of
 
-    return hint_of(error)
+        return hint_of(error)
+    except Exception as fault:
+        return f"no advice: internal error: {type(fault).__name__}: {fault}"
 
 
 def _clause_of(field: str) -> str:

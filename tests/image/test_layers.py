@@ -216,7 +216,7 @@ def test_options_that_need_an_image(box: Box):
     run("run", "--memory", "1M", "-b", bundle, "x").fails("--memory needs --image")
     run("run", "--layers", "/x", "-b", bundle, "x").fails("--layers needs")
     run("run", "--image", "x", "-b", bundle, "x").fails("--bundle is not for --image")
-    run("run", "-b", bundle, "x", "y").fails("requires exactly 1 argument")
+    run("run", "-b", bundle, "x", "y").fails("requires exactly 1 argument", "needs --image")
 
 
 def test_its_image_is_known(box: Box):

@@ -86,13 +86,12 @@ def test_stats_of_some(box: Box):
 def test_stats_stream(box: Box):
     name = box.running()
     words = ("stats", "--stream", "--format", "{{.id}}", "-i", "100ms")
-    process = box.pycontainer.start_process(*words, stdout=subprocess.PIPE)
+    process = box.pycontainer.start_process(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert [process.stdout.readline().decode().strip() for _ in range(3)] == [name] * 3
     box.pycontainer("delete", "--force", name).ok()
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=10)[1] == b"" and process.returncode == 130
 
 
 def test_an_oom_kill_is_counted(box: Box):

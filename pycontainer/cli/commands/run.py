@@ -56,7 +56,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
 
         return finish_run(settings, named(arguments), arguments["ended"])
     if "image" not in arguments:
-        check_words("run", arguments.words, (1, 1))
+        check_words("run", arguments.words, (1, 1), "(a COMMAND needs --image)")
     options = create_options(arguments)
     options.detach = arguments["detach"]
     options.keep = arguments["keep"]

@@ -35,6 +35,7 @@ def run(settings: Settings, arguments: Arguments) -> int:
     import time
 
     from pycontainer.base.errors import StateError, UsageError
+    from pycontainer.cli.errors import INTERRUPTED_STATUS
     from pycontainer.cli.output import emit
     from pycontainer.monitor import columns, printing
     from pycontainer.monitor.fleet import Fleet
@@ -53,11 +54,16 @@ def run(settings: Settings, arguments: Arguments) -> int:
     missing = wanted - {row.id for row in fleet.sample()}
     if missing:
         raise StateError(f"container {sorted(missing)[0]} does not exist", "not-found")
-    while True:
-        time.sleep(interval)
-        rows = [row for row in fleet.sample() if all(holds(row) for holds in conditions)]
-        if arguments["sort"]:
-            rows = columns.order(rows, arguments["sort"])
-        emit(printing.render(rows, arguments["format"], names))
+    try:
+        while True:
+            time.sleep(interval)
+            rows = [row for row in fleet.sample() if all(holds(row) for holds in conditions)]
+            if arguments["sort"]:
+                rows = columns.order(rows, arguments["sort"])
+            emit(printing.render(rows, arguments["format"], names))
+            if not arguments["stream"]:
+                return 0
+    except KeyboardInterrupt:
         if not arguments["stream"]:
-            return 0
+            raise
+        return INTERRUPTED_STATUS  # how a stream is meant to end

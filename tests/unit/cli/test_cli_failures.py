@@ -246,3 +246,13 @@ class TestReport:
             "field": "root",
             "params": {"value": ""},
         }
+
+
+def test_a_fault_in_the_advice_does_not_hide_the_error(monkeypatch: pytest.MonkeyPatch):
+    def fail(error: Exception) -> str:
+        raise IndexError("nothing there")
+
+    monkeypatch.setattr("pycontainer.diagnose.hints.hint_of", fail)
+    message, _ = errors.describe(StateError("container x does not exist", "not-found"))
+    assert message.startswith("container x does not exist")
+    assert message.endswith("no advice: internal error: IndexError: nothing there")
