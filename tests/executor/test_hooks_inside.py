@@ -46,8 +46,8 @@ def test_the_hooks_of_a_plan_run_in_order(lab: Lab):
     [
         ("exit 7", "#3: exit status 7, stdout: , stderr: "),
         ("echo out; echo err >&2; exit 1", "exit status 1, stdout: out\n, stderr: err\n"),
-        ("kill -9 $$", "#3: signal: 9"),
-        ("kill -15 $$", "#3: signal: 15"),
+        ("kill -9 $$", "#3: signal: killed"),
+        ("kill -15 $$", "#3: signal: terminated"),
     ],
 )
 def test_a_failure_says_how(lab: Lab, script: str, words: str):
