@@ -90,7 +90,7 @@ class Made:
         for fd in (*fds, gate, executed):
             os.close(fd)
         if placement and placement.unified:
-            type(placement)((), placement.unified).attach(pid)
+            type(placement)((), placement.unified, "").attach(pid)
         os.close(go)
         os.read(running, 1)
         os.close(running)
