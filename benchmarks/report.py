@@ -20,7 +20,8 @@ CHART = HERE.parent / "docs" / "pictures" / "performance.svg"
 Table = dict[str, dict[str, list[float]]]  # row, runtime: the value, or median and quartiles
 
 HOW = """\
-`make bench`: the runtimes take turns, {rounds} rounds; medians, and in parentheses the quartiles.
+`make bench`: the runtimes take turns, {rounds} rounds (21 of what is *apart* or beside
+others); medians, and in parentheses the quartiles.
 *Tight*: one command follows the other. *Apart*: a command begins {space} s after the last one, so
 that what the kernel defers is paid for again. The time of a command is that until its caller has
 reaped it. The *floor* is a C program that makes the system calls of our plan for the default spec
