@@ -70,7 +70,7 @@ REMEDIES = {
         "fix: name the agent's socket there, or take another action"
     ),
     "linux.resources.memory.swap below-limit": (
-        "swap counts memory plus swap; fix: set it to at least memory.limit, or -1 for no limit"
+        "fix: set it, which counts memory plus swap, to at least memory.limit, or -1 for no limit"
     ),
     "linux.resources.unified no-cgroup-v2": (
         "fix: use linux.resources.memory and the like, or boot with "

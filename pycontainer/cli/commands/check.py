@@ -30,14 +30,22 @@ each with its line and column in config.json. Nothing is made or started.
 
 def run(settings: Settings, arguments: Arguments) -> int:
     from pycontainer.base import jsonfast
+    from pycontainer.base.errors import ConfigError
     from pycontainer.check import examine
+    from pycontainer.check.findings import Finding, Report
     from pycontainer.cli.output import emit, looks
     from pycontainer.lifecycle import container
 
     options = container.CreateOptions(
         bundle=arguments.words[0] if arguments.words else ".", config=arguments["config"] or None
     )
-    report = examine(settings, options)
+    try:
+        report = examine(settings, options)
+    except ConfigError as error:  # there is no document to look into
+        if not arguments["json"]:
+            raise
+        fault = Finding("error", error.field, error.message, error.hint.removeprefix("fix: "))
+        report = Report(options.config or f"{options.bundle}/config.json", [fault])
     if arguments["json"]:
         emit(jsonfast.dumps(report.as_json(), 2) + "\n")
     else:

@@ -79,6 +79,10 @@ def test_no_json(box: Box, change: Callable[[str], str]):
     file = bundle.path / "config.json"
     file.write_text(change(file.read_text()))
     box.pycontainer("check", bundle.path).fails("config.json")
+    done = box.pycontainer("check", "--json", bundle.path)
+    document = json.loads(done.out)
+    assert (done.status, done.err, document["ok"]) == (1, "", False)
+    assert [finding["severity"] for finding in document["findings"]] == ["error"]
 
 
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"NO_COLOR": ""}, {"TERM": "dumb"}])

@@ -268,7 +268,7 @@ FIELDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "swap below memory": (
         resources(memory={"limit": 1 << 26, "swap": 1 << 25}),
-        ("swap counts memory plus swap", "set it to at least memory.limit"),
+        ("which counts memory plus swap", "to at least memory.limit"),
     ),
     "quota in percent": (
         resources(cpu={"quota": 50, "period": 100000}), ("cpu.quota", "50000 is half a CPU"),
