@@ -7,6 +7,7 @@ import socket
 import stat
 import threading
 import time
+from errno import ENAMETOOLONG
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any, NoReturn
@@ -87,9 +88,8 @@ class Server(ThreadingHTTPServer):
             self.server_activate()
         except OSError as error:
             self.server_close()
-            raise HostError(
-                f"listen on {address}: {os_reason(error.errno or 0)}", "os-error"
-            ) from None
+            reason = os_reason(error.errno or ENAMETOOLONG)  # Python's own: without a number
+            raise HostError(f"listen on {address}: {reason}", "os-error") from None
 
     def server_bind(self) -> None:
         """HTTPServer's would ask for the host's name."""

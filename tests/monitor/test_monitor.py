@@ -230,6 +230,8 @@ def test_metrics_on_a_unix_socket(box: Box):
         status, text = fetch(connection)
         assert status == 200 and name in text
         box.pycontainer("metrics", "--listen", f"unix:{path}").fails("already in use")
+        long = f"unix:/tmp/{'x' * 200}"
+        box.pycontainer("metrics", "--listen", long).fails(f"{long}: file name too long")
     assert not os.path.exists(path)
 
 

@@ -92,6 +92,7 @@ class Reader:
             line = line.replace(" --memory 64M", "")
         line = line.replace("127.0.0.1:9338", f"127.0.0.1:{self.port}")
         line = re.sub(r"(?<=[ :])/(srv|tmp|run)/", rf"{self.directory}/\1/", line)
+        line = line.replace("/run/pycontainer-metrics.", "/m.")  # at most 107 bytes are a socket's
         line = line.replace(" --image", f" --layers {self.directory}/layers --image")
         return re.sub(r" (mybox|web|one|two|db|mine)\b", rf" {self.token}-\1", line)
 
