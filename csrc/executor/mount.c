@@ -25,27 +25,22 @@ int attach_at(int *tree, int target, const char *path)
     return error;
 }
 
-int set_attr(int fd, int recursive, int64_t set, int64_t clear)
+static int change(int fd, int recursive, struct mount_attr attr)
 {
-    struct mount_attr attr = {.attr_set = (uint64_t)set, .attr_clr = (uint64_t)clear};
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
-    if (!set && !clear)
-        return 0;
     return (int)sys5(__NR_mount_setattr, fd, "", flags, &attr, sizeof(attr));
 }
 
-static int set_propagation(int fd, int64_t flags)
+int set_attr(int fd, int recursive, int64_t set, int64_t clear)
 {
-    struct mount_attr attr = {.propagation = (uint64_t)(flags & ~MS_REC)};
-    unsigned at = AT_EMPTY_PATH | (flags & MS_REC ? AT_RECURSIVE : 0);
-    return (int)sys5(__NR_mount_setattr, fd, "", at, &attr, sizeof(attr));
+    struct mount_attr attr = {.attr_set = (uint64_t)set, .attr_clr = (uint64_t)clear};
+    return set || clear ? change(fd, recursive, attr) : 0;
 }
 
 int set_private(int tree, int64_t set, int recursive)
 {
     struct mount_attr attr = {.attr_set = (uint64_t)set, .propagation = MS_PRIVATE};
-    unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
-    return (int)sys5(__NR_mount_setattr, tree, "", flags, &attr, sizeof(attr));
+    return change(tree, recursive, attr);
 }
 
 int clone_tree(int dir, const char *path, int recursive)
@@ -171,7 +166,9 @@ int do_mount_attr(void)
 int do_mount_propagation(void)
 {
     SCOPED_FD fd = path_open(TEXT(MOUNT_PROPAGATION, target), O_PATH);
-    return fd < 0 ? fd : set_propagation(fd, INT(MOUNT_PROPAGATION, flags));
+    int64_t flags = INT(MOUNT_PROPAGATION, flags);
+    struct mount_attr attr = {.propagation = (uint64_t)(flags & ~MS_REC)};
+    return fd < 0 ? fd : change(fd, (flags & MS_REC) != 0, attr);
 }
 
 int do_readonly(void)

@@ -12,7 +12,7 @@
 #define LINKS_MAX 40
 #define RACES_MAX 128 /* openat2 says EAGAIN when a rename elsewhere may have fooled it */
 
-static int open_in_root(const char *path, int flags, uint64_t resolve)
+int path_resolve(const char *path, int flags, uint64_t resolve)
 {
     int fd = -EAGAIN;
     if (ex.rootfs < 0) /* a process that joined a container: its root is ours */
@@ -26,18 +26,13 @@ static int open_in_root(const char *path, int flags, uint64_t resolve)
 int path_open(const char *path, int flags)
 {
     uint64_t resolve = flags & O_NOFOLLOW ? RESOLVE_NO_SYMLINKS : 0;
-    return open_in_root(path, flags & ~O_NOFOLLOW, resolve);
-}
-
-int path_resolve(const char *path, int flags, uint64_t resolve)
-{
-    return open_in_root(path, flags, resolve);
+    return path_resolve(path, flags & ~O_NOFOLLOW, resolve);
 }
 
 /* The same, but a last component that is a symlink is opened itself. */
 int path_open_link(const char *path)
 {
-    return open_in_root(path, O_PATH | O_NOFOLLOW, 0);
+    return path_resolve(path, O_PATH | O_NOFOLLOW, 0);
 }
 
 /* The part of `path` that exists, as an fd; *rest is where the missing part begins. */
@@ -47,7 +42,7 @@ static int open_existing(char *path, char **rest)
     for (;;) {
         char saved = path[end];
         path[end] = 0;
-        int fd = open_in_root(path, O_PATH, 0);
+        int fd = path_resolve(path, O_PATH, 0);
         path[end] = saved;
         if (fd >= 0 || (fd != -ENOENT && fd != -ELOOP) || end == 0) {
             *rest = path + end;

@@ -55,7 +55,7 @@ def _without_what_is_ignored(config: dict[str, Any]) -> dict[str, Any]:
     """Without members of other platforms and unknown ones: their values may be anything."""
     for unknown in unknown_keys.find(schema.CONFIG, config):
         *way, name = unknown.path
-        holder = _at(config, list(way))
+        holder = _at(config, way)
         if isinstance(holder, dict):
             del holder[name]
     return {name: v for name, v in config.items() if name not in spec.rules.OTHER_PLATFORMS}
